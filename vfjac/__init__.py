@@ -1,1 +1,33 @@
+"""vfjac: the Jacobian of a single-cell vector field, cell by cell.
+
+The names below are loaded when they are first used, so that `import vfjac` stays quick
+and Altair and ipywidgets are only loaded for charts and widgets.
+"""
 __version__ = "0.1.0"
+
+from importlib import import_module
+
+_home = {
+    "fields": ["VectorField", "GaussianField", "FunctionField", "as_field"],
+    "fitting": ["Fit", "sparse_vfc"],
+    "sampling": ["sample"],
+    "differentiation": ["analytical_jacobian", "numerical_jacobian", "check_jacobian"],
+    "projection": ["project_jacobian", "project_pairs"],
+    "genejacobian": ["GeneJacobian"],
+    "tools": ["fit_vector_field", "jacobian", "get_jacobian", "gene_jacobian"],
+    "explorer": ["explore", "report"],
+}
+_modules = [*_home, "adata", "datasets", "charts", "cli"]
+_name_to_module = {name: module for module, names in _home.items() for name in names}
+
+__all__ = [*_name_to_module, "datasets", "charts"]
+
+
+def __getattr__(name):
+    if name in _name_to_module: return getattr(import_module(f"vfjac.{_name_to_module[name]}"), name)
+    if name in _modules: return import_module(f"vfjac.{name}")
+    raise AttributeError(f"module 'vfjac' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__, *_modules})

@@ -4,15 +4,14 @@
 
 # %% auto #0
 __all__ = ['VectorField', 'as_states', 'row_blocks', 'gaussian_kernel', 'GaussianField', 'default_step', 'differentiate',
-           'FunctionField', 'as_field']
+           'FunctionField', 'RescaledField', 'as_field']
 
-# %% ../nbs/00_fields.ipynb #2df0dc73
+# %% ../nbs/00_fields.ipynb #01a25c5c
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from scipy.linalg.blas import get_blas_funcs
 
 # %% ../nbs/00_fields.ipynb #9c46e3da
 @runtime_checkable
@@ -40,11 +39,11 @@ def as_states(
         raise ValueError(f"{bad.size} of {len(X)} states hold NaN or infinite values (first rows: {bad[:5].tolist()}); leave these cells out")
     return X
 
-# %% ../nbs/00_fields.ipynb #02838cda
+# %% ../nbs/00_fields.ipynb #b5436efc
 def row_blocks(
     n: int,                            # Number of rows (cells)
     row_values: int,                   # Numbers that are held for each row
-    block_bytes: int = 8_000_000,      # Memory for one block, bytes
+    block_bytes: int = 32_000_000,     # Memory for one block, bytes
 ) -> Iterator[slice]:
     "Slices that cover `n` rows in order, each with at most `block_bytes` of float64 working memory (one row at least)."
     rows = max(1, block_bytes // (8 * max(1, row_values)))
@@ -66,7 +65,7 @@ def gaussian_kernel(
     np.minimum(K, 0, out=K)
     return np.exp(K, out=K)
 
-# %% ../nbs/00_fields.ipynb #e11ea309
+# %% ../nbs/00_fields.ipynb #497c8447
 def _kernel_jacobian(
     x: np.ndarray,         # States minus the centre, (n, d)
     c: np.ndarray,         # Control points minus the centre, (M, d)
@@ -79,11 +78,10 @@ def _kernel_jacobian(
     "`-2 beta sum_m k_m C_m (x_r - c_r,m)ᵀ` for every row of `x`, written to `out` block by block."
     M, n_e, n_r = len(c), C.shape[1], c_r.shape[1]
     P = (2 * beta * C[:, :, None] * c_r[:, None, :]).reshape(M, n_e * n_r)
-    gemm = get_blas_funcs("gemm", (P,))
     for s in row_blocks(len(x), M + 2 * n_e * n_r):
         K = gaussian_kernel(x[s], c, beta)
-        block = np.multiply((K @ (-2 * beta * C))[:, :, None], x_r[s][:, None, :]).reshape(len(K), -1)
-        out[s] = gemm(1.0, P.T, K.T, 1.0, block.T, overwrite_c=True).T.reshape(len(K), n_e, n_r)
+        np.matmul(K, P, out=out[s].reshape(len(K), -1))
+        out[s] -= (K @ (2 * beta * C))[:, :, None] * x_r[s][:, None, :]
 
 # %% ../nbs/00_fields.ipynb #78610e87
 @dataclass(frozen=True, eq=False)
@@ -205,6 +203,32 @@ def _mixes_cells(func, X, V) -> bool:
     try: alone = np.asarray(func(X[:1]), dtype=np.float64)
     except Exception: return True
     return alone.shape != (1, X.shape[1]) or not np.allclose(alone, V[:1], equal_nan=True)
+
+# %% ../nbs/00_fields.ipynb #81ef7841
+@dataclass(frozen=True, eq=False)
+class RescaledField:
+    "A field `g` that was fitted in rescaled coordinates, in the units of the data: `f(x) = gain * g((x - shift) / scale) + slope * x + offset`."
+    field: VectorField       # The field g in rescaled coordinates
+    shift: np.ndarray        # m, (d,)
+    scale: np.ndarray        # s, (d,), not zero
+    gain: np.ndarray         # a, (d,)
+    slope: np.ndarray        # b, (d,)
+    offset: np.ndarray       # c, (d,)
+
+    @property
+    def n_dims(self) -> int:
+        "Number of dimensions d of the states."
+        return len(self.shift)
+
+    def velocity(self, X: np.ndarray) -> np.ndarray:
+        "Velocities at the states `X` (n_cells, d): an array (n_cells, d)."
+        X = as_states(X, self.n_dims)
+        return self.gain * self.field.velocity((X - self.shift) / self.scale) + self.slope * X + self.offset
+
+    def jacobian(self, X: np.ndarray) -> np.ndarray:
+        "Jacobians at the states `X` (n_cells, d): an array (n_cells, d, d), `[cell, effector, regulator]`."
+        X = as_states(X, self.n_dims)
+        return self.gain[:, None] * self.field.jacobian((X - self.shift) / self.scale) / self.scale + np.diag(self.slope)
 
 # %% ../nbs/00_fields.ipynb #29528f50
 def as_field(

@@ -1,0 +1,177 @@
+"""The documentation without Quarto and without a network: nbdev processes the notebooks, Pandoc writes the pages.
+
+    python .ci/build_docs.py     build _docs_offline/ and check it; one PASS or FAIL line for each notebook
+
+The published site is built by Quarto from the same processed notebooks (.github/workflows/docs.yml). Here it is
+checked that nbdev can process every notebook, that links and anchors resolve, that no output is an error, that every
+chart compiles, and that no page asks another host for anything. The package must be installed (pip install -e .).
+"""
+
+import json
+import os
+import posixpath
+import re
+import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from html import escape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import prerender
+import pypandoc
+import vl_convert
+import yaml
+from nbmd import chart_spec, notebook_markdown, text
+
+TOP = Path(__file__).resolve().parent.parent
+PROC, OUT = TOP / "_proc", TOP / "_docs_offline"
+PANDOC = "markdown+emoji-implicit_figures"
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; margin: 0 1rem 0 18rem; padding: 1rem; max-width: 52rem; color: #222 }
+nav.site { position: fixed; top: 0; left: 1rem; width: 15rem; height: 100vh; overflow-y: auto }
+nav.site ul { list-style: none; padding-left: .7rem } nav { font-size: .9rem } header h1 { margin-bottom: .3rem }
+header { text-align: left; margin: 0 } pre { background: #f6f6f6; padding: .6rem; overflow-x: auto }
+pre.sourceCode { background: #eef3f8 } table { border-collapse: collapse; font-size: .9rem }
+td, th { padding: .15rem .6rem; border-bottom: 1px solid #ddd } blockquote { color: #555; margin-left: 0 }
+@media (max-width: 60rem) { body { margin-left: 1rem } nav.site { position: static; height: auto } }
+"""
+
+
+class Page(HTMLParser):
+    "What a page offers (ids) and asks for (links, and things that load by themselves)."
+
+    def __init__(self, html):
+        super().__init__()
+        self.ids, self.links, self.loads = set(), [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.ids.update(v for k, v in attrs.items() if k in ("id", "name") and v)
+        if tag == "a" and attrs.get("href"): self.links.append(attrs["href"])
+        if tag == "link" and attrs.get("href"): self.loads.append(attrs["href"])
+        if attrs.get("src"): self.loads.append(attrs["src"])
+
+
+def process():
+    "Run nbdev's own steps up to where Quarto would take over: names of notebooks with what went wrong, the site's URL."
+    import nbdev.doclinks
+    from nbdev.config import get_config
+    from nbdev.processors import FilterDefaults
+    from nbdev.quarto import nbdev_sidebar, refresh_quarto_yml
+    from nbdev.serve import proc_nbs
+    from nbdev.serve_drv import exec_nb
+    cfg = get_config()
+    refresh_quarto_yml()
+    nbdev.doclinks._build_modidx()
+    nbdev_sidebar.__wrapped__()
+    problems = {p.relative_to(cfg.nbs_path).as_posix(): [] for p in sorted(nbdev.doclinks.nbglob(as_path=True))}
+    try: proc_nbs(force=True, n_workers=min(4, os.cpu_count() or 1))
+    except Exception as e: print(f"nbdev stopped at a notebook ({type(e).__name__}): trying the rest one by one")
+    for name in problems:
+        if (PROC / name).is_file(): continue
+        (PROC / name).parent.mkdir(parents=True, exist_ok=True)
+        try: exec_nb(cfg.nbs_path / name, PROC / name, FilterDefaults)
+        except Exception as e: problems[name].append(f"nbdev cannot process it: {e} ({e.__cause__!r})")
+    return problems, f"{cfg.doc_host}{cfg.doc_baseurl}/"
+
+
+def read_processed(name):
+    "A processed notebook and its front matter."
+    nb = json.loads((PROC / name).read_text(encoding="utf-8"))
+    first = text(nb["cells"][0]["source"]) if nb["cells"] and nb["cells"][0]["cell_type"] == "raw" else ""
+    return nb, yaml.safe_load(first.strip().strip("-")) or {}
+
+
+def check_outputs(nb):
+    "Errors among the outputs, and charts that do not compile."
+    problems = []
+    for i, cell in enumerate(nb["cells"]):
+        for output in cell.get("outputs", []):
+            if output["output_type"] == "error":
+                problems.append(f"cell {i}: the output is an error, {output['ename']}: {output['evalue'][:200]}")
+            if (spec := chart_spec(output)) is not None:
+                try: vl_convert.vegalite_to_svg(spec)
+                except Exception as e: problems.append(f"cell {i}: the chart does not compile: {str(e)[:300]}")
+    return problems
+
+
+def navigation(contents, pages, here):
+    "The sidebar of _quarto.yml as nested lists."
+    def item(entry):
+        if isinstance(entry, str) and entry in pages:
+            url, title = pages[entry]
+            return f'<li><a href="{posixpath.relpath(url, posixpath.dirname(here) or ".")}">{escape(title)}</a></li>'
+        if isinstance(entry, dict) and "section" in entry:
+            return f"<li>{escape(entry['section'])}{navigation(entry.get('contents') or [], pages, here)}</li>"
+        return ""
+    return f"<ul>{''.join(map(item, contents))}</ul>"
+
+
+def write_page(name, nb, meta, pages, site, quarto):
+    "One page; its HTML."
+    url, title = pages[name]
+    up = "../" * url.count("/")
+    markdown = notebook_markdown(nb, prerender.chart_block).replace("](" + site, "](" + (up or "./"))
+    if meta.get("description"): markdown = f"> {meta['description']}\n\n{markdown}"
+    head = OUT / (url + ".head")
+    nav, tail = head.with_suffix(".nav"), head.with_suffix(".tail")
+    head.parent.mkdir(parents=True, exist_ok=True)
+    head.write_text(f'<meta name="quarto:offset" content="{up or "./"}">\n<style>{STYLE}</style>', encoding="utf-8")
+    contents = navigation(quarto["website"]["sidebar"]["contents"], pages, url)
+    nav.write_text(f'<nav class="site">{contents}</nav>', encoding="utf-8")
+    tail.write_text(quarto["format"]["html"]["include-after-body"]["text"], encoding="utf-8")
+    html = pypandoc.convert_text(
+        markdown, "html5", format=PANDOC,
+        extra_args=["--standalone", "--mathml", "--toc", f"--metadata=title:{title}", f"--include-in-header={head}",
+                    f"--include-before-body={nav}", f"--include-after-body={tail}"])
+    for extra in (head, nav, tail): extra.unlink()
+
+    def page_of(m):
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(name), m[1]))
+        if target not in pages: return m[0]
+        return f'href="{posixpath.relpath(pages[target][0], posixpath.dirname(url) or ".")}{m[2] or ""}"'
+
+    html = re.sub(r'href="([^":#]+\.ipynb)(#[^"]*)?"', page_of, html)
+    (OUT / url).write_text(html, encoding="utf-8")
+    return html
+
+
+def check_links(url, page, site_pages):
+    "Links and anchors that lead nowhere, and whatever would be fetched from another host."
+    problems = [f"would be fetched from another host: {u}" for u in page.loads if re.match(r"(https?:)?//", u)]
+    local = [u for u in page.links + page.loads if u != "#" and not re.match(r"[a-z]+:|//", u)]
+    for link in dict.fromkeys(local):
+        path, _, anchor = link.partition("#")
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(url), path)) if path else url
+        if not (OUT / target).is_file(): problems.append(f"link to a file that is not on the site: {link}")
+        # nbdev links `Class.method` to #class.method, which is there only after show_doc(Class.method): #class will do.
+        elif target in site_pages and anchor and not {anchor, anchor.split(".")[0]} & site_pages[target].ids:
+            problems.append(f"link to an anchor that does not exist: {link}")
+    return problems
+
+
+def main():
+    os.chdir(TOP)
+    shutil.rmtree(OUT, ignore_errors=True)
+    problems, site = process()
+    quarto = yaml.safe_load((TOP / "_quarto.yml").read_text(encoding="utf-8"))
+    read = {n: read_processed(n) for n, found in problems.items() if not found}
+    pages = {n: (posixpath.join(posixpath.dirname(n), meta.get("output-file") or Path(n).stem + ".html"),
+                 str(meta.get("title", Path(n).stem))) for n, (_, meta) in read.items()}
+    for n, (nb, _) in read.items(): problems[n] += check_outputs(nb)
+    prerender.main(PROC)
+    read = {n: read_processed(n) for n in read}
+    shutil.copytree(PROC, OUT, ignore=shutil.ignore_patterns("*.ipynb", "*.yml", ".*", "__pycache__"))
+    with ThreadPoolExecutor(2) as pool:
+        htmls = dict(zip(read, pool.map(lambda n: write_page(n, *read[n], pages, site, quarto), read), strict=True))
+    site_pages = {pages[n][0]: Page(html) for n, html in htmls.items()}
+    for n in read: problems[n] += check_links(pages[n][0], site_pages[pages[n][0]], site_pages)
+    for n, found in problems.items():
+        print(f"{'FAIL' if found else 'PASS'} docs page of nbs/{n}")
+        for p in found: print("    " + p.replace("\n", "\n    "))
+    return any(problems.values())
+
+
+if __name__ == "__main__": sys.exit(main())
