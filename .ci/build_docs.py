@@ -85,15 +85,16 @@ def read_processed(name):
 
 
 def check_outputs(nb):
-    "Errors among the outputs, and charts that do not compile."
-    problems = []
+    "Errors among the outputs, and charts that Vega-Lite does not compile: the site's, and one as old as JupyterLab's."
+    problems, versions = [], vl_convert.get_vegalite_versions()
     for i, cell in enumerate(nb["cells"]):
         for output in cell.get("outputs", []):
             if output["output_type"] == "error":
                 problems.append(f"cell {i}: the output is an error, {output['ename']}: {output['evalue'][:200]}")
             if (spec := chart_spec(output)) is not None:
-                try: vl_convert.vegalite_to_svg(spec)
-                except Exception as e: problems.append(f"cell {i}: the chart does not compile: {str(e)[:300]}")
+                for v in (versions[0], versions[-1]):
+                    try: vl_convert.vegalite_to_svg(spec, vl_version=v)
+                    except Exception as e: problems.append(f"cell {i}: no chart in Vega-Lite {v}: {str(e)[:300]}")
     return problems
 
 

@@ -24,7 +24,8 @@ TOP = Path(__file__).resolve().parent.parent
 
 
 def chart_block(spec):
-    "A specification as a raw HTML block of Pandoc's and Quarto's Markdown."
+    "A specification as a raw HTML block of Pandoc's and Quarto's Markdown; vega.js decides on the version of Vega-Lite."
+    spec = {k: v for k, v in spec.items() if k != "$schema"}
     data = json.dumps(spec, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     return fence(f'<div class="vega-chart"><script type="application/json">{data}</script></div>', "{=html}")
 

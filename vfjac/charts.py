@@ -104,7 +104,7 @@ def chart_data(
     "The rows of a table as a chart keeps them: NaN and infinities are null."
     return {"values": json.loads(df.to_json(orient="records", double_precision=15))}
 
-# %% ../nbs/09_charts.ipynb #d578f695
+# %% ../nbs/09_charts.ipynb #a4c387fb
 SCHEME = "blueorange" # diverging; blue and orange are told apart with every common colour blindness
 INK, QUIET, MISSING, EDGE = "#1f2933", "#616e7c", "#c2c7cd", "#5b6770"
 FALLS_RISES = "Blue: it falls. Orange: it rises."
@@ -118,7 +118,7 @@ def signed_colour(
 ):
     "The colour encoding of a signed value: diverging, symmetrical, grey where there is no value."
     legend = None if title is None else alt.Legend(
-        title=title, format=".2~g", orient=orient, gradientLength=length, tickCount=5 if length > 100 else 3,
+        title=title, format=".2~g", orient=orient, gradientLength=length, tickCount=5 if length > 100 and orient == "right" else 3,
         titleLimit=260, titleColor=INK, labelColor=INK, titleFontSize=12, labelFontSize=11)
     scale = alt.Scale(scheme=SCHEME, domain=domain, clamp=True)
     return alt.condition(f"!isValid(datum.{field})", alt.value(MISSING), alt.Color(f"{field}:Q", scale=scale, legend=legend))
@@ -170,7 +170,7 @@ def _dots(df: pd.DataFrame) -> alt.Chart:
     return alt.Chart(chart_data(df)).transform_calculate(shown=_SHOWN).mark_circle(
         size=size, opacity=0.9, stroke=EDGE, strokeWidth=0.25, invalid=None)
 
-# %% ../nbs/09_charts.ipynb #c5558c20
+# %% ../nbs/09_charts.ipynb #82599f07
 def embedding_chart(
     df: pd.DataFrame, # One row per cell: x, y, cell, value, and group if there are groups
     effector: str, # Gene whose velocity changes
@@ -179,6 +179,7 @@ def embedding_chart(
     x_title: str = "component 1", # Title of the first axis
     y_title: str = "component 2", # Title of the second axis
     quantile: float = 0.99, # Part of the |values| inside the colour scale; 1 = all
+    legend: str = "right", # Side on which the colours are explained: right, bottom, left or top
     width: int = 420, # Pixels
     height: int = 400, # Pixels
 ) -> alt.Chart: # Cells as dots, coloured by ∂f_effector / ∂x_regulator
@@ -189,7 +190,7 @@ def embedding_chart(
     title = _titled(entry_label(effector, regulator), [entry_words(effector, regulator), _notes(df, domain[1])])
     return _dots(df[_placed(df)]).encode(
         x=alt.X(**_place("x", x_title)), y=alt.Y(**_place("y", y_title)),
-        color=signed_colour("value", domain, "∂f / ∂x"), tooltip=_tips(df, "∂f / ∂x"),
+        color=signed_colour("value", domain, "∂f / ∂x", orient=legend), tooltip=_tips(df, "∂f / ∂x"),
     ).properties(width=width, height=height, title=title, view=alt.ViewBackground(**_BLANK))
 
 # %% ../nbs/09_charts.ipynb #fe013714
@@ -225,22 +226,34 @@ def _legend_length(height: float) -> int:
     "A legend as high as its chart, within reason."
     return int(np.clip(height, 70, 160))
 
-# %% ../nbs/09_charts.ipynb #cdb2f5ef
-def _panels(groups: list[str], width: float, columns: int | None) -> dict:
-    "Settings of a facet with one panel of `width` pixels per group."
+# %% ../nbs/09_charts.ipynb #0d53b841
+def _panels(groups: list[str], panel: float, width: float) -> dict:
+    "Settings of a facet with one panel of `panel` pixels per group, in rows of at most `width` pixels."
     header = alt.Header(labelFontSize=12, labelFontWeight="bold", labelColor=INK, labelAnchor="start", labelLimit=400)
-    room = max([width, 60] + [7.5 * len(g) for g in groups]) + 16
-    return dict(facet=alt.Facet("group:N", sort=groups, title=None, header=header), spacing=room - width,
-                columns=columns or max(1, int(820 // room)))
+    room = _room(groups, panel)
+    return dict(facet=alt.Facet("group:N", sort=groups, title=None, header=header), spacing=room - panel,
+                columns=max(1, int(width // room)))
 
-# %% ../nbs/09_charts.ipynb #dd5f8044
+def _room(groups: list[str], panel: float) -> float:
+    "Pixels from one panel to the next."
+    return max([panel, 60] + [7.5 * len(g) for g in groups]) + 16
+
+def _step(groups: list[str], n_effectors: int, n_regulators: int, width: float, height: float) -> float:
+    "The largest side of a square, 11 to 36 pixels, with which all panels fit into width × height."
+    for step in range(36, 10, -1):
+        columns = max(1, width // _room(groups, step * n_regulators))
+        if step * n_regulators <= width and np.ceil(max(len(groups), 1) / columns) * (step * n_effectors + 60) <= height: break
+    return float(step)
+
+# %% ../nbs/09_charts.ipynb #60ead774
 def heatmap_chart(
     df: pd.DataFrame, # One row per square: effector, regulator, value; if wanted group, and chosen (bool) to frame squares
     *,
     title: str = "Mean Jacobian", # Headline
     value_title: str = "mean ∂f / ∂x", # What the values are, for the legend
-    columns: int | None = None, # Panels in a row; None fits about 900 pixels
-    step: float | None = None, # Side of a square in pixels; None goes by the number of genes
+    width: int = 800, # Pixels to fill with panels before a new row begins
+    height: int = 560, # Pixels that the squares should fit into, if that leaves them 11 pixels
+    step: float | None = None, # Side of a square in pixels; None fits them into width × height, at most 36
 ) -> alt.Chart | alt.FacetChart: # One heatmap, or one panel per group
     "Effectors × regulators in colour, on one scale symmetrical about zero. Raises ValueError for missing columns or repeated squares."
     df = _with_columns(df, ["effector", "regulator", "value"])
@@ -249,9 +262,12 @@ def heatmap_chart(
     df = df.assign(value=significant(df["value"]), **{k: _as_text(df[k]) for k in keys})
     _one_each(df, keys)
     n_regulators, n_effectors = df["regulator"].nunique(), df["effector"].nunique()
-    step = step or float(np.clip(300 / max(n_regulators, n_effectors, 1), 11, 36))
+    step = step or _step(groups, n_effectors, n_regulators, width, height)
     chart = _squares(df, value_title, step)
-    if groups: chart = chart.facet(**_panels(groups, step * n_regulators, columns))
+    if groups:
+        panels = _panels(groups, step * n_regulators, width)
+        chart = chart.facet(**panels)
+        if len(groups) > panels["columns"] and len(groups) % panels["columns"]: chart = chart.resolve_axis(x="independent")
     return chart.properties(title=_titled(title, ["Row: whose velocity. Column: which gene rises.", FALLS_RISES]))
 
 # %% ../nbs/09_charts.ipynb #c9205680
@@ -412,9 +428,10 @@ def _means_view(table: PairTable) -> alt.LayerChart:
         width=step * len(table.regulators), height=height, view=alt.ViewBackground(**_BLANK),
         title=_titled("All pairs: mean over the selected cells", ["Row: whose velocity. Column: which gene rises.", "Framed: the chosen pair."], "group"))
 
-# %% ../nbs/09_charts.ipynb #3eba0567
-def _spread_view(table: PairTable, row: int = 28, width: int = 250) -> alt.LayerChart:
+# %% ../nbs/09_charts.ipynb #03950e4e
+def _spread_view(table: PairTable, width: int = 250) -> alt.LayerChart:
     "The chosen entry of each selected cell, by group, with medians and counts."
+    row = int(np.clip(180 / len(table.groups), 22, 28))
     base = alt.Chart(table.data).transform_filter({"param": "brush"}).transform_filter(_IN_GROUP).transform_calculate(value=_VALUE)
     x = alt.X("value:Q", title="∂f / ∂x", scale=alt.Scale(domain=[_js("-1.06 * reach"), _js("1.06 * reach")], nice=False),
               axis=alt.Axis(format=".2~g", **_AXIS))

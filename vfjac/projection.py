@@ -8,26 +8,32 @@ __all__ = ['project_jacobian', 'project_pairs', 'straight_is_cheaper', 'projecte
 # %% ../nbs/04_projection.ipynb #5ecc14cc
 import numpy as np
 
-# %% ../nbs/04_projection.ipynb #b2c5dfca
+# %% ../nbs/04_projection.ipynb #1107b6d5
 def project_jacobian(
     J: np.ndarray,       # Jacobians in components, (n_cells, d, d)
     left: np.ndarray,    # Loadings of the effectors, (n_effectors, d)
     right: np.ndarray,   # Loadings of the regulators, (n_regulators, d)
 ) -> np.ndarray:         # (n_cells, n_effectors, n_regulators)
     "`left @ J @ right.T` for every cell: the Jacobian between genes. Raises ValueError on shapes that do not fit."
-    J, left, right = (np.asarray(a, dtype=np.float64) for a in (J, left, right))
+    J, left, right = _floats(J, left, right)
     if J.ndim != 3 or left.ndim != 2 or right.ndim != 2 or J.shape[1:] != (left.shape[1], right.shape[1]):
         raise ValueError(f"Jacobians {J.shape} do not fit loadings {left.shape} and {right.shape}: expected (n_cells, d, d) with (n_effectors, d) and (n_regulators, d)")
     return left @ J @ right.T if len(left) < len(right) else left @ (J @ right.T)
 
-# %% ../nbs/04_projection.ipynb #3f5166b7
+
+def _floats(*arrays) -> list[np.ndarray]:
+    "The arrays in double precision, or in single precision if all of them are."
+    arrays = [np.asarray(a) for a in arrays]
+    return [a.astype(np.float32 if all(b.dtype == np.float32 for b in arrays) else np.float64, copy=False) for a in arrays]
+
+# %% ../nbs/04_projection.ipynb #fd74b34d
 def project_pairs(
     J: np.ndarray,       # Jacobians in components, (n_cells, d, d)
     left: np.ndarray,    # Loadings of each pair's effector, (n_pairs, d)
     right: np.ndarray,   # Loadings of each pair's regulator, (n_pairs, d)
 ) -> np.ndarray:         # (n_cells, n_pairs)
     "The entry of each (effector, regulator) pair for every cell. Raises ValueError on shapes that do not fit."
-    J, left, right = (np.asarray(a, dtype=np.float64) for a in (J, left, right))
+    J, left, right = _floats(J, left, right)
     if J.ndim != 3 or left.shape != right.shape or left.ndim != 2 or J.shape[1:] != (left.shape[1],) * 2:
         raise ValueError(f"Jacobians {J.shape} do not fit the pairs' loadings {left.shape} and {right.shape}: expected (n_cells, d, d) and twice (n_pairs, d)")
     weights = (left[:, :, None] * right[:, None, :]).reshape(len(left), -1)

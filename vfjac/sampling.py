@@ -15,30 +15,33 @@ from scipy.linalg.blas import dger
 from scipy.sparse import issparse
 from scipy.spatial import cKDTree
 
-# %% ../nbs/02_sampling.ipynb #12b808d8
+# %% ../nbs/02_sampling.ipynb #586c239e
 def _items(arr) -> np.ndarray:
     "What to choose from, as a 1-D array; an integer stands for 0 … arr - 1."
     items = np.asarray(arr)
     if items.ndim == 0 and np.issubdtype(items.dtype, np.integer): items = np.arange(max(0, items))
     if items.ndim != 1 or items.dtype == bool:
-        raise ValueError(f"arr is an array of {items.dtype} with shape {items.shape}, expected positions or names, one for each cell; for a mask, use np.flatnonzero(mask)")
+        raise ValueError(f"arr is an array of {items.dtype} with shape {items.shape}, expected positions or names, "
+                         "one for each cell; for a mask, use np.flatnonzero(mask)")
     if not items.size: raise ValueError("arr is empty: there is nothing to choose from; check the filter that made it")
     return items
 
-# %% ../nbs/02_sampling.ipynb #b5036938
+# %% ../nbs/02_sampling.ipynb #005feeaa
 def _how_many(n, n_cells: int | None = None) -> int:
     "`n` as an int, at least 1 and at most `n_cells`."
     try: count = operator.index(n)
     except TypeError: raise ValueError(f"n = {n!r}: expected a whole number of cells") from None
     if count < 1: raise ValueError(f"n = {count}: expected at least one cell")
     if n_cells is not None and count > n_cells:
-        raise ValueError(f"n = {count:,} different cells cannot be chosen from {n_cells:,}; ask for {n_cells:,} at most")
+        raise ValueError(f"n = {count:,} different cells cannot be chosen from {n_cells:,}; "
+                         f"ask for {n_cells:,} at most")
     return count
 
-# %% ../nbs/02_sampling.ipynb #ffc4c153
+# %% ../nbs/02_sampling.ipynb #309c0c84
 def _table(values, what: str, n_cells: int | None = None) -> np.ndarray:
     "`values` as a float64 table with one row for each cell."
-    if values is None: raise ValueError(f"{what} is missing: this method needs a table with one row for each cell; give {what[0]}=…")
+    if values is None:
+        raise ValueError(f"{what} is missing: this method needs a table with one row for each cell; give {what[0]}=…")
     table = np.asarray(values.toarray() if issparse(values) else values, dtype=np.float64)
     if table.ndim != 2 or not table.size or n_cells not in (None, len(table)):
         rows = "n_cells" if n_cells is None else f"{n_cells:,}"
@@ -49,7 +52,9 @@ def _table(values, what: str, n_cells: int | None = None) -> np.ndarray:
 def _refuse(bad: np.ndarray, what: str) -> None:
     "Raise if a row holds a forbidden value; `bad` (n_cells,) says which do."
     if bad.any():
-        raise ValueError(f"{what} in {bad.sum():,} of {len(bad):,} cells (first rows: {np.flatnonzero(bad)[:5].tolist()}); leave these cells out of arr and of the tables")
+        first = np.flatnonzero(bad)[:5].tolist()
+        raise ValueError(f"{what} in {bad.sum():,} of {len(bad):,} cells (first rows: {first}); "
+                         "leave these cells out of arr and of the tables")
 
 # %% ../nbs/02_sampling.ipynb #8abc378b
 def random_indices(
@@ -60,32 +65,40 @@ def random_indices(
     "Cells chosen with equal chances. Raises ValueError if `n` is not between 1 and `n_cells`."
     return np.random.default_rng(seed).choice(n_cells, size=_how_many(n, n_cells), replace=False)
 
-# %% ../nbs/02_sampling.ipynb #3e074e70
+# %% ../nbs/02_sampling.ipynb #4c2d6145
 def _speeds(V) -> np.ndarray:
     "Length of every velocity, (n_cells,); 0 and a warning for cells with NaN."
     V = _table(V, "V (velocities)")
     _refuse(np.isinf(V).any(axis=1), "infinite velocities")
     unknown = np.isnan(V).any(axis=1)
-    if unknown.any(): warnings.warn(f"{unknown.sum():,} of {len(V):,} cells have NaN velocities: they count as cells that do not move", stacklevel=4)
+    if unknown.any():
+        message = f"{unknown.sum():,} of {len(V):,} cells have NaN velocities: they count as cells that do not move"
+        warnings.warn(message, stacklevel=4)
     return np.where(unknown, 0.0, np.linalg.norm(V, axis=1))
 
-# %% ../nbs/02_sampling.ipynb #3defabec
+# %% ../nbs/02_sampling.ipynb #ac850ec2
 def velocity_indices(
     V: np.ndarray,            # Velocities, (n_cells, d); rows with NaN count as not moving
     n: int,                   # Number of cells to choose, at most n_cells
     seed: int = 19491001,     # Seed of the random numbers
-) -> np.ndarray:              # Positions of the chosen cells, (n,), all different; cells at rest come last, when all are wanted
-    "Cells chosen with chances proportional to their speed. Raises ValueError if fewer than `n` cells move (unless `n` is n_cells), or if a velocity is infinite."
+) -> np.ndarray:              # Positions of the chosen cells, (n,), all different; resting cells come last
+    """Cells chosen with chances proportional to their speed.
+
+    Raises ValueError if fewer than `n` cells move (unless `n` is n_cells), or if a velocity is infinite."""
     speeds = _speeds(V)
     n, chances = _how_many(n, len(speeds)), speeds / (speeds.sum() or 1.0)
     moving = np.count_nonzero(chances)
     if moving < n < len(speeds):
-        raise ValueError(f"n = {n:,} cells by speed, but only {moving:,} of {len(speeds):,} cells move; ask for {moving:,} at most, or use method='random' or 'trn'")
-    chosen = np.random.default_rng(seed).choice(len(speeds), size=min(n, moving), replace=False, p=chances) if moving else np.empty(0, int)
+        raise ValueError(f"n = {n:,} cells by speed, but only {moving:,} of {len(speeds):,} cells move; "
+                         f"ask for {moving:,} at most, or use method='random' or 'trn'")
+    if not moving: return np.arange(n)
+    chosen = np.random.default_rng(seed).choice(len(speeds), size=min(n, moving), replace=False, p=chances)
     return np.append(chosen, np.setdiff1d(np.arange(len(speeds)), chosen)) if moving < n else chosen
 
-# %% ../nbs/02_sampling.ipynb #73972606
-def _schedule(n_nodes: int, n_steps: int, li: float, lf: float, ei: float, ef: float, c: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+# %% ../nbs/02_sampling.ipynb #10e93f48
+def _schedule(
+    n_nodes: int, n_steps: int, li: float, lf: float, ei: float, ef: float, c: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Range, step size and number of nodes that move, for each step: three arrays (n_steps,)."
     t = np.arange(1, n_steps + 1) / n_steps
     ranges = li * n_nodes * (lf / (li * n_nodes)) ** t
@@ -100,14 +113,14 @@ def _present(W: np.ndarray, p: np.ndarray, range_: float, step: float, moving: i
     near = np.argsort((towards * towards).sum(axis=1))[:moving]
     W[near] += (step * np.exp(-np.arange(moving) / range_))[:, None] * towards[near]
 
-# %% ../nbs/02_sampling.ipynb #5242df8f
+# %% ../nbs/02_sampling.ipynb #e1459e4a
 class _Nodes:
     "Nodes of a neural gas as `scale * u`, with half their squared length as the last column of `u`."
     def __init__(self, W: np.ndarray):
         n, d = W.shape
         self.u, self.scale, self.pull = np.empty((n, d + 1), order="F"), np.ones(n), np.zeros(n)
         self.u[:, :d], self.u[:, d] = W, np.einsum("nd,nd->n", W, W) / 2
-        width = max(1, 8000 // n)   # columns for each call of ger: small enough to stay on one thread, which is quicker here
+        width = max(1, 8000 // n)   # columns for each call of ger: few enough to stay on one thread, which is quicker
         self.parts = [(slice(j, j + width), self.u[:, j : j + width]) for j in range(0, d + 1, width)]
 
     def positions(self) -> np.ndarray: return self.u[:, :-1] * self.scale[:, None]
@@ -161,9 +174,11 @@ def _nearest_nodes(distances: np.ndarray, count: int, cell: int, half: float, re
     remembered[cell] = farthest + 0.05 * (farthest + half)
     return near
 
-# %% ../nbs/02_sampling.ipynb #569b15ae
-def _learn(nodes: _Nodes, points: np.ndarray, which: np.ndarray, schedule: tuple, remembered: list[float]) -> np.ndarray:
-    "Positions of the nodes after the cells `points` (n_steps, d + 1), whose numbers are `which`, have been presented in turn."
+# %% ../nbs/02_sampling.ipynb #46377267
+def _learn(
+    nodes: _Nodes, points: np.ndarray, which: np.ndarray, schedule: tuple, remembered: list[float]
+) -> np.ndarray:
+    "Positions of the nodes after the cells `points` (n_steps, d + 1), numbered `which`, have been presented in turn."
     ranges, steps, moving = schedule
     signs = -points
     signs[:, -1] = 1
@@ -176,7 +191,7 @@ def _learn(nodes: _Nodes, points: np.ndarray, which: np.ndarray, schedule: tuple
             _move_some(nodes, p, near, distances[near], a[:count])
     return nodes.positions()
 
-# %% ../nbs/02_sampling.ipynb #ef4ef3f8
+# %% ../nbs/02_sampling.ipynb #1c73869e
 def neural_gas(
     X: np.ndarray,            # States, (n_cells, d)
     n_nodes: int,             # Number of nodes; it may exceed n_cells
@@ -189,7 +204,9 @@ def neural_gas(
     ef: float = 0.05,         # Step ε at the end, between 0 and 1
     c: float = 0,             # Steps below it are left out; 0 leaves out what rounding would
 ) -> np.ndarray:              # Positions of the nodes, (n_nodes, d)
-    "Lay a net of nodes over the cells by neural gas (Martinetz & Schulten 1994). Raises ValueError on NaN, and on parameters out of range."
+    """Lay a net of nodes over the cells by neural gas (Martinetz & Schulten 1994).
+
+    Raises ValueError on NaN or infinite states, and on parameters out of range."""
     X, n_nodes, n_steps = _table(X, "X (states)"), _how_many(n_nodes), _gas_steps(n_nodes, tmax, li, lf, ei, ef, c)
     _refuse(~np.isfinite(X).all(axis=1), "NaN or infinite states")
     centre = X.mean(axis=0)
@@ -205,9 +222,9 @@ def neural_gas(
         W = _learn(_Nodes(W), points[which[s]], which[s], tuple(part[s] for part in schedule), remembered)
     return W + centre
 
-# %% ../nbs/02_sampling.ipynb #d5d562b6
+# %% ../nbs/02_sampling.ipynb #70de37a9
 def _until_apart(W: np.ndarray, points: np.ndarray, ranges: np.ndarray, steps: np.ndarray, moving: np.ndarray) -> int:
-    "Present `points` plainly to the nodes `W` (changed in place) until no two nodes share a place: the number of steps taken, 2 at least."
+    "Present `points` plainly to `W` (changed in place) until no two nodes share a place: the steps taken, 2 at least."
     for t, p in enumerate(points):
         if t > 1 and len(np.unique(W, axis=0)) == len(W): return t
         _present(W, p, ranges[t], steps[t], moving[t])
@@ -219,13 +236,14 @@ def _gas_steps(n_nodes, tmax, li, lf, ei, ef, c) -> int:
     for name, value in dict(tmax=tmax, li=li, lf=lf).items():
         if not 0 < value < np.inf: raise ValueError(f"{name} = {value}: expected a positive number")
     for name, value in dict(ei=ei, ef=ef).items():
-        if not 0 < value < 1: raise ValueError(f"{name} = {value}: expected a step between 0 and 1, the part of the way that the nearest node goes")
+        if not 0 < value < 1:
+            raise ValueError(f"{name} = {value}: expected a step between 0 and 1, the part of its way that a node goes")
     if not 0 <= c < np.inf: raise ValueError(f"c = {c}: expected zero or a small positive number")
     return int(tmax * n_nodes)
 
-# %% ../nbs/02_sampling.ipynb #82440f77
+# %% ../nbs/02_sampling.ipynb #2e58410f
 def _nearest_cells(X: np.ndarray, nodes: np.ndarray, distinct: bool) -> np.ndarray:
-    "The nearest cell to each node, exactly; with `distinct` no cell is given twice: the closest node keeps it, the others get their nearest free one."
+    "The nearest cell to each node; with `distinct` the closest node keeps a cell, others get their nearest free one."
     if not distinct: return cKDTree(X).query(nodes)[1]
     chosen, free = np.full(len(nodes), -1), np.ones(len(X), dtype=bool)
     while (open_ := np.flatnonzero(chosen < 0)).size:
@@ -237,16 +255,18 @@ def _nearest_cells(X: np.ndarray, nodes: np.ndarray, distinct: bool) -> np.ndarr
         free[candidates[nearest[winners]]] = False
     return chosen
 
-# %% ../nbs/02_sampling.ipynb #5d3be812
+# %% ../nbs/02_sampling.ipynb #2f42bf29
 def trn_indices(
     X: np.ndarray,               # States, (n_cells, d)
     n: int,                      # Number of cells to choose
     seed: int = 19491001,        # Seed of the random numbers
     *,
-    distinct: bool = True,       # Whether all chosen cells must differ; False gives each node its nearest cell, some cells several times
+    distinct: bool = True,       # Whether the chosen cells must differ; False may take a cell several times
     **parameters,                # Of `neural_gas`: tmax, li, lf, ei, ef, c
 ) -> np.ndarray:                 # Positions of the chosen cells, (n,), in the order of the nodes
-    "Cells nearest to the nodes of a topology-representing network (Martinetz & Schulten 1994). Raises ValueError if more different cells are wanted than there are, and as `neural_gas`."
+    """Cells nearest to the nodes of a topology-representing network (Martinetz & Schulten 1994).
+
+    Raises ValueError if more different cells are wanted than there are, and as `neural_gas` does."""
     X = _table(X, "X (states)")
     n = _how_many(n, len(X) if distinct else None)
     _refuse(~np.isfinite(X).all(axis=1), "NaN or infinite states")
@@ -265,7 +285,7 @@ def _spread_start(X: np.ndarray, n: int, seed: int) -> np.ndarray:
         chosen.append(min(int(np.searchsorted(total, draw * total[-1], side="right")), len(X) - 1))
     return np.array(chosen)
 
-# %% ../nbs/02_sampling.ipynb #9c6d82c0
+# %% ../nbs/02_sampling.ipynb #df276c55
 def kmeans_indices(
     X: np.ndarray,            # States, (n_cells, d)
     n: int,                   # Number of cells to choose, at most n_cells
@@ -273,7 +293,9 @@ def kmeans_indices(
     *,
     max_iter: int = 30,       # Rounds of Lloyd's algorithm, at most; it stops when no cell changes its cluster
 ) -> np.ndarray:              # Positions of the chosen cells, (n,), all different
-    "Cells nearest to the centres of `n` clusters (k-means; Lloyd 1982). Raises ValueError if `n` is not between 1 and n_cells, or on NaN."
+    """Cells nearest to the centres of `n` clusters (k-means; Lloyd 1982).
+
+    Raises ValueError if `n` is not between 1 and n_cells, and on NaN or infinite states."""
     from scipy.cluster.vq import vq
     X = _table(X, "X (states)")
     n = _how_many(n, len(X))
@@ -288,22 +310,25 @@ def kmeans_indices(
         centres = np.where(counts, sums / np.maximum(counts, 1), centres)
     return _nearest_cells(X, centres, distinct=True)
 
-# %% ../nbs/02_sampling.ipynb #b5af0faf
+# %% ../nbs/02_sampling.ipynb #16dac581
 METHODS = ("random", "velocity", "trn", "kmeans")
 
 def sample(
-    arr,                          # What to choose from: positions or names, one for each cell; an int stands for 0 … arr - 1
+    arr,                          # What to choose from: positions or names, one for each cell; an int is 0 … arr - 1
     n: int,                       # Number of cells to choose; more than there are takes all of them, with a warning
     method: str = "random",       # random, velocity (by speed), trn (topology-representing network) or kmeans
     X: np.ndarray | None = None,  # States, (n_cells, d); trn and kmeans need them
     V: np.ndarray | None = None,  # Velocities, (n_cells, d); velocity needs them
     seed: int = 19491001,         # Seed of the random numbers
-    **kwargs,                     # Parameters of the method: distinct, tmax, li, lf, ei, ef, c for trn; max_iter for kmeans
+    **kwargs,                     # Of the method: distinct, tmax, li, lf, ei, ef, c for trn; max_iter for kmeans
 ) -> np.ndarray:                  # The chosen items of `arr`, (n,)
-    "Choose `n` items of `arr`. Raises ValueError on an unknown method, on missing or broken tables, and if fewer than `n` cells can be chosen."
+    """Choose `n` items of `arr`.
+
+    Raises ValueError on an unknown method, on missing or broken tables, and if fewer than `n` cells can be chosen."""
     items, n = _items(arr), _how_many(n)
     _known_method(method)
-    table = None if method == "random" else _table(*((V, "V (velocities)") if method == "velocity" else (X, "X (states)")), len(items))
+    tables = dict(velocity=(V, "V (velocities)"), trn=(X, "X (states)"), kmeans=(X, "X (states)"))
+    table = _table(*tables[method], len(items)) if method in tables else None
     if n > len(items):
         warnings.warn(f"n = {n:,} cells are wanted, there are {len(items):,}: all of them are taken", stacklevel=2)
         return items.copy()
@@ -315,4 +340,5 @@ def sample(
 def _known_method(method) -> None:
     if method in METHODS: return
     similar = get_close_matches(str(method).lower(), METHODS, n=1)
-    raise ValueError(f"method = {method!r}: expected one of {', '.join(METHODS)}" + (f"; did you mean {similar[0]!r}?" if similar else ""))
+    hint = f"; did you mean {similar[0]!r}?" if similar else ""
+    raise ValueError(f"method = {method!r}: expected one of {', '.join(METHODS)}{hint}")
