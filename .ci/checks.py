@@ -18,6 +18,8 @@ from nbmd import split_directives, text
 TOP = Path(__file__).resolve().parent.parent
 MAX_BYTES = 500_000
 IMPORT_NAMES = {"vl-convert-python": "vl_convert"}
+COME_WITH = {"ipywidgets": {"traitlets", "IPython"}}  # what a requirement cannot do without
+OPTIONAL = {"dask"}                                   # imported only where a user hands in its arrays
 
 
 def sh(*command):
@@ -127,7 +129,8 @@ def check_imports_follow_the_numbers():
     settings = ConfigParser(delimiters=["="])
     settings.read(TOP / "settings.ini", encoding="utf-8")
     required = [re.match(r"[\w-]+", r)[0] for r in settings["DEFAULT"]["requirements"].split()]
-    allowed = {IMPORT_NAMES.get(r, r) for r in required} | set(sys.stdlib_module_names) | {"vfjac"}
+    allowed = {IMPORT_NAMES.get(r, r) for r in required}.union(sys.stdlib_module_names, OPTIONAL, {"vfjac"},
+                                                               *(COME_WITH.get(r, ()) for r in required))
     number = {p.stem: nb.name for p, nb in modules() if nb and nb.name[0].isdigit()}
     for path, _ in modules():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -146,7 +149,7 @@ def check_imports_follow_the_numbers():
 
 def check_ruff():
     code, log = sh("ruff", "check", "--no-cache", "--output-format", "concise", ".")
-    return log[-3000:] if code else None
+    return log[:3000] if code else None
 
 
 def main():

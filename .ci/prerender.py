@@ -24,7 +24,7 @@ TOP = Path(__file__).resolve().parent.parent
 
 
 def chart_block(spec):
-    "A specification as a raw HTML block of Pandoc's and Quarto's Markdown; vega.js decides on the version of Vega-Lite."
+    "A specification as a raw HTML block of Pandoc's Markdown, without its version: vega.js has but one."
     spec = {k: v for k, v in spec.items() if k != "$schema"}
     data = json.dumps(spec, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     return fence(f'<div class="vega-chart"><script type="application/json">{data}</script></div>', "{=html}")

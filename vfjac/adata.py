@@ -7,21 +7,19 @@ __all__ = ['basis_key', 'dense', 'read_mask', 'read_states', 'Loadings', 'read_l
            'field_from_vecfld', 'PlacedField', 'read_field', 'cell_velocities', 'write_field', 'fingerprint',
            'pack_jacobian', 'write_jacobian', 'StoredJacobian', 'read_jacobian']
 
-# %% ../nbs/06_adata.ipynb #279410f0
+# %% ../nbs/06_adata.ipynb #6412477f
 import hashlib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 from scipy.sparse import issparse
 
 from .fields import GaussianField, RescaledField, VectorField
-from .genejacobian import find_cells, find_names
-
-if TYPE_CHECKING: from anndata import AnnData
+from .genejacobian import find_cells, find_names, is_lazy
 
 # %% ../nbs/06_adata.ipynb #1e6da3ec
 def basis_key(
@@ -31,48 +29,62 @@ def basis_key(
     "The key under which `name` is kept for a basis: `name_basis`, or `name` alone in gene space."
     return name if basis is None else f"{name}_{basis}"
 
-# %% ../nbs/06_adata.ipynb #4ad575ae
+# %% ../nbs/06_adata.ipynb #6aca4471
 def dense(
-    values,          # An array, a sparse matrix, a table
+    values,          # An array, a sparse matrix, a table, a dask array
 ) -> np.ndarray:     # float64
     "A dense float64 copy."
+    if is_lazy(values): values = values.compute()
     return np.array(values.toarray() if issparse(values) else values, dtype=np.float64)
 
-# %% ../nbs/06_adata.ipynb #e5865fa0
+# %% ../nbs/06_adata.ipynb #1a9ac813
 def read_mask(
     column: pd.Series,   # A column of .var
 ) -> np.ndarray | None:  # bool, or None if the column does not hold yes/no values
     "A yes/no column as a mask, whether stored as booleans, as 0 and 1, or as the words True and False."
     if column.dtype == bool: return column.to_numpy()
     values = column.astype(object).where(column.notna(), False)
-    words = {True: True, False: False, 1: True, 0: False, "True": True, "False": False}
+    words = {True: True, False: False, "True": True, "False": False}
     return values.map(words).to_numpy(dtype=bool) if values.isin(list(words)).all() else None
 
-# %% ../nbs/06_adata.ipynb #3fa2ad8a
+# %% ../nbs/06_adata.ipynb #0c3aca67
 def read_states(
-    adata: "AnnData",                  # The data
+    adata: AnnData,                  # The data
     basis: str,                        # Name of the basis: "pca", "umap" …
     dims: np.ndarray | None = None,    # Components to take; None is all
+    lazy: bool = False,                # Whether a dask array stays one; its values are then not checked here
 ) -> np.ndarray:                       # (n_cells, d) float64
-    "States of the cells in a basis, from `obsm`. Raises KeyError if the basis is not there, ValueError on NaN or infinite states and absent components."
+    """States of the cells in a basis, from `obsm`.
+
+    Raises KeyError if the basis is not there, ValueError on NaN or infinite states and absent components."""
     key = basis_key("X", basis)
     if key not in adata.obsm:
         found = [k[2:] for k in adata.obsm if k.startswith("X_")]
-        raise KeyError(f"no states {key!r} in obsm for basis={basis!r}; bases in this AnnData: {', '.join(found) or 'none'}")
-    X = dense(adata.obsm[key])
+        raise KeyError(
+            f"no states {key!r} in obsm for basis={basis!r}; bases in this AnnData: {', '.join(found) or 'none'}"
+        )
+    lazy = lazy and is_lazy(adata.obsm[key])
+    X = adata.obsm[key] if lazy else dense(adata.obsm[key])
     if dims is not None and max(dims) >= X.shape[1]:
-        raise ValueError(f"the field of basis {basis!r} uses component {max(dims)}, but obsm[{key!r}] has the {X.shape[1]} components 0 … {X.shape[1] - 1}; fit again on this basis")
+        raise ValueError(
+            f"the field of basis {basis!r} uses component {max(dims)}, but obsm[{key!r}] has the {X.shape[1]} "
+            f"components 0 … {X.shape[1] - 1}; fit again on this basis"
+        )
     X = X if dims is None else X[:, dims]
-    _refuse_non_finite(X, f"obsm[{key!r}]", adata.obs_names)
+    if not lazy: _refuse_non_finite(X, f"obsm[{key!r}]", adata.obs_names)
     return X
 
 
 def _refuse_non_finite(X, where, cells):
     bad = np.flatnonzero(~np.isfinite(X).all(axis=1))
     if bad.size:
-        raise ValueError(f"{where} holds NaN or infinite values for {bad.size} of {len(X)} cells ({', '.join(map(str, cells[bad[:3]]))} …); leave these cells out, e.g. adata[np.isfinite(…).all(axis=1)].copy()")
+        raise ValueError(
+            f"{where} holds NaN or infinite values for {bad.size} of {len(X)} cells "
+            f"({', '.join(map(str, cells[bad[:3]]))} …); leave these cells out, e.g. "
+            f"adata[np.isfinite(…).all(axis=1)].copy()"
+        )
 
-# %% ../nbs/06_adata.ipynb #8651e662
+# %% ../nbs/06_adata.ipynb #c6ec7e8f
 @dataclass(frozen=True, eq=False)
 class Loadings:
     "Loadings of the genes that took part in PCA."
@@ -88,125 +100,203 @@ def _misfit(X, states, Q) -> float:
 
 
 def _agreement(X, states, Q) -> float:
-    "Correlation of the loadings with those that least squares reads off expression and states: near 0 where the rows belong to other genes."
+    """Correlation of the loadings with those that least squares reads off expression and states: near 0 where the
+    rows belong to other genes."""
     states = states - states.mean(axis=0)
     estimate = (X - X.mean(axis=0)).T @ states @ np.linalg.pinv(states.T @ states)
     return float(np.corrcoef(estimate.ravel(), Q.ravel())[0, 1]) if estimate.std() and Q.std() else 1.0
 
-# %% ../nbs/06_adata.ipynb #8ebc155c
+# %% ../nbs/06_adata.ipynb #fff3a797
 def _loadings_in_uns(adata, Qkey, states, expression):
     "Loadings from `uns`, rows in the order of the genes of this AnnData."
     Q = dense(adata.uns[Qkey])
     mask = read_mask(adata.var["use_for_pca"]) if "use_for_pca" in adata.var else None
-    genes = next((np.flatnonzero(m) for m in (mask, np.ones(adata.n_vars, bool)) if m is not None and m.sum() == len(Q)), None)
+    genes = next(
+        (np.flatnonzero(m) for m in (mask, np.ones(adata.n_vars, bool)) if m is not None and m.sum() == len(Q)), None
+    )
     if genes is None:
-        raise ValueError(f"uns[{Qkey!r}] has {len(Q):,} rows, but {0 if mask is None else mask.sum():,} of the {adata.n_vars:,} genes are marked in var['use_for_pca']: "
-                         "which row belongs to which gene cannot be told. Keep the loadings in varm (one row a gene) before genes are removed")
-    if states is None or states.shape[1] != Q.shape[1] or len(states) < 3: return Loadings(adata.var_names[genes].to_numpy(), Q, False)
+        raise ValueError(
+            f"uns[{Qkey!r}] has {len(Q):,} rows, but {0 if mask is None else mask.sum():,} of the {adata.n_vars:,} "
+            f"genes are marked in var['use_for_pca']: "
+            "which row belongs to which gene cannot be told. Keep the loadings in varm (one row a gene) before "
+            "genes are removed"
+        )
+    if states is None or states.shape[1] != Q.shape[1] or len(states) < 3:
+        return Loadings(adata.var_names[genes].to_numpy(), Q, False)
     X = expression(genes)
     if _misfit(X, states, Q) < 1e-3: return Loadings(adata.var_names[genes].to_numpy(), Q, True)
-    row_mean, gene_mean = np.ravel(adata.uns.get("pca_mean", [])), np.ravel(adata.X[:, genes].mean(axis=0))
+    row_mean = np.ravel(dense(adata.uns.get("pca_mean", [])))
     if len(row_mean) == len(Q):
+        gene_mean = np.ravel(dense(adata.X[:, genes].mean(axis=0)))
         by_row, by_gene = np.argsort(row_mean, kind="stable"), np.argsort(gene_mean, kind="stable")
         if np.allclose(row_mean[by_row], gene_mean[by_gene], rtol=1e-3, atol=1e-5):
             mended = np.empty_like(Q)
             mended[by_gene] = Q[by_row]
             if _misfit(X, states, mended) < 1e-3: return Loadings(adata.var_names[genes].to_numpy(), mended, True)
     if _agreement(X, states, Q) < max(0.05, 3 / np.sqrt(Q.size)):
-        raise ValueError(f"the rows of uns[{Qkey!r}] are not in the order of the genes (they do not turn X into obsm states); the genes were reordered after PCA. "
-                         "Keep the loadings in varm (one row a gene), or go back to the AnnData as PCA left it")
+        raise ValueError(
+            f"the rows of uns[{Qkey!r}] are not in the order of the genes (they do not turn X into obsm states); "
+            f"the genes were reordered after PCA. "
+            "Keep the loadings in varm (one row a gene), or go back to the AnnData as PCA left it"
+        )
     return Loadings(adata.var_names[genes].to_numpy(), Q, False)
 
-# %% ../nbs/06_adata.ipynb #a466e42d
+# %% ../nbs/06_adata.ipynb #84fc2966
+def _some_states(adata, key):
+    """States of some 300 cells and their positions, spread over all cells, or from three places where arrays are
+    lazy: a few chunks are read, not all."""
+    if key not in adata.obsm: return None, None
+    X, n = adata.obsm[key], adata.n_obs
+    rows = np.concatenate([np.arange(start, min(start + 100, n)) for start in (0, n // 2, max(0, n - 100))])
+    rows = np.unique(rows) if is_lazy(X) or is_lazy(adata.X) else np.arange(n)
+    X = dense(X[rows] if len(rows) < n else X)
+    some = np.flatnonzero(np.isfinite(X).all(axis=1))[:: max(1, len(rows) // 300)]
+    return X[some], rows[some]
+
+# %% ../nbs/06_adata.ipynb #414fbdd8
 def read_loadings(
-    adata: "AnnData",            # The data
+    adata: AnnData,            # The data
     Qkey: str = "PCs",           # Key of the loadings, in varm (scanpy) or uns (dynamo)
     basis: str = "pca",          # The basis whose states they must reproduce
 ) -> Loadings:                   # Genes that have loadings, in the order of `var`, and their rows
-    "Loadings of the genes. Raises KeyError if there are none, ValueError if rows cannot be matched to genes or gene names repeat."
+    """Loadings of the genes.
+
+    Raises KeyError if there are none, ValueError if rows cannot be matched to genes or gene names repeat."""
     if not adata.var_names.is_unique:
-        raise ValueError(f"gene names repeat ({', '.join(adata.var_names[adata.var_names.duplicated()].unique()[:3])} …); call adata.var_names_make_unique() first")
-    states = dense(adata.obsm[f"X_{basis}"]) if f"X_{basis}" in adata.obsm else None
-    some = np.flatnonzero(np.isfinite(states).all(axis=1))[:: max(1, adata.n_obs // 300)] if states is not None else None
+        raise ValueError(
+            f"gene names repeat ({', '.join(adata.var_names[adata.var_names.duplicated()].unique()[:3])} …); call "
+            f"adata.var_names_make_unique() first"
+        )
+    states, some = _some_states(adata, f"X_{basis}")
     if Qkey in adata.varm:
         Q = dense(adata.varm[Qkey])
         genes = np.flatnonzero(np.isfinite(Q).all(axis=1) & (Q != 0).any(axis=1))
-        fits = states is not None and adata.X is not None and states.shape[1] == Q.shape[1] and _misfit(dense(adata.X[some][:, genes]), states[some], Q[genes]) < 1e-3
+        fits = (
+            states is not None
+            and adata.X is not None
+            and states.shape[1] == Q.shape[1]
+            and _misfit(dense(adata.X[some][:, genes]), states, Q[genes]) < 1e-3
+        )
         return Loadings(adata.var_names[genes].to_numpy(), Q[genes], fits)
     if Qkey not in adata.uns:
-        raise KeyError(f"no loadings {Qkey!r} in varm or uns; found in varm: {', '.join(adata.varm) or 'nothing'}. Run PCA first, or name the key with Qkey=…")
+        raise KeyError(
+            f"no loadings {Qkey!r} in varm or uns; found in varm: {', '.join(adata.varm) or 'nothing'}. Run PCA "
+            f"first, or name the key with Qkey=…"
+        )
     if adata.X is None: states = None
-    return _loadings_in_uns(adata, Qkey, None if states is None else states[some], lambda genes: dense(adata.X[some][:, genes]))
+    return _loadings_in_uns(adata, Qkey, states, lambda genes: dense(adata.X[some][:, genes]))
 
-# %% ../nbs/06_adata.ipynb #bc17a394
+# %% ../nbs/06_adata.ipynb #79f1b42a
 def select_genes(
-    adata: "AnnData",            # The data
+    adata: AnnData,            # The data
     wanted,                      # Gene names, a single name, or the name of a yes/no column of .var
     available: np.ndarray,       # Genes that have loadings, (n_genes,)
     what: str = "regulators",    # What they are, for messages
 ) -> list[str]:                  # Gene names, in the order asked for (of `.var` for a column), each once
-    "The genes that are asked for. Raises KeyError if none is available, TypeError for a set; warns of every gene that is dropped or repeated."
-    if isinstance(wanted, (set, frozenset)): raise TypeError(f"{what} given as a set, which has no order: give a list of gene names")
+    """The genes that are asked for.
+
+    Raises KeyError if none is available, TypeError for a set; warns of every gene that is dropped or repeated."""
+    if isinstance(wanted, (set, frozenset)):
+        raise TypeError(f"{what} given as a set, which has no order: give a list of gene names")
     known = {str(g) for g in available}
     if isinstance(wanted, str) and wanted not in known:
         column = read_mask(adata.var[wanted]) if wanted in adata.var else None
-        if column is None and wanted in adata.var: raise ValueError(f"{what}: column {wanted!r} of .var holds {adata.var[wanted].dtype} values; expected yes/no values (booleans, or 0 and 1)")
+        if column is None and wanted in adata.var:
+            raise ValueError(
+                f"{what}: column {wanted!r} of .var holds {adata.var[wanted].dtype} values; expected yes/no values "
+                f"(booleans, or 0 and 1)"
+            )
         if column is not None: wanted = adata.var_names[column]
     wanted = [wanted] if isinstance(wanted, str) else [str(g) for g in wanted]
     if not wanted: raise ValueError(f"{what}: no gene is given; give at least one name, or None")
     unique = list(dict.fromkeys(wanted))
     missing = [g for g in unique if g not in known]
     if len(missing) == len(unique): _find_or_explain(adata, missing, available, what)
-    if missing: warnings.warn(f"{what}: {len(missing)} of {len(unique)} genes have no loadings and are left out: {', '.join(missing)}", stacklevel=4)
-    if len(unique) < len(wanted): warnings.warn(f"{what}: {', '.join(g for g in unique if wanted.count(g) > 1)} asked for more than once; each is computed once", stacklevel=4)
+    if missing:
+        warnings.warn(
+            f"{what}: {len(missing)} of {len(unique)} genes have no loadings and are left out: {', '.join(missing)}",
+            stacklevel=4
+        )
+    if len(unique) < len(wanted):
+        warnings.warn(
+            f"{what}: {', '.join(g for g in unique if wanted.count(g) > 1)} asked for more than once; each is "
+            f"computed once",
+            stacklevel=4
+        )
     return [g for g in unique if g in known]
 
 
 def _find_or_explain(adata, missing, available, what):
     "Raise the KeyError for genes of which none is available."
     measured = [g for g in missing if g in adata.var_names]
-    if measured: raise KeyError(f"{what}: {', '.join(measured)} in var, but not among the {len(available):,} genes that took part in PCA, so without loadings")
+    if measured:
+        raise KeyError(
+            f"{what}: {', '.join(measured)} in var, but not among the {len(available):,} genes that took part in "
+            f"PCA, so without loadings"
+        )
     find_names(missing, available, f"genes with loadings (asked for as {what})")
 
-# %% ../nbs/06_adata.ipynb #fa3a6952
+# %% ../nbs/06_adata.ipynb #c2b4c27c
 def read_velocities(
-    adata: "AnnData",                   # The data
+    adata: AnnData,                   # The data
     basis: str = "pca",                 # The basis
-    velocity_key: str | None = None,    # Key in obsm, or layer of per-gene velocities; None takes `velocity_<basis>` in obsm, else the layer `velocity` or `velocity_S`
+    velocity_key: str | None = None,    # Key in obsm, or layer; None: `velocity_<basis>`, else layer `velocity`, `velocity_S`
     Qkey: str = "PCs",                  # Loadings for the projection of a layer
-) -> tuple[np.ndarray, str]:            # Velocities (n_cells, d) float64, and where they came from: "obsm:…" or "linear projection of layer:…"
-    "Velocities of the cells in a basis. Raises KeyError if there are none, ValueError if a layer's projection does not fit the basis."
+) -> tuple[np.ndarray, str]:            # Velocities (n_cells, d) float64, and where they came from
+    """Velocities of the cells in a basis.
+
+    Raises KeyError if there are none, ValueError if a layer's projection does not fit the basis."""
     keys = [basis_key("velocity", basis), "velocity", "velocity_S"] if velocity_key is None else [velocity_key]
     for key in keys:
         if key in adata.obsm: return dense(adata.obsm[key]), f"obsm:{key}"
         if key in adata.layers: return _project_layer(adata, key, basis, Qkey), f"linear projection of layer:{key}"
-    raise KeyError(f"no velocities {' or '.join(map(repr, keys))} in obsm or layers; found in obsm: {', '.join(adata.obsm) or 'nothing'}; layers: {', '.join(adata.layers) or 'none'}")
+    raise KeyError(
+        f"no velocities {' or '.join(map(repr, keys))} in obsm or layers; found in obsm: "
+        f"{', '.join(adata.obsm) or 'nothing'}; layers: {', '.join(adata.layers) or 'none'}"
+    )
 
 
 def _project_layer(adata, key, basis, Qkey):
     loadings = read_loadings(adata, Qkey, basis)
     d = adata.obsm[basis_key("X", basis)].shape[1] if basis_key("X", basis) in adata.obsm else loadings.values.shape[1]
     if loadings.values.shape[1] != d or (basis != "pca" and not loadings.reproduces):
-        raise ValueError(f"layer {key!r} cannot be projected linearly to basis {basis!r} ({d} components): the loadings {Qkey!r} belong to another space; give velocities in obsm['velocity_{basis}']")
+        raise ValueError(
+            f"layer {key!r} cannot be projected linearly to basis {basis!r} ({d} components): the loadings {Qkey!r} "
+            f"belong to another space; give velocities in obsm['velocity_{basis}']"
+        )
     V = dense(adata[:, loadings.genes].layers[key])
     lacking = np.isnan(V).all(axis=0)
-    if lacking.all(): raise ValueError(f"layer {key!r} holds no velocity for any of the {len(lacking):,} genes with loadings")
+    if lacking.all():
+        raise ValueError(f"layer {key!r} holds no velocity for any of the {len(lacking):,} genes with loadings")
     if lacking.any():
-        warnings.warn(f"{lacking.sum():,} of {len(lacking):,} genes have no velocity in layer {key!r}; they do not contribute to the projected velocities", stacklevel=4)
+        warnings.warn(
+            f"{lacking.sum():,} of {len(lacking):,} genes have no velocity in layer {key!r}; they do not contribute "
+            f"to the projected velocities",
+            stacklevel=4
+        )
     V[:, lacking] = 0
     return V @ loadings.values
 
-# %% ../nbs/06_adata.ipynb #4bed60ee
+# %% ../nbs/06_adata.ipynb #e8385916
 def field_from_vecfld(
     vecfld: Mapping,       # dynamo's dictionary of a fitted field: X_ctrl (M, d), C (M, d), beta, …
 ) -> VectorField:          # In the units of the data
-    "The vector field that dynamo's dictionary describes. Raises KeyError on missing parts and NotImplementedError for kernels other than the plain Gaussian."
-    if not isinstance(vecfld, Mapping): raise TypeError(f"expected a dictionary as dynamo stores a field, not {type(vecfld).__name__}")
+    """The vector field that dynamo's dictionary describes.
+
+    Raises KeyError on missing parts and NotImplementedError for kernels other than the plain Gaussian."""
+    if not isinstance(vecfld, Mapping):
+        raise TypeError(f"expected a dictionary as dynamo stores a field, not {type(vecfld).__name__}")
     if missing := [key for key in ("X_ctrl", "C", "beta") if key not in vecfld]:
-        raise KeyError(f"the stored field lacks {', '.join(missing)} (it has: {', '.join(map(str, vecfld))}); only SparseVFC fields can be read")
+        raise KeyError(
+            f"the stored field lacks {', '.join(missing)} (it has: {', '.join(map(str, vecfld))}); only SparseVFC "
+            f"fields can be read"
+        )
     c, C = dense(vecfld["X_ctrl"]), dense(vecfld["C"])
     if vecfld.get("div_cur_free_kernels", False) or C.shape != c.shape:
-        raise NotImplementedError(f"coefficients {C.shape} for control points {c.shape}: this field has divergence-/curl-free kernels, of which vfjac has no Jacobian yet; fit with div_cur_free_kernels=False")
+        raise NotImplementedError(
+            f"coefficients {C.shape} for control points {c.shape}: this field has divergence-/curl-free kernels, of "
+            f"which vfjac has no Jacobian yet; fit with div_cur_free_kernels=False"
+        )
     gaussian = GaussianField(c, C, float(vecfld["beta"]))
     return _denormalised(gaussian, vecfld["norm_dict"]) if vecfld.get("normalize", False) else gaussian
 
@@ -227,30 +317,44 @@ class PlacedField:
     dims: np.ndarray | None        # Components of the basis that the field uses; None is all
     genes: np.ndarray | None       # In gene space, the gene of each dimension, (d,)
 
-# %% ../nbs/06_adata.ipynb #aad39909
+# %% ../nbs/06_adata.ipynb #5d4da1ff
 def read_field(
-    adata: "AnnData",                    # The data
+    adata: AnnData,                    # The data
     basis: str | None = "pca",           # The basis; None is gene space
     field: VectorField | None = None,    # A field to use instead of the stored one
+    lazy: bool = False,                  # Whether states that are a dask array stay one
 ) -> PlacedField:                        # The field and the states of this AnnData's cells
-    "The field of a basis and the states of the cells in it. Raises KeyError if there is no field, ValueError if field and basis do not fit."
+    """The field of a basis and the states of the cells in it.
+
+    Raises KeyError if there is no field, ValueError if field and basis do not fit."""
     key = basis_key("VecFld", basis)
     if field is None and key not in adata.uns:
-        found = [k.removeprefix("VecFld").lstrip("_") or "None (gene space)" for k in adata.uns if k == "VecFld" or k.startswith("VecFld_")]
-        raise KeyError(f"no vector field {key!r} in uns for basis={basis!r} (fields found: {', '.join(found) or 'none'}); fit one with vf.fit_vector_field(adata, basis={basis!r})")
+        found = [
+            k.removeprefix("VecFld").lstrip("_") or "None (gene space)"
+            for k in adata.uns
+            if k == "VecFld" or k.startswith("VecFld_")
+        ]
+        raise KeyError(
+            f"no vector field {key!r} in uns for basis={basis!r} (fields found: {', '.join(found) or 'none'}); fit "
+            f"one with vf.fit_vector_field(adata, basis={basis!r})"
+        )
     stored = adata.uns[key] if field is None or basis is None else {}
     if field is None: field = field_from_vecfld(stored)
     if basis is None: return PlacedField(field, *_gene_states(adata, stored, field))
     d = getattr(field, "n_dims", None)
     dims = _dims(stored.get("dims"), stored.get("X"), d, adata, basis)
-    states = read_states(adata, basis, dims)
+    states = read_states(adata, basis, dims, lazy)
     if d is not None and states.shape[1] != d:
-        raise ValueError(f"the field has {d} dimensions, obsm[{basis_key('X', basis)!r}] has {states.shape[1]}: they do not belong together; fit again with vf.fit_vector_field(adata, basis={basis!r})")
+        raise ValueError(
+            f"the field has {d} dimensions, obsm[{basis_key('X', basis)!r}] has {states.shape[1]}: they do not "
+            f"belong together; fit again with vf.fit_vector_field(adata, basis={basis!r})"
+        )
     return PlacedField(field, states, dims, None)
 
 
 def _dims(dims, fitted, d, adata, basis):
-    "Components that a field of d dimensions uses: those it names, else those whose values it was fitted on, else the first d."
+    """Components that a field of d dimensions uses: those it names, else those whose values it was fitted on, else
+    the first d."""
     key = basis_key("X", basis)
     if dims is not None and np.size(dims):
         dims = np.arange(int(np.ravel(dims)[0])) if np.ndim(dims) == 0 else np.asarray(dims, dtype=int)
@@ -260,19 +364,32 @@ def _dims(dims, fitted, d, adata, basis):
         X, fitted = dense(adata.obsm[key]), dense(fitted)
         where = [np.flatnonzero(np.isclose(X, column[:, None], rtol=1e-5).all(axis=0)) for column in fitted.T]
         if all(len(w) for w in where): return np.array([w[0] for w in where])
-    warnings.warn(f"the field has {d} dimensions, obsm[{key!r}] has {adata.obsm[key].shape[1]}, and nothing says which of them it uses: the first {d} are taken", stacklevel=4)
+    warnings.warn(
+        f"the field has {d} dimensions, obsm[{key!r}] has {adata.obsm[key].shape[1]}, and nothing says which of "
+        f"them it uses: the first {d} are taken",
+        stacklevel=4
+    )
     return np.arange(d)
 
-# %% ../nbs/06_adata.ipynb #b0ab87b7
+# %% ../nbs/06_adata.ipynb #75242d09
 def _gene_states(adata, stored, field):
     "Expression of the field's genes for every cell, with the genes in the order of the field's dimensions."
-    genes = [str(g) for g in stored.get("genes", adata.var_names)]
+    genes = [str(g) for g in np.asarray(stored.get("genes", adata.var_names))]
     layer = stored.get("layer", "X")
     positions = find_names(genes, adata.var_names.to_numpy())
     d = getattr(field, "n_dims", len(genes))
-    if d != len(genes): raise ValueError(f"the field has {d} dimensions but names {len(genes)} genes; fit again with vf.fit_vector_field(adata, basis=None, genes=…)")
-    if layer != "X" and layer not in adata.layers: raise KeyError(f"the field was fitted on layer {layer!r}, which is not in this AnnData (layers: {', '.join(adata.layers) or 'none'})")
+    if d != len(genes):
+        raise ValueError(
+            f"the field has {d} dimensions but names {len(genes)} genes; fit again with vf.fit_vector_field(adata, "
+            f"basis=None, genes=…)"
+        )
+    if layer != "X" and layer not in adata.layers:
+        raise KeyError(
+            f"the field was fitted on layer {layer!r}, which is not in this AnnData (layers: "
+            f"{', '.join(adata.layers) or 'none'})"
+        )
     own = (adata.X if layer == "X" else adata.layers[layer])[:, positions]
+    own = own.compute() if is_lazy(own) else own
     own = own.toarray() if issparse(own) else np.asarray(own)
     values = dense(own)
     _refuse_non_finite(values, f"layer {layer!r}", adata.obs_names)
@@ -280,7 +397,10 @@ def _gene_states(adata, stored, field):
     for states in (values, dense(np.expm1(own))):
         order = _columns_in(states, dense(stored["X"]))
         if order is not None: return states[:, order], None, np.array(genes, dtype=object)[order]
-    raise ValueError(f"layer {layer!r} does not hold the values that the gene-space field was fitted on (for the genes {', '.join(genes[:3])} …); fit again with vf.fit_vector_field(adata, basis=None, genes=…)")
+    raise ValueError(
+        f"layer {layer!r} does not hold the values that the gene-space field was fitted on (for the genes "
+        f"{', '.join(genes[:3])} …); fit again with vf.fit_vector_field(adata, basis=None, genes=…)"
+    )
 
 
 def _columns_in(states, fitted):
@@ -288,7 +408,12 @@ def _columns_in(states, fitted):
     def occurs(column, values):
         ordered = np.sort(values)
         near = np.clip(np.searchsorted(ordered, column), 1, len(ordered) - 1)
-        return bool(np.all(np.minimum(np.abs(column - ordered[near - 1]), np.abs(column - ordered[near])) <= 1e-5 * (1 + np.abs(column))))
+        return bool(
+            np.all(
+                np.minimum(np.abs(column - ordered[near - 1]), np.abs(column - ordered[near]))
+                <= 1e-5 * (1 + np.abs(column))
+            )
+        )
     free, order = list(range(states.shape[1])), []
     for j, values in enumerate(fitted.T):
         found = next((i for i in sorted(free, key=lambda i: i != j) if occurs(states[:, i], values)), None)
@@ -297,21 +422,22 @@ def _columns_in(states, fitted):
         order.append(found)
     return np.array(order)
 
-# %% ../nbs/06_adata.ipynb #67b1d1f7
+# %% ../nbs/06_adata.ipynb #0cf94107
 def cell_velocities(
-    adata: "AnnData",         # The data
+    adata: AnnData,         # The data
     placed: PlacedField,      # The field and states, from `read_field`
     basis: str | None,        # The basis; None is gene space
 ) -> np.ndarray:              # (n_cells, d)
-    "Measured velocities of the cells in the dimensions of a field (`obsm['velocity_<basis>']`), or the field's own where none are stored."
+    """Measured velocities of the cells in the dimensions of a field (`obsm['velocity_<basis>']`), or the field's own
+    where none are stored."""
     key = basis_key("velocity", basis)
     if basis is None or key not in adata.obsm: return placed.field.velocity(placed.states)
     V = dense(adata.obsm[key])
     return V if placed.dims is None else V[:, placed.dims]
 
-# %% ../nbs/06_adata.ipynb #04389e19
+# %% ../nbs/06_adata.ipynb #b7e3908b
 def write_field(
-    adata: "AnnData",                   # The data, changed in place
+    adata: AnnData,                   # The data, changed in place
     fit,                                # The `Fit`
     basis: str | None,                  # The basis; None is gene space
     X: np.ndarray,                      # States that were fitted, (n_cells, d)
@@ -319,15 +445,24 @@ def write_field(
     velocity_source: str,               # Where the velocities came from, see `read_velocities`
     **extra,                            # More entries, e.g. dims, genes, layer; None is left out
 ) -> None:
-    "Store a fitted field in `uns['VecFld_<basis>']`, fitted velocities in `obsm`, control points and inlier probabilities in `obs`."
-    stored = dict(X=X, Y=V, V=fit.field.velocity(X), X_ctrl=fit.field.control_points, ctrl_idx=fit.ctrl_idx, C=fit.field.coefficients, beta=fit.field.beta,
-                  sigma2=fit.sigma2, P=fit.posterior[:, None], VFCIndex=np.flatnonzero(np.isin(fit.valid, fit.inliers)), valid_ind=fit.valid, iteration=fit.iterations - 1, tecr_traj=fit.changes,
-                  E_traj=fit.energies, normalize=False, method="SparseVFC", velocity_source=velocity_source) | extra
+    """Store a fitted field in `uns['VecFld_<basis>']`, fitted velocities in `obsm`, control points and inlier
+    probabilities in `obs`."""
+    stored = (
+        dict(
+            X=X, Y=V, V=fit.field.velocity(X), X_ctrl=fit.field.control_points, ctrl_idx=fit.ctrl_idx,
+            C=fit.field.coefficients, beta=fit.field.beta, sigma2=fit.sigma2, P=fit.posterior[:, None],
+            VFCIndex=np.flatnonzero(np.isin(fit.valid, fit.inliers)), valid_ind=fit.valid, iteration=fit.iterations - 1,
+            tecr_traj=fit.changes, E_traj=fit.energies, normalize=False, method="SparseVFC",
+            velocity_source=velocity_source
+        )
+        | extra
+    )
     adata.uns[basis_key("VecFld", basis)] = {key: value for key, value in stored.items() if value is not None}
     control, inlier = np.zeros(adata.n_obs, dtype=bool), np.full(adata.n_obs, np.nan)
     control[fit.control_idx], inlier[fit.valid] = True, fit.posterior
     adata.obs[basis_key("control_point", basis)], adata.obs[basis_key("inlier_prob", basis)] = control, inlier
-    if basis is not None: adata.obsm[f"velocity_{basis}_SparseVFC"], adata.obsm[f"X_{basis}_SparseVFC"] = stored["V"], X + stored["V"]
+    if basis is not None:
+        adata.obsm[f"velocity_{basis}_SparseVFC"], adata.obsm[f"X_{basis}_SparseVFC"] = stored["V"], X + stored["V"]
 
 # %% ../nbs/06_adata.ipynb #a4f8923e
 def fingerprint(
@@ -337,9 +472,9 @@ def fingerprint(
     parts = [dense(vecfld[key]) for key in ("X_ctrl", "C", "beta")]
     return hashlib.sha256(b"".join(np.ascontiguousarray(p).tobytes() for p in parts)).hexdigest()[:16]
 
-# %% ../nbs/06_adata.ipynb #6b3b9816
+# %% ../nbs/06_adata.ipynb #a6886f64
 def pack_jacobian(
-    J: np.ndarray,                            # Jacobians in the basis, (n_selected, d, d)
+    J: np.ndarray | None,                     # Jacobians in the basis, (n_selected, d, d); None if stored lazily
     cells: np.ndarray,                        # Positions of the selected cells, (n_selected,)
     names: np.ndarray,                        # Names of the selected cells, (n_selected,)
     genes: np.ndarray | None = None,          # Jacobians between genes, (n_selected, n_effectors, n_regulators)
@@ -347,60 +482,89 @@ def pack_jacobian(
     regulators: list[str] | None = None,      # Names of the regulators
     **extra,                                  # More entries, e.g. method, fingerprint
 ) -> dict:                                    # As stored: cells last
-    "A Jacobian in dynamo's layout, `jacobian` (d, d, n_selected) and `jacobian_gene` (n_effectors, n_regulators, n_selected)."
-    packed = dict(jacobian=np.moveaxis(J, 0, -1), cell_idx=np.asarray(cells), cells=np.asarray(names, dtype=object))
-    if genes is not None: packed |= dict(jacobian_gene=np.moveaxis(genes, 0, -1), effectors=np.array(effectors, dtype=object), regulators=np.array(regulators, dtype=object))
-    return packed | extra
+    """A Jacobian in dynamo's layout, `jacobian` (d, d, n_selected) and `jacobian_gene` (n_effectors, n_regulators,
+    n_selected)."""
+    tensors = {
+        key: np.moveaxis(tensor, 0, -1)
+        for key, tensor in dict(jacobian=J, jacobian_gene=genes).items()
+        if tensor is not None
+    }
+    lists = {
+        key: np.array(value, dtype=object)
+        for key, value in dict(cells=names, effectors=effectors, regulators=regulators).items()
+        if value is not None
+    }
+    return tensors | lists | dict(cell_idx=np.asarray(cells)) | extra
 
-# %% ../nbs/06_adata.ipynb #1b5b0b77
+# %% ../nbs/06_adata.ipynb #f9ce6700
 def write_jacobian(
-    adata: "AnnData",       # The data, changed in place
+    adata: AnnData,       # The data, changed in place
     packed: dict,           # From `pack_jacobian`
     basis: str | None,      # The basis; None is gene space
 ) -> None:
-    "Store a Jacobian in `uns['jacobian_<basis>']` and its determinants in `obs['jacobian_det_<basis>']` (NaN where not computed)."
+    """Store a Jacobian in `uns['jacobian_<basis>']` and its determinants, where there are tensors, in
+    `obs['jacobian_det_<basis>']` (NaN where not computed)."""
     det = np.full(adata.n_obs, np.nan)
-    det[packed["cell_idx"]] = np.linalg.det(np.moveaxis(packed["jacobian"], -1, 0))
+    if "jacobian" in packed: det[packed["cell_idx"]] = np.linalg.det(np.moveaxis(packed["jacobian"], -1, 0))
     adata.obs[basis_key("jacobian_det", basis)] = det
     adata.uns[basis_key("jacobian", basis)] = packed
 
-# %% ../nbs/06_adata.ipynb #d03c8682
+# %% ../nbs/06_adata.ipynb #224629b6
 @dataclass(frozen=True, eq=False)
 class StoredJacobian:
     "A Jacobian read from an AnnData, cells first, for the cells that are still there."
     cells: np.ndarray                  # Positions in this AnnData, (n_selected,)
-    values: np.ndarray                 # In the basis, (n_selected, d, d)
-    genes: np.ndarray | None           # Between genes, (n_selected, n_effectors, n_regulators); None if not computed
+    values: np.ndarray | None          # In the basis, (n_selected, d, d); None if it was stored lazily
+    genes: np.ndarray | None  # Between genes, (n_selected, n_effectors, n_regulators); None if not asked for, or lazy
     effectors: list[str]               # Names of the effectors
     regulators: list[str]              # Names of the regulators
     stale: bool                        # Whether the field was fitted anew since
 
-# %% ../nbs/06_adata.ipynb #a2caee8c
+# %% ../nbs/06_adata.ipynb #7453310a
 def read_jacobian(
-    adata: "AnnData",              # The data
+    adata: AnnData,              # The data
     basis: str | None = "pca",     # The basis; None is gene space
 ) -> StoredJacobian:               # For the cells that are still in this AnnData
-    "A stored Jacobian, each value with its cell. Raises KeyError if there is none, ValueError if its cells cannot be told or none is left."
+    """A stored Jacobian, each value with its cell.
+
+    Raises KeyError if there is none, ValueError if its cells cannot be told or none is left."""
     key = basis_key("jacobian", basis)
     if key not in adata.uns:
         found = [k for k in adata.uns if k == "jacobian" or k.startswith("jacobian_")]
-        raise KeyError(f"no Jacobian {key!r} in uns (found: {', '.join(found) or 'none'}); compute it with vf.jacobian(adata, basis={basis!r})")
+        raise KeyError(
+            f"no Jacobian {key!r} in uns (found: {', '.join(found) or 'none'}); compute it with vf.jacobian(adata, "
+            f"basis={basis!r})"
+        )
     stored, vecfld = adata.uns[key], adata.uns.get(basis_key("VecFld", basis), {})
     kept, cells = _kept_cells(adata, stored, vecfld, basis)
-    values, genes = (np.moveaxis(dense(stored[k]), -1, 0)[kept] if k in stored else None for k in ("jacobian", "jacobian_gene"))
+    values, genes = (
+        np.moveaxis(dense(stored[k]), -1, 0)[kept] if k in stored else None for k in ("jacobian", "jacobian_gene")
+    )
     if genes is not None and genes.ndim == 1: genes = genes[:, None, None]
-    names = ([str(g) for g in stored.get(k, [])] for k in ("effectors", "regulators"))
-    return StoredJacobian(cells, values, genes, *names, stale="fingerprint" in stored and "C" in vecfld and stored["fingerprint"] != fingerprint(vecfld))
+    names = ([str(g) for g in np.asarray(stored.get(k, []))] for k in ("effectors", "regulators"))
+    return StoredJacobian(
+        cells, values, genes, *names,
+        stale="fingerprint" in stored and "C" in vecfld and stored["fingerprint"] != fingerprint(vecfld)
+    )
 
 
 def _kept_cells(adata, stored, vecfld, basis):
     "Which of the stored cells are still there (rows of the stored tensor), and where in this AnnData."
     if "cells" in stored:
-        at = pd.Index(adata.obs_names).get_indexer([str(c) for c in stored["cells"]])
-        if not (at >= 0).any(): raise ValueError(f"none of the {len(at)} cells of the stored Jacobian is in this AnnData; compute it again with vf.jacobian")
+        at = pd.Index(adata.obs_names).get_indexer([str(c) for c in np.asarray(stored["cells"])])
+        if not (at >= 0).any():
+            raise ValueError(
+                f"none of the {len(at)} cells of the stored Jacobian is in this AnnData; compute it again with "
+                f"vf.jacobian"
+            )
         return np.flatnonzero(at >= 0), at[at >= 0]
     X = dense(vecfld.get("X", []))
-    if basis is None or X.ndim != 2 or len(X) != adata.n_obs or not np.allclose(X, read_states(adata, basis, _dims(vecfld.get("dims"), X, X.shape[1], adata, basis)), rtol=1e-5):
-        raise ValueError("the stored Jacobian does not say whose cells it holds (dynamo keeps positions only), and the cells have changed since the field was fitted; compute it again with vf.jacobian")
+    same = basis is not None and X.ndim == 2 and len(X) == adata.n_obs
+    if same: X_now = read_states(adata, basis, _dims(vecfld.get("dims"), X, X.shape[1], adata, basis))
+    if not (same and np.allclose(X, X_now, rtol=1e-5)):
+        raise ValueError(
+            "the stored Jacobian does not say whose cells it holds (dynamo keeps positions only), and the cells "
+            "have changed since the field was fitted; compute it again with vf.jacobian"
+        )
     at = find_cells(stored["cell_idx"], adata.obs_names.to_numpy())
     return np.arange(len(at)), at

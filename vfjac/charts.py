@@ -19,7 +19,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-# %% ../nbs/09_charts.ipynb #60c4f781
+# %% ../nbs/09_charts.ipynb #2843b28f
 VEGALITE_MIME = "application/vnd.vegalite.v5+json"
 
 def _stored_bundle(spec: dict, **metadata) -> tuple[dict, dict]:
@@ -30,7 +30,7 @@ def _stored_bundle(spec: dict, **metadata) -> tuple[dict, dict]:
     return {VEGALITE_MIME: spec, "text/plain": f"chart: {text}"}, {}
 
 def stored_charts() -> None:
-    "From here on, Altair's charts are stored in the notebook as Vega-Lite text and nothing else (draws without a network)."
+    "From here on, Altair's charts are stored in the notebook as Vega-Lite text and nothing else."
     alt.renderers.register("vfjac_stored", _stored_bundle)
     alt.renderers.enable("vfjac_stored")
 
@@ -51,14 +51,14 @@ def entry_words(
     rising = f"{regulator} itself" if effector == regulator else regulator
     return f"How the velocity of {effector} changes as {rising} rises"
 
-# %% ../nbs/09_charts.ipynb #694d5013
+# %% ../nbs/09_charts.ipynb #9042df89
 def symmetric_domain(
     values, # Any shape; NaN and infinities are left out
     quantile: float = 1.0, # Part of the |values| that the scale holds, 0 to 1; 1 = all of them
 ) -> list[float]: # [-m, m] with m > 0
     "The colour domain that is symmetrical about zero and never empty. Raises ValueError for a quantile outside 0 to 1."
     if not 0 <= quantile <= 1:
-        raise ValueError(f"quantile is {quantile}, expected a number from 0 to 1; 1 shows every value in its own colour")
+        raise ValueError(f"quantile is {quantile}, expected a number from 0 to 1; 1 holds every value")
     size = np.abs(np.asarray(values, dtype=float)).ravel()
     size = size[np.isfinite(size)]
     tops = [np.quantile(size, quantile), size.max()] if size.size else []
@@ -104,7 +104,7 @@ def chart_data(
     "The rows of a table as a chart keeps them: NaN and infinities are null."
     return {"values": json.loads(df.to_json(orient="records", double_precision=15))}
 
-# %% ../nbs/09_charts.ipynb #a4c387fb
+# %% ../nbs/09_charts.ipynb #7670c65e
 SCHEME = "blueorange" # diverging; blue and orange are told apart with every common colour blindness
 INK, QUIET, MISSING, EDGE = "#1f2933", "#616e7c", "#c2c7cd", "#5b6770"
 FALLS_RISES = "Blue: it falls. Orange: it rises."
@@ -117,11 +117,12 @@ def signed_colour(
     orient: str = "right", # Side of the chart on which the legend stands
 ):
     "The colour encoding of a signed value: diverging, symmetrical, grey where there is no value."
+    ticks = 5 if length > 100 and orient == "right" else 3
     legend = None if title is None else alt.Legend(
-        title=title, format=".2~g", orient=orient, gradientLength=length, tickCount=5 if length > 100 and orient == "right" else 3,
+        title=title, format=".2~g", orient=orient, gradientLength=length, tickCount=ticks,
         titleLimit=260, titleColor=INK, labelColor=INK, titleFontSize=12, labelFontSize=11)
-    scale = alt.Scale(scheme=SCHEME, domain=domain, clamp=True)
-    return alt.condition(f"!isValid(datum.{field})", alt.value(MISSING), alt.Color(f"{field}:Q", scale=scale, legend=legend))
+    colour = alt.Color(f"{field}:Q", scale=alt.Scale(scheme=SCHEME, domain=domain, clamp=True), legend=legend)
+    return alt.condition(f"!isValid(datum.{field})", alt.value(MISSING), colour)
 
 # %% ../nbs/09_charts.ipynb #d8732400
 _BLANK = dict(stroke=None) # no frame round a chart
@@ -193,14 +194,14 @@ def embedding_chart(
         color=signed_colour("value", domain, "∂f / ∂x", orient=legend), tooltip=_tips(df, "∂f / ∂x"),
     ).properties(width=width, height=height, title=title, view=alt.ViewBackground(**_BLANK))
 
-# %% ../nbs/09_charts.ipynb #fe013714
+# %% ../nbs/09_charts.ipynb #2df1b9e5
 def _one_each(df: pd.DataFrame, keys: list[str]) -> None:
     "Raises ValueError where two rows are about the same thing."
     twice = df[df.duplicated(keys)]
     if len(twice):
         first = ", ".join(f"{k} {twice.iloc[0][k]!r}" for k in keys)
-        raise ValueError(f"{len(twice):,} rows repeat another, the first for {first}; expected one value for each of {keys}: "
-                         "average them or drop one")
+        raise ValueError(f"{len(twice):,} rows repeat another, the first for {first}; "
+                         f"expected one value for each of {keys}: average them or drop one")
 
 # %% ../nbs/09_charts.ipynb #37a00b49
 def _squares(df: pd.DataFrame, title: str, step: float) -> alt.Chart:
@@ -226,28 +227,31 @@ def _legend_length(height: float) -> int:
     "A legend as high as its chart, within reason."
     return int(np.clip(height, 70, 160))
 
-# %% ../nbs/09_charts.ipynb #0d53b841
+# %% ../nbs/09_charts.ipynb #559ad4ca
 def _panels(groups: list[str], panel: float, width: float) -> dict:
     "Settings of a facet with one panel of `panel` pixels per group, in rows of at most `width` pixels."
     header = alt.Header(labelFontSize=12, labelFontWeight="bold", labelColor=INK, labelAnchor="start", labelLimit=400)
-    room = _room(groups, panel)
-    return dict(facet=alt.Facet("group:N", sort=groups, title=None, header=header), spacing=room - panel,
-                columns=max(1, int(width // room)))
+    room = max([panel, 60] + [6.8 * len(g) for g in groups]) + 14
+    return dict(facet=alt.Facet("group:N", sort=groups, title=None, header=header), columns=max(1, int(width // room)),
+                spacing={"row": 16, "column": room - panel})
 
-def _room(groups: list[str], panel: float) -> float:
-    "Pixels from one panel to the next."
-    return max([panel, 60] + [7.5 * len(g) for g in groups]) + 16
+# %% ../nbs/09_charts.ipynb #ac5fbe80
+def _ragged(n_groups: int, columns: int) -> bool:
+    "Whether panels in rows of `columns` leave the last of several rows unfilled."
+    return n_groups > columns and n_groups % columns > 0
 
 def _step(groups: list[str], n_effectors: int, n_regulators: int, width: float, height: float) -> float:
     "The largest side of a square, 11 to 36 pixels, with which all panels fit into width × height."
     for step in range(36, 10, -1):
-        columns = max(1, width // _room(groups, step * n_regulators))
-        if step * n_regulators <= width and np.ceil(max(len(groups), 1) / columns) * (step * n_effectors + 60) <= height: break
+        columns = _panels(groups, step * n_regulators, width)["columns"]
+        rows = -(-max(len(groups), 1) // columns)
+        labels = 70 * (rows if _ragged(len(groups), columns) else 1)
+        if step * n_regulators <= width and rows * (step * n_effectors + 40) + labels <= height: break
     return float(step)
 
-# %% ../nbs/09_charts.ipynb #60ead774
+# %% ../nbs/09_charts.ipynb #bac5eb5d
 def heatmap_chart(
-    df: pd.DataFrame, # One row per square: effector, regulator, value; if wanted group, and chosen (bool) to frame squares
+    df: pd.DataFrame, # One row per square: effector, regulator, value; if wanted group, and chosen (bool): framed
     *,
     title: str = "Mean Jacobian", # Headline
     value_title: str = "mean ∂f / ∂x", # What the values are, for the legend
@@ -255,7 +259,8 @@ def heatmap_chart(
     height: int = 560, # Pixels that the squares should fit into, if that leaves them 11 pixels
     step: float | None = None, # Side of a square in pixels; None fits them into width × height, at most 36
 ) -> alt.Chart | alt.FacetChart: # One heatmap, or one panel per group
-    "Effectors × regulators in colour, on one scale symmetrical about zero. Raises ValueError for missing columns or repeated squares."
+    """Effectors × regulators in colour, on one scale symmetrical about zero.
+    Raises ValueError for missing columns or repeated squares."""
     df = _with_columns(df, ["effector", "regulator", "value"])
     groups = _levels(df["group"]) if "group" in df else []
     keys = ["effector", "regulator"] + ["group"] * bool(groups)
@@ -267,7 +272,7 @@ def heatmap_chart(
     if groups:
         panels = _panels(groups, step * n_regulators, width)
         chart = chart.facet(**panels)
-        if len(groups) > panels["columns"] and len(groups) % panels["columns"]: chart = chart.resolve_axis(x="independent")
+        if _ragged(len(groups), panels["columns"]): chart = chart.resolve_axis(x="independent")
     return chart.properties(title=_titled(title, ["Row: whose velocity. Column: which gene rises.", FALLS_RISES]))
 
 # %% ../nbs/09_charts.ipynb #c9205680
@@ -293,17 +298,19 @@ class PairTable:
     start: tuple[int, int] # Effector and regulator to begin with
     top_mean: float # End of the colour scale of the means
 
-# %% ../nbs/09_charts.ipynb #da661595
+# %% ../nbs/09_charts.ipynb #9e11b83e
 def _spread(entries: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
-    "One row per cell in the order of `cells`, one column per (effector, regulator). Raises ValueError for repeats and strangers."
+    """One row per cell in the order of `cells`, one column per (effector, regulator).
+    Raises ValueError for repeats and for cells without a position."""
     _one_each(entries, ["cell", "effector", "regulator"])
     _one_each(cells, ["cell"])
     strangers = entries.loc[~entries["cell"].isin(cells["cell"]), "cell"].unique()
     if len(strangers):
         raise ValueError(f"{len(strangers):,} cells have entries but no position, the first is {strangers[0]!r}; "
                          "expected every cell of `entries` in `cells`")
-    pairs = pd.MultiIndex.from_product([list(dict.fromkeys(entries[c])) for c in ("effector", "regulator")])
-    return entries.pivot(index="cell", columns=["effector", "regulator"], values="value").reindex(index=cells["cell"], columns=pairs)
+    pair = ["effector", "regulator"]
+    pairs = pd.MultiIndex.from_product([list(dict.fromkeys(entries[c])) for c in pair])
+    return entries.pivot(index="cell", columns=pair, values="value").reindex(index=cells["cell"], columns=pairs)
 
 # %% ../nbs/09_charts.ipynb #67ee6d33
 def _named(df: pd.DataFrame, needed: list[str]) -> pd.DataFrame:
@@ -329,11 +336,12 @@ def _columns(wide: pd.DataFrame, quantile: float) -> tuple[dict, dict, dict, dic
         limits[key], reaches[key] = (float(significant(symmetric_domain(values, q)[1])) for q in (quantile, 1.0))
     return whole, steps, limits, reaches
 
-# %% ../nbs/09_charts.ipynb #93a58c8e
+# %% ../nbs/09_charts.ipynb #609b9540
 def _page_rows(cells: pd.DataFrame, whole: dict) -> dict:
     "The rows of a page as inline CSV for Vega-Lite; `jitter` spreads dots that would hide one another."
     rows = pd.DataFrame({"cell": cells["cell"], "x": significant(cells["x"], 4), "y": significant(cells["y"], 4),
-                         "group": _as_text(cells["group"]), "jitter": (np.arange(len(cells)) * 0.618034 % 1).round(2), **whole})
+                         "group": _as_text(cells["group"]),
+                         "jitter": (np.arange(len(cells)) * 0.618034 % 1).round(2), **whole})
     kinds = {**dict.fromkeys(["x", "y", "jitter", *whole], "number"), "cell": "string", "group": "string"}
     return {"values": rows.to_csv(index=False, lineterminator="\n"), "format": {"type": "csv", "parse": kinds}}
 
@@ -342,14 +350,15 @@ def _top_mean(wide: pd.DataFrame, groups: list[str]) -> float:
     means = pd.concat([wide.groupby(np.array(groups, dtype=object)).mean(), wide.mean().to_frame().T])
     return float(significant(symmetric_domain(means)[1]))
 
-# %% ../nbs/09_charts.ipynb #7faa4664
+# %% ../nbs/09_charts.ipynb #bf156237
 def pair_table(
     entries: pd.DataFrame, # One row per cell and pair: cell, effector, regulator, value
     cells: pd.DataFrame, # One row per cell: cell, x, y, and group if there are groups
     *,
     quantile: float = 0.99, # Part of the |values| of a pair inside its colour scale
 ) -> PairTable: # The same in wide form, in whole numbers
-    "The entries of several pairs laid out for a page. Raises ValueError for missing columns, repeats, or entries of unknown cells."
+    """The entries of several pairs laid out for a page.
+    Raises ValueError for missing columns, for repeats, and for entries of unknown cells."""
     entries, cells = _named(entries, ["cell", "effector", "regulator", "value"]), _named(cells, ["cell", "x", "y"])
     wide = _spread(entries, cells)[_placed(cells).to_numpy()]
     cells = cells[_placed(cells)].reset_index(drop=True)
@@ -362,11 +371,11 @@ def pair_table(
         steps=steps, limits=limits, reaches=reaches, start=(effectors.index(effector), regulators.index(regulator)),
         top_mean=_top_mean(wide, _as_text(cells["group"])))
 
-# %% ../nbs/09_charts.ipynb #84f8144c
+# %% ../nbs/09_charts.ipynb #009c604f
 def _menu(name: str, label: str, labels: list[str], start: int, first: int = 0) -> alt.Parameter:
     "A parameter that a menu sets: the position of a name."
     positions = list(range(first, first + len(labels)))
-    return alt.param(name=name, value=start, bind=alt.binding_select(options=positions, labels=labels, name=label))
+    return alt.param(name=name, value=start, bind=alt.binding_select(options=positions, labels=labels, name=f"{label} "))
 
 def _pair_params(table: PairTable) -> list[alt.Parameter]:
     "Menus for effector, regulator and group, and what follows from them."
@@ -378,7 +387,7 @@ def _pair_params(table: PairTable) -> list[alt.Parameter]:
     chosen = {"pair": "'j' + effector + '_' + regulator", "limit": "limits[pair]", "reach": "reaches[pair]"}
     return [*lookups, *menus, *(alt.param(name=name, expr=expr) for name, expr in chosen.items())]
 
-# %% ../nbs/09_charts.ipynb #eb165d68
+# %% ../nbs/09_charts.ipynb #71669676
 _VALUE = "isValid(datum[pair]) ? datum[pair] * steps[pair] : null"
 _IN_GROUP = "chosen_group < 0 || datum.group == groups[chosen_group]"
 _SYMBOLS = "'∂f_' + effectors[effector] + ' / ∂x_' + regulators[regulator]"
@@ -392,22 +401,28 @@ def _js(expression: str) -> alt.ExprRef:
 def _cells_view(table: PairTable, x_title: str, y_title: str, size: int) -> alt.Chart:
     "Cells on the embedding, coloured by the chosen pair; a box drawn over them is the selection `brush`."
     n_cells = table.data["values"].count("\n") - 1
+    advice = [FALLS_RISES, "Drag a box over cells to select them, click beside it to let go."]
     clear = alt.PredicateComposition({"and": [{"param": "brush"}, _IN_GROUP]})
     return alt.Chart(table.data).transform_calculate(value=_VALUE).transform_calculate(shown=_SHOWN).mark_circle(
         size=float(np.clip(40_000 / max(n_cells, 1), 12, 60)), stroke=EDGE, strokeWidth=0.25, invalid=None,
     ).encode(
-        x=alt.X(**_place("x", x_title)), y=alt.Y(**_place("y", y_title)), tooltip=_tips({"cell", "group"}, "∂f / ∂x"),
+        x=alt.X(**_place("x", x_title)), y=alt.Y(**_place("y", y_title)),
+        tooltip=_tips({"cell", "group"}, "∂f / ∂x"),
         color=signed_colour("value", [_js("-limit"), _js("limit")], "∂f / ∂x", length=200, orient="bottom"),
         opacity=alt.when(clear).then(alt.value(0.95)).otherwise(alt.value(0.12)),
     ).add_params(alt.selection_interval(name="brush")).properties(
         width=size, height=size, view=alt.ViewBackground(**_BLANK),
-        title=_titled(_js(f"[{_SYMBOLS}, {_WORDS}]"), [FALLS_RISES, "Drag a box over cells to select them, click beside it to let go."], "group"))
+        title=_titled(_js(f"[{_SYMBOLS}, {_WORDS}]"), advice, "group"))
 
-# %% ../nbs/09_charts.ipynb #faaaa344
+# %% ../nbs/09_charts.ipynb #0ea9ac71
+def _selected(table: PairTable) -> alt.Chart:
+    "The cells in the box and in the chosen group."
+    return alt.Chart(table.data).transform_filter({"param": "brush"}).transform_filter(_IN_GROUP)
+
 def _means_of(table: PairTable) -> alt.Chart:
     "One row per pair: the mean over the selected cells, with its effector and regulator."
     ids = list(table.steps)
-    return alt.Chart(table.data).transform_filter({"param": "brush"}).transform_filter(_IN_GROUP).transform_aggregate(
+    return _selected(table).transform_aggregate(
         **{key: f"mean({key})" for key in ids}
     ).transform_fold(ids, as_=["key", "mean"]).transform_calculate(
         value="isValid(datum.mean) ? datum.mean * steps[datum.key] : null", place="split(slice(datum.key, 1), '_')",
@@ -418,35 +433,42 @@ def _means_view(table: PairTable) -> alt.LayerChart:
     step = float(np.clip(250 / max(len(table.regulators), len(table.effectors)), 11, 34))
     names = dict(labelFontSize=float(np.clip(step - 3, 7, 11)), **_NAMES)
     base = _means_of(table).encode(
-        x=alt.X("regulator:N", scale=alt.Scale(domain=table.regulators), title="regulator", axis=alt.Axis(labelAngle=-45, **names)),
+        x=alt.X("regulator:N", scale=alt.Scale(domain=table.regulators), title="regulator",
+                axis=alt.Axis(labelAngle=-45, **names)),
         y=alt.Y("effector:N", scale=alt.Scale(domain=table.effectors), title="effector", axis=alt.Axis(**names)))
-    height = step * len(table.effectors)
-    colour = signed_colour("value", [-table.top_mean, table.top_mean], "mean ∂f / ∂x", length=_legend_length(height))
-    squares = base.mark_rect(stroke="white", invalid=None).encode(color=colour, tooltip=_tips({"effector", "regulator"}, "mean"))
+    height, top = step * len(table.effectors), table.top_mean
+    squares = base.mark_rect(stroke="white", invalid=None).encode(
+        color=signed_colour("value", [-top, top], "mean ∂f / ∂x", length=_legend_length(height)),
+        tooltip=_tips({"effector", "regulator"}, "mean"))
     frame = base.transform_filter("datum.key == pair").mark_rect(filled=False, stroke=INK, strokeWidth=2)
     return alt.layer(squares, frame).properties(
         width=step * len(table.regulators), height=height, view=alt.ViewBackground(**_BLANK),
-        title=_titled("All pairs: mean over the selected cells", ["Row: whose velocity. Column: which gene rises.", "Framed: the chosen pair."], "group"))
+        title=_titled("All pairs: mean over the selected cells",
+                      ["Row: whose velocity. Column: which gene rises.", "Framed: the chosen pair."], "group"))
 
-# %% ../nbs/09_charts.ipynb #03950e4e
+# %% ../nbs/09_charts.ipynb #60427f6c
 def _spread_view(table: PairTable, width: int = 250) -> alt.LayerChart:
     "The chosen entry of each selected cell, by group, with medians and counts."
     row = int(np.clip(180 / len(table.groups), 22, 28))
-    base = alt.Chart(table.data).transform_filter({"param": "brush"}).transform_filter(_IN_GROUP).transform_calculate(value=_VALUE)
-    x = alt.X("value:Q", title="∂f / ∂x", scale=alt.Scale(domain=[_js("-1.06 * reach"), _js("1.06 * reach")], nice=False),
-              axis=alt.Axis(format=".2~g", **_AXIS))
+    base = _selected(table).transform_calculate(value=_VALUE)
+    ends = alt.Scale(domain=[_js("-1.06 * reach"), _js("1.06 * reach")], nice=False)
+    x = alt.X("value:Q", title="∂f / ∂x", scale=ends, axis=alt.Axis(format=".2~g", **_AXIS))
     y = alt.Y("group:N", title=None, scale=alt.Scale(domain=table.groups), axis=alt.Axis(labelFontSize=11, **_NAMES))
     jitter = alt.YOffset("jitter:Q", scale=alt.Scale(domain=[-0.2, 1.2]))
     zero = alt.Chart({"values": [{"zero": 0}]}).mark_rule(color=MISSING).encode(x="zero:Q")
-    dots = base.transform_calculate(shown=_SHOWN).mark_circle(size=14, stroke=EDGE, strokeWidth=0.2, opacity=0.9).encode(
-        x=x, y=y, yOffset=jitter, color=signed_colour("value", [_js("-limit"), _js("limit")], None), tooltip=_tips({"cell", "group"}, "∂f / ∂x"))
+    dot = dict(size=14, stroke=EDGE, strokeWidth=0.2, opacity=0.9)
+    dots = base.transform_calculate(shown=_SHOWN).mark_circle(**dot).encode(
+        x=x, y=y, yOffset=jitter, tooltip=_tips({"cell", "group"}, "∂f / ∂x"),
+        color=signed_colour("value", [_js("-limit"), _js("limit")], None))
     median = base.mark_tick(thickness=2.5, color=INK, size=row - 6).encode(x="median(value):Q", y=y)
-    count = base.mark_text(align="left", dx=8, color=QUIET, fontSize=11).encode(x=alt.value(width), y=y, text=alt.Text("valid(value):Q", format=","))
+    count = base.mark_text(align="left", dx=8, color=QUIET, fontSize=11).encode(
+        x=alt.value(width), y=y, text=alt.Text("valid(value):Q", format=","))
     return alt.layer(zero, dots, median, count).properties(
         width=width, height=row * len(table.groups), view=alt.ViewBackground(**_BLANK),
-        title=_titled(_js(f"{_SYMBOLS} + ', by group'"), ["One dot per selected cell. Black bar: median.", "Right: number of cells."], "group"))
+        title=_titled(_js(f"{_SYMBOLS} + ', by group'"),
+                      ["One dot per selected cell. Black bar: median.", "Right: number of cells."], "group"))
 
-# %% ../nbs/09_charts.ipynb #09577583
+# %% ../nbs/09_charts.ipynb #97a340f2
 def pair_chart(
     entries: pd.DataFrame, # One row per cell and pair: cell, effector, regulator, value
     cells: pd.DataFrame, # One row per cell: cell, x, y, and group if there are groups
@@ -456,11 +478,11 @@ def pair_chart(
     quantile: float = 0.99, # Part of the |values| of a pair inside its colour scale; 1 = all
     size: int = 390, # Side of the embedding in pixels
 ) -> alt.HConcatChart: # Menus (effector, regulator, group), cells, means of all pairs, spread by group
-    "A chart whose reader chooses the pair and brushes cells, with no Python behind it. Raises ValueError as `pair_table` does."
-    table = pair_table(entries, cells, quantile=quantile)
-    right = alt.vconcat(_means_view(table), _spread_view(table), spacing=28)
-    both = alt.hconcat(_cells_view(table, x_title, y_title, size), right.resolve_scale(color="independent", yOffset="independent"), spacing=24)
-    return both.resolve_scale(color="independent", yOffset="independent").add_params(*_pair_params(table)).properties(
+    "A chart whose reader chooses the pair and brushes cells, with no Python behind it. Raises as `pair_table` does."
+    table, apart = pair_table(entries, cells, quantile=quantile), dict(color="independent", yOffset="independent")
+    right = alt.vconcat(_means_view(table), _spread_view(table), spacing=28).resolve_scale(**apart)
+    both = alt.hconcat(_cells_view(table, x_title, y_title, size), right, spacing=24).resolve_scale(**apart)
+    return both.add_params(*_pair_params(table)).properties(
         description="Entries of the Jacobian: choose effector and regulator, select cells")
 
 # %% ../nbs/09_charts.ipynb #57939a25
@@ -470,13 +492,14 @@ def _script_json(value) -> str:
     for c in "<>&\u2028\u2029": text = text.replace(c, f"\\u{ord(c):04x}")
     return text
 
-# %% ../nbs/09_charts.ipynb #80f82b29
+# %% ../nbs/09_charts.ipynb #5b582ba9
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data: blob:;
+  script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'">
 <title>{title}</title>
 <style>
   :root {{ color-scheme: light; }}
@@ -486,7 +509,8 @@ _PAGE = """<!DOCTYPE html>
   p {{ margin: 0 0 14px; max-width: 880px; color: #47525d; }}
   #menus, #menus form {{ display: flex; flex-wrap: wrap; gap: 10px 24px; margin: 4px 0 10px; }}
   #menus .vega-bind-name {{ display: inline-block; margin-right: 8px; color: #616e7c; }}
-  #menus select {{ font: inherit; padding: 3px 8px; max-width: 240px; border: 1px solid #9aa5b1; border-radius: 4px; background: #fff; color: inherit; }}
+  #menus select {{ font: inherit; padding: 3px 8px; max-width: 240px; color: inherit; background: #fff;
+                  border: 1px solid #9aa5b1; border-radius: 4px; }}
   #chart, #chart.vega-embed {{ display: block; overflow-x: auto; padding: 0; }}
 </style>
 </head>
@@ -503,7 +527,8 @@ _PAGE = """<!DOCTYPE html>
 (function () {{
   const chart = document.getElementById("chart"), spec = JSON.parse(document.getElementById("spec").textContent);
   const actions = {{export: true, source: false, compiled: false, editor: false}};
-  const options = {{mode: "vega-lite", renderer: "canvas", bind: "#menus", actions: actions, downloadFileName: "vfjac"}};
+  const options = {{mode: "vega-lite", renderer: "canvas", bind: "#menus", actions: actions,
+                    downloadFileName: "vfjac"}};
   function narrow(result) {{
     if (!spec.hconcat || chart.scrollWidth <= chart.clientWidth) return result;
     result.finalize();
@@ -533,7 +558,7 @@ def page_html(
     library = vl_convert.javascript_bundle(vl_version="_".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2]))
     return _PAGE.format(title=html.escape(title), lead=lead, spec=_script_json(chart.to_dict()), library=library)
 
-# %% ../nbs/09_charts.ipynb #65c647f7
+# %% ../nbs/09_charts.ipynb #e97b4be8
 def _write_whole(path: Path, text: str) -> None:
     "Writes a text file so that it is there whole or not at all."
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
@@ -550,9 +575,11 @@ def save_html(
     title: str = "Jacobian", # Headline and title of the page, plain text
     lead: str = "", # Paragraphs above the chart, plain text, parted by empty lines
 ) -> Path: # The file written
-    "Writes a chart as one self-contained HTML file that opens without a network. Raises FileNotFoundError when its folder is missing."
+    """Writes a chart as one self-contained HTML file that opens without a network.
+    Raises FileNotFoundError when its folder is missing."""
     path = Path(path)
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"no folder {str(path.parent)!r} to write {path.name!r} into; make it first or choose another path")
+        raise FileNotFoundError(f"no folder {str(path.parent)!r} to write {path.name!r} into; "
+                                "make it first or choose another path")
     _write_whole(path, page_html(chart, title=title, lead=lead))
     return path

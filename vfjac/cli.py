@@ -17,12 +17,14 @@ from pathlib import Path
 
 from . import __version__
 
-# %% ../nbs/11_cli.ipynb #4dfd3e4f
+# %% ../nbs/11_cli.ipynb #59494f7a
 @contextmanager
 def replacing(
     path: Path,    # The file or folder to write
 ):  # Yields a temporary path beside it; when the block ends well, that takes the place of `path`
-    "Write to a temporary name beside `path`, then rename. If the block fails, `path` is as it was and nothing else is left."
+    """Write to a temporary name beside `path`, then rename.
+
+    If the block fails, `path` is as it was and nothing else is left."""
     folder = Path(tempfile.mkdtemp(dir=path.resolve().parent, prefix=f".{path.name}."))
     try:
         yield folder / path.name
@@ -30,40 +32,48 @@ def replacing(
         os.replace(folder / path.name, path)
     finally: shutil.rmtree(folder, ignore_errors=True)
 
-# %% ../nbs/11_cli.ipynb #f5392d6b
+# %% ../nbs/11_cli.ipynb #80f87225
 def read_cells(path: str):
-    "The AnnData in an .h5ad or .zarr file. Raises ValueError for another ending, FileNotFoundError if there is no such file."
+    """The AnnData in an .h5ad or .zarr file.
+
+    Raises ValueError for another ending, FileNotFoundError if there is no such file."""
     import anndata
     path = Path(path)
     readers = {".h5ad": anndata.read_h5ad, ".zarr": anndata.read_zarr}
     if path.suffix not in readers: raise ValueError(f"{path}: expected a file ending in .h5ad or .zarr")
     if not path.exists(): raise FileNotFoundError(f"{path}: no such file")
     try: return readers[path.suffix](path)
-    except Exception as error: raise ValueError(f"{path}: cannot be read as {path.suffix[1:]} ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'})") from error
+    except Exception as error:
+        reason = f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0]}"
+        raise ValueError(f"{path}: cannot be read as {path.suffix[1:]} ({reason})") from error
 
 
 def write_cells(adata, path: str) -> None:
     "Write an AnnData to an .h5ad or .zarr file, whole or not at all."
     path = _checked_output(path, ".h5ad", ".zarr")
-    with replacing(path) as temporary: (adata.write_h5ad if path.suffix == ".h5ad" else adata.write_zarr)(temporary)
+    with replacing(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Writing zarr v2")   # anndata announces its next default; nothing to do here
+        (adata.write_h5ad if path.suffix == ".h5ad" else adata.write_zarr)(temporary)
 
 
 def _checked_output(path, *suffixes) -> Path:
     "A path that can be written to, said before the work begins rather than after it."
     path = Path(path)
     if path.suffix not in suffixes: raise ValueError(f"{path}: expected an output ending in {' or '.join(suffixes)}")
-    if not path.resolve().parent.is_dir(): raise FileNotFoundError(f"{path.parent}: no such folder for the output {path.name}")
+    if not path.resolve().parent.is_dir():
+        raise FileNotFoundError(f"{path.parent}: no such folder for the output {path.name}")
     return path
 
-# %% ../nbs/11_cli.ipynb #eb658d41
+# %% ../nbs/11_cli.ipynb #769b4a19
 def names_of(text: str | None):
-    "Gene names from `A,B,C`, or one a line from `@file`; a single word stays a word, so that it can name a .var column."
+    """Gene names from `A,B,C`, or one a line from `@file`; a single word stays a word, so that it can name a .var
+    column."""
     if text is None: return None
     if text.startswith("@"): names = Path(text[1:]).read_text().split()
     else: names = [name.strip() for name in text.split(",") if name.strip()]
     return names[0] if len(names) == 1 and not text.startswith("@") else names
 
-# %% ../nbs/11_cli.ipynb #98d93048
+# %% ../nbs/11_cli.ipynb #6e855c4b
 def demo(args) -> None:
     "Toggle switch → field → Jacobian → table, file and page."
     from vfjac import datasets, explorer, tools
@@ -76,7 +86,10 @@ def demo(args) -> None:
     table = tools.get_jacobian(adata).merge(adata.obs["group"].rename("group"), left_on="cell", right_index=True)
     means = table.groupby(["group", "effector", "regulator"], observed=True)["value"].mean().unstack("group")
     means.index = [f"∂f_{effector} / ∂x_{regulator}" for effector, regulator in means.index]
-    print(f"Mean Jacobian entries of {adata.n_obs:,} cells of a toggle switch, by group:\n\n{means.round(2).rename_axis(columns=None).to_string()}\n\nwrote {data} and {page}")
+    print(
+        f"Mean Jacobian entries of {adata.n_obs:,} cells of a toggle switch, by "
+        f"group:\n\n{means.round(2).rename_axis(columns=None).to_string()}\n\nwrote {data} and {page}"
+    )
 
 
 def fit(args) -> None:
@@ -84,9 +97,19 @@ def fit(args) -> None:
     from vfjac.tools import fit_vector_field
     _checked_output(args.output, ".h5ad", ".zarr")
     adata = read_cells(args.file)
-    fitted = fit_vector_field(adata, basis=args.basis, velocity_key=args.velocity_key, M=args.control_points, Qkey=args.Qkey, seed=args.seed or 0)
+    fitted = fit_vector_field(
+        adata,
+        basis=args.basis,
+        velocity_key=args.velocity_key,
+        M=args.control_points,
+        Qkey=args.Qkey,
+        seed=args.seed or 0,
+    )
     write_cells(adata, args.output)
-    print(f"fitted {len(fitted.valid):,} cells in {args.basis} with {len(fitted.control_idx)} control points; wrote {args.output}")
+    print(
+        f"fitted {len(fitted.valid):,} cells in {args.basis} with {len(fitted.control_idx)} control points; wrote "
+        f"{args.output}"
+    )
 
 
 def compute(args) -> None:
@@ -95,10 +118,25 @@ def compute(args) -> None:
     _checked_output(args.output, ".h5ad", ".zarr")
     adata = read_cells(args.file)
     cells = names_of(args.cells)
-    jacobian(adata, names_of(args.regulators), names_of(args.effectors), [cells] if isinstance(cells, str) else cells, args.sampling, args.sample_ncells, args.basis, args.Qkey,
-             method=args.method, cores=args.cores, seed=19491001 if args.seed is None else args.seed)
+    jacobian(
+        adata,
+        names_of(args.regulators),
+        names_of(args.effectors),
+        [cells] if isinstance(cells, str) else cells,
+        args.sampling,
+        args.sample_ncells,
+        args.basis,
+        args.Qkey,
+        method=args.method,
+        cores=args.cores,
+        seed=19491001 if args.seed is None else args.seed,
+    )
     write_cells(adata, args.output)
-    shape = {key: value.shape for key, value in adata.uns[f"jacobian_{args.basis}"].items() if key in ("jacobian", "jacobian_gene")}
+    shape = {
+        key: value.shape
+        for key, value in adata.uns[f"jacobian_{args.basis}"].items()
+        if key in ("jacobian", "jacobian_gene")
+    }
     print(f"{'; '.join(f'{key} {shape}' for key, shape in shape.items())}; wrote {args.output}")
 
 
@@ -109,7 +147,7 @@ def page(args) -> None:
     report(read_cells(args.file), args.output, basis=args.basis)
     print(f"wrote {args.output}")
 
-# %% ../nbs/11_cli.ipynb #53f14781
+# %% ../nbs/11_cli.ipynb #b348280b
 def parser() -> argparse.ArgumentParser:
     "The command's words and options."
     top = argparse.ArgumentParser("vfjac", description="The Jacobian of a single-cell vector field, cell by cell.")
@@ -121,7 +159,12 @@ def parser() -> argparse.ArgumentParser:
     shared.add_argument("--basis", default="pca", help="basis of the field (default: pca)")
     computing = argparse.ArgumentParser(add_help=False)
     computing.add_argument("--Qkey", default="PCs", help="key of the loadings in varm or uns (default: PCs)")
-    computing.add_argument("--seed", type=int, default=None, help="seed of the random choices (default: 0 for a fit, 19491001 for sampling, as in dynamo)")
+    computing.add_argument(
+        "--seed",
+        type=int,
+        default=None,
+        help="seed of the random choices (default: 0 for a fit, 19491001 for sampling, as in dynamo)",
+    )
 
     run = add("demo", help="the whole way on built-in data: writes vfjac-demo.h5ad and vfjac-demo.html")
     run.add_argument("--folder", default=".", help="where to write (default: here)")
@@ -131,7 +174,8 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--control-points", type=int, help="number of control points M")
     run.set_defaults(run=fit)
     run = add("jacobian", parents=[shared, computing], help="compute the Jacobian of the stored vector field")
-    for what in ("regulators", "effectors"): run.add_argument(f"--{what}", help="gene names A,B,C; @file with one a line; or a yes/no column of .var")
+    for what in ("regulators", "effectors"):
+        run.add_argument(f"--{what}", help="gene names A,B,C; @file with one a line; or a yes/no column of .var")
     run.add_argument("--cells", help="cell names A,B,C or @file (default: all)")
     run.add_argument("--sampling", choices=["random", "velocity", "trn", "kmeans"], help="choose some of the cells")
     run.add_argument("--sample-ncells", type=int, default=1000, help="how many (default: 1000)")

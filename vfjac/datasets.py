@@ -5,17 +5,15 @@
 # %% auto #0
 __all__ = ['toggle_switch_field', 'toggle_switch', 'linear_field', 'linear_system']
 
-# %% ../nbs/07_datasets.ipynb #02b3dd85
+# %% ../nbs/07_datasets.ipynb #7f188c15
 import inspect
 import operator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 
 from .fields import FunctionField, VectorField
-
-if TYPE_CHECKING: from anndata import AnnData
 
 # %% ../nbs/07_datasets.ipynb #5af35059
 def _hill(x: np.ndarray, S: float, n: float) -> np.ndarray:
@@ -74,7 +72,7 @@ def _pca(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     loadings = loadings[:, ::-1]
     return mean, loadings * np.sign(loadings[np.abs(loadings).argmax(axis=0), np.arange(len(mean))])
 
-# %% ../nbs/07_datasets.ipynb #8a2d546c
+# %% ../nbs/07_datasets.ipynb #f56c11dd
 def _cells_of(
     field: VectorField,                       # The true field, in the space of the genes
     X: np.ndarray,                            # States, (n_cells, n_genes)
@@ -85,9 +83,8 @@ def _cells_of(
     system: dict,                             # Name and parameters, kept in uns["system"]
     times: np.ndarray | None = None,          # Simulated time of each cell, (n_cells,)
     embedding: np.ndarray | None = None,      # Picture coordinates, (n_cells, 2); None is the first two components
-) -> "AnnData":
+) -> AnnData:
     "An AnnData of cells with a known field: noisy velocities, a PCA of the states, and the true Jacobian."
-    from anndata import AnnData
     true_velocity, (mean, Q) = field.velocity(X), _pca(X)
     V = true_velocity + noise * rng.normal(size=X.shape)
     columns = dict(group=groups) | ({} if times is None else dict(time=times))
@@ -101,7 +98,7 @@ def _cells_of(
     adata.uns.update(pca_mean=mean, system=system)
     return adata
 
-# %% ../nbs/07_datasets.ipynb #667bf50d
+# %% ../nbs/07_datasets.ipynb #dd1eeab7
 def toggle_switch(
     n_cells: int = 500,          # Number of cells
     *,
@@ -110,7 +107,7 @@ def toggle_switch(
     scatter: float = 0.1,        # Standard deviation of the states around their path, expression
     max_time: float = 7.0,       # Cells are caught between time 0 and this
     **parameters,                # Of `toggle_switch_field`: a, b, k, S, n
-) -> "AnnData":
+) -> AnnData:
     """Cells of a two-gene toggle switch (Gata1, Spi1) on their way to two fates, with the true Jacobian of each.
 
     `X`: expression. `layers`: `velocity` (with noise), `true_velocity`. `obs`: `group` (progenitor, Gata1-high,
@@ -159,7 +156,7 @@ def linear_field(
     if not np.isfinite(A).all(): raise ValueError("A holds NaN or infinite values, expected finite numbers")
     return FunctionField(lambda X: (X - centre) @ A.T, lambda X: np.repeat(A[None], len(X), axis=0))
 
-# %% ../nbs/07_datasets.ipynb #7a0136e6
+# %% ../nbs/07_datasets.ipynb #5f5d1675
 def linear_system(
     A: np.ndarray,                       # The Jacobian, (n_genes, n_genes), rows are effectors, 1 / time
     n_cells: int = 300,                  # Number of cells
@@ -168,7 +165,7 @@ def linear_system(
     seed: int = 0,                       # Seed of the random numbers
     genes: list[str] | None = None,      # Names of the genes; None is gene0, gene1, …
     centre: float = 3.0,                 # Expression of every gene at the point of rest
-) -> "AnnData":
+) -> AnnData:
     """Cells scattered (standard deviation 1) around the point of rest of a linear system, whose Jacobian is `A`.
 
     Laid out as by `toggle_switch`; `obs["group"]` is near or far (from the point of rest, split at the median),

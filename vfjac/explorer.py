@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['ExplorerState', 'swap', 'panel_genes', 'find_embeddings', 'find_groupings', 'ExplorerSource', 'explorer_source',
-           'strongest_genes', 'start_genes', 'start_state', 'cells_table', 'means_table', 'draw_cells', 'draw_means',
-           'view_note', 'OfflineChart', 'live_chart', 'JacobianExplorer', 'explore', 'report']
+           'component_means', 'mean_entries', 'strongest_genes', 'start_genes', 'start_state', 'cells_table',
+           'means_table', 'draw_cells', 'draw_means', 'view_note', 'OfflineChart', 'live_chart', 'JacobianExplorer',
+           'explore', 'report']
 
-# %% ../nbs/10_explorer.ipynb #fa50fa35
+# %% ../nbs/10_explorer.ipynb #39e852b6
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,19 +22,20 @@ import pandas as pd
 import traitlets
 
 from .adata import read_jacobian, select_genes
-from .charts import NO_GROUP, embedding_chart, entry_label, heatmap_chart, pair_chart, save_html
+from .charts import NO_GROUP, embedding_chart, heatmap_chart, pair_chart, save_html
 from .genejacobian import GeneJacobian, find_names
+from .projection import scaled_loadings
 from .sampling import sample
 from .tools import gene_jacobian
 
 if TYPE_CHECKING: from anndata import AnnData
 
-# %% ../nbs/10_explorer.ipynb #07af21d9
+# %% ../nbs/10_explorer.ipynb #e0d8eab3
 class ExplorerState(traitlets.HasTraits):
     "What is chosen in the explorer. Setting something that is not there raises TraitError and changes nothing."
     genes = traitlets.Tuple(help="Genes that can be chosen")
     embeddings = traitlets.Tuple(help="Embeddings that can be chosen")
-    groupings = traitlets.Tuple(help="Groupings that can be chosen; the empty text is always possible and means no groups")
+    groupings = traitlets.Tuple(help="Groupings that can be chosen, besides the empty text: no groups")
     effector = traitlets.Unicode(help="Gene whose velocity changes")
     regulator = traitlets.Unicode(help="Gene that rises")
     effectors = traitlets.Tuple(help="Rows of the heatmap")
@@ -68,12 +70,13 @@ def swap(
     with state.hold_trait_notifications():
         state.effector, state.regulator = state.regulator, state.effector
 
-# %% ../nbs/10_explorer.ipynb #793563bd
+# %% ../nbs/10_explorer.ipynb #f21c50fb
 def panel_genes(
     state: ExplorerState, # What is chosen
 ) -> tuple[list[str], list[str]]: # Effectors (rows) and regulators (columns)
     "The genes of the heatmap: those of the panel, and the chosen pair."
-    return list(dict.fromkeys([*state.effectors, state.effector])), list(dict.fromkeys([*state.regulators, state.regulator]))
+    rows, columns = (*state.effectors, state.effector), (*state.regulators, state.regulator)
+    return list(dict.fromkeys(rows)), list(dict.fromkeys(columns))
 
 # %% ../nbs/10_explorer.ipynb #76f66e36
 def find_embeddings(
@@ -90,7 +93,7 @@ def find_embeddings(
         found[key if name in found else name] = values[:, :2].astype(float)
     return found
 
-# %% ../nbs/10_explorer.ipynb #4191a5a3
+# %% ../nbs/10_explorer.ipynb #9806d74c
 def find_groupings(
     adata: "AnnData", # The data
     most: int = 40, # Columns with more groups than this are left out
@@ -98,22 +101,25 @@ def find_groupings(
     "The columns of `obs` that sort cells into groups."
     found = {}
     for name, column in adata.obs.items():
-        if not (isinstance(column.dtype, pd.CategoricalDtype) or column.dtype == bool or pd.api.types.is_string_dtype(column)): continue
+        is_categorical = isinstance(column.dtype, pd.CategoricalDtype)
+        if not (is_categorical or column.dtype.kind == "b" or pd.api.types.is_string_dtype(column)): continue
         groups = pd.Categorical(column).remove_unused_categories()
         groups = groups.rename_categories([str(c) for c in groups.categories])
-        if groups.isna().any() and NO_GROUP not in groups.categories: groups = groups.add_categories(NO_GROUP).fillna(NO_GROUP)
+        if groups.isna().any():
+            groups = (groups if NO_GROUP in groups.categories else groups.add_categories(NO_GROUP)).fillna(NO_GROUP)
         if 1 <= len(groups.categories) <= most: found[str(name)] = groups
     return dict(sorted(found.items(), key=lambda item: adata.obs[item[0]].dtype == bool))
 
-# %% ../nbs/10_explorer.ipynb #f42ef6a5
+# %% ../nbs/10_explorer.ipynb #f043e33b
 @dataclass(frozen=True, eq=False)
 class ExplorerSource:
-    "What the explorer reads. Nothing in it changes."
+    "What the explorer reads. Nothing in it changes but the means, which are kept once they are computed."
     jacobian: GeneJacobian # Answers any pair of genes
     embeddings: dict[str, np.ndarray] # Name -> positions, (n_cells, 2)
     groupings: dict[str, pd.Categorical] # Name -> group of each cell, (n_cells,)
     shown: np.ndarray # Which cells are drawn, positions
     sampling: str # How they were chosen
+    means: dict = field(default_factory=dict, repr=False) # Grouping -> group -> mean Jacobian in components, (d, d)
 
 # %% ../nbs/10_explorer.ipynb #97838157
 def explorer_source(
@@ -134,39 +140,66 @@ def explorer_source(
     embeddings = find_embeddings(adata) or {"first components": np.pad(lazy.states, ((0, 0), (0, 1)))[:, :2]}
     return ExplorerSource(lazy, embeddings, find_groupings(adata), shown, sampling)
 
-# %% ../nbs/10_explorer.ipynb #2bc75a24
-def strongest_genes(
+# %% ../nbs/10_explorer.ipynb #c2282227
+def component_means(
     jacobian: GeneJacobian, # The lazy tensor
+    groups: pd.Categorical | None, # Group of each cell, (n_cells,); None is no groups
+) -> dict[str, np.ndarray]: # Group (the empty text without groups) -> mean Jacobian in components, (d, d)
+    "Means over all cells, or over the cells of each group, in the components of the field."
+    components = [f"component {i}" for i in range(jacobian.states.shape[1])]
+    of_components = GeneJacobian(jacobian.field, jacobian.states, np.eye(len(components)), components)
+    means = of_components.mean(groups)
+    return {"": means} if groups is None else means
+
+# %% ../nbs/10_explorer.ipynb #5e517426
+def mean_entries(
+    source: ExplorerSource, # What the explorer reads
+    grouping: str, # Name of a grouping; the empty text is all cells together
+    effectors: Sequence[str], # Genes of the rows
+    regulators: Sequence[str], # Genes of the columns
+) -> dict[str, np.ndarray]: # Group -> means, (n_effectors, n_regulators)
+    "The mean entries over all cells, or over all cells of each group."
+    if grouping not in source.means:
+        groups = source.groupings[grouping] if grouping else None
+        source.means[grouping] = component_means(source.jacobian, groups)
+    left, right = scaled_loadings(source.jacobian.loadings, source.jacobian.scale)
+    rows, columns = (find_names(list(genes), source.jacobian.genes) for genes in (effectors, regulators))
+    return {group: left[rows] @ mean @ right[columns].T for group, mean in source.means[grouping].items()}
+
+# %% ../nbs/10_explorer.ipynb #706896e9
+def strongest_genes(
+    source: ExplorerSource, # What the explorer reads
     n: int = 6, # How many effectors and regulators at most
     among: int = 200, # Search among this many genes with the largest loadings
 ) -> tuple[list[str], list[str]]: # Effectors, regulators, each in the order of the genes
     "Genes of the largest |mean| entries between different genes."
-    size = np.linalg.norm(jacobian.loadings, axis=1)
-    genes = jacobian.genes[np.sort(np.argsort(-size, kind="stable")[:among])]
-    strength = np.abs(jacobian.mean(effectors=genes, regulators=genes))
+    size = np.linalg.norm(source.jacobian.loadings, axis=1)
+    genes = source.jacobian.genes[np.sort(np.argsort(-size, kind="stable")[:among])]
+    strength = np.abs(mean_entries(source, "", genes, genes)[""])
     if len(genes) > 1: np.fill_diagonal(strength, 0)
     rows, columns = (np.sort(np.argsort(-strength.max(axis=axis), kind="stable")[:n]) for axis in (1, 0))
     return list(genes[rows]), list(genes[columns])
 
-# %% ../nbs/10_explorer.ipynb #e1847269
+# %% ../nbs/10_explorer.ipynb #031784fb
 def start_genes(
     adata: "AnnData", # The data
-    jacobian: GeneJacobian, # The lazy tensor
+    source: ExplorerSource, # What the explorer reads
     regulators, # As in `jacobian`: names, one name, a yes/no column of .var, or None
     effectors, # Likewise
     basis: str | None, # Basis of the field
 ) -> tuple[list[str], list[str]]: # Effectors, regulators
     "Rows and columns of the heatmap to begin with: those asked for, else those stored, else the strongest."
     if regulators is not None or effectors is not None:
-        regulators, effectors = (effectors if regulators is None else regulators), (regulators if effectors is None else effectors)
-        return select_genes(adata, effectors, jacobian.genes, "effectors"), select_genes(adata, regulators, jacobian.genes, "regulators")
+        wanted = {"effectors": regulators if effectors is None else effectors,
+                  "regulators": effectors if regulators is None else regulators}
+        return tuple(select_genes(adata, genes, source.jacobian.genes, what) for what, genes in wanted.items())
     try: stored = read_jacobian(adata, basis)
-    except (KeyError, ValueError): return strongest_genes(jacobian)
-    known = set(jacobian.genes)
+    except (KeyError, ValueError): return strongest_genes(source)
+    known = set(source.jacobian.genes)
     kept = [[gene for gene in genes if gene in known] for genes in (stored.effectors, stored.regulators)]
-    return tuple(kept) if all(kept) else strongest_genes(jacobian)
+    return tuple(kept) if all(kept) else strongest_genes(source)
 
-# %% ../nbs/10_explorer.ipynb #47d6b0fb
+# %% ../nbs/10_explorer.ipynb #f28c51db
 def start_state(
     source: ExplorerSource, # What the explorer reads
     effectors: Sequence[str], # Rows of the heatmap
@@ -174,10 +207,12 @@ def start_state(
     embedding: str | None = None, # Name of an embedding; None takes the first
     groups: str | None = None, # Column of groups; None takes the first that has several, the empty text none
 ) -> ExplorerState: # Ready to be shown
-    "The state to begin with: the strongest pair of two different genes is chosen. Raises TraitError for an unknown embedding or column."
-    strength = np.abs(source.jacobian.mean(effectors=effectors, regulators=regulators))
+    """The state to begin with: the strongest pair of two different genes is chosen.
+    Raises TraitError for an unknown embedding or column."""
+    strength = np.abs(mean_entries(source, "", effectors, regulators)[""])
     different = np.array([[e != r for r in regulators] for e in effectors])
-    row, column = np.unravel_index(np.argmax(np.where(different, strength, -1 if different.any() else strength)), strength.shape)
+    if different.any(): strength = np.where(different, strength, -1)
+    row, column = np.unravel_index(np.argmax(strength), strength.shape)
     several = [name for name, found in source.groupings.items() if len(found.categories) > 1]
     return ExplorerState(
         genes=tuple(source.jacobian.genes), embeddings=tuple(source.embeddings), groupings=tuple(source.groupings),
@@ -196,50 +231,50 @@ def cells_table(
                           "value": source.jacobian.pair(state.effector, state.regulator, cells=shown)})
     return table.assign(group=source.groupings[state.grouping][shown]) if state.grouping else table
 
-# %% ../nbs/10_explorer.ipynb #bacfb1dd
+# %% ../nbs/10_explorer.ipynb #ffc76cc2
 def means_table(
     state: ExplorerState, # What is chosen
     source: ExplorerSource, # What the explorer reads
 ) -> pd.DataFrame: # One row per square: effector, regulator, value, chosen, and group if groups are chosen
     "The mean entries of the panel's pairs over all cells, or over all cells of each group."
     effectors, regulators = panel_genes(state)
-    groups = source.groupings[state.grouping] if state.grouping else None
-    means = source.jacobian.mean(groups, effectors, regulators)
-    tables = [_square_table(mean, effectors, regulators).assign(group=label) for label, mean in (means.items() if state.grouping else [("", means)])]
+    means = mean_entries(source, state.grouping, effectors, regulators)
+    tables = [_square_table(mean, effectors, regulators).assign(group=group) for group, mean in means.items()]
     table = pd.concat(tables, ignore_index=True)
-    table["chosen"] = (table["effector"] == state.effector) & (table["regulator"] == state.regulator)
-    return table if state.grouping else table.drop(columns="group")
+    if not state.grouping: table = table.drop(columns="group")
+    return table.assign(chosen=(table["effector"] == state.effector) & (table["regulator"] == state.regulator))
 
 def _square_table(values: np.ndarray, effectors: list[str], regulators: list[str]) -> pd.DataFrame:
     "A matrix (n_effectors, n_regulators) as a table: effector, regulator, value."
     names = pd.MultiIndex.from_product([effectors, regulators], names=["effector", "regulator"])
     return pd.Series(np.ravel(values), names, name="value").reset_index()
 
-# %% ../nbs/10_explorer.ipynb #a4cb0bd9
+# %% ../nbs/10_explorer.ipynb #9517b7ae
 def draw_cells(
     state: ExplorerState, # What is chosen
     source: ExplorerSource, # What the explorer reads
 ) -> alt.Chart: # The embedding
     "Cells coloured by the chosen entry."
     x_title, y_title = (f"{state.embedding} {i}" for i in (1, 2))
-    return embedding_chart(cells_table(state, source), state.effector, state.regulator, x_title=x_title, y_title=y_title,
-                           legend="bottom", width=390, height=360)
+    return embedding_chart(cells_table(state, source), state.effector, state.regulator, x_title=x_title,
+                           y_title=y_title, legend="bottom", width=390, height=360)
 
 def draw_means(
     state: ExplorerState, # What is chosen
     source: ExplorerSource, # What the explorer reads
 ) -> alt.Chart | alt.FacetChart: # The heatmap, a panel per group
     "Mean entries of the panel's pairs, the chosen one framed."
-    title = f"Mean over cells, by {state.grouping}" if state.grouping else f"Mean over all {source.jacobian.n_cells:,} cells"
-    return heatmap_chart(means_table(state, source), title=title, width=440, height=460)
+    which = f"cells, by {state.grouping}" if state.grouping else f"all {source.jacobian.n_cells:,} cells"
+    return heatmap_chart(means_table(state, source), title=f"Mean over {which}", width=440, height=460)
 
-# %% ../nbs/10_explorer.ipynb #c6a4617c
+# %% ../nbs/10_explorer.ipynb #41d387bb
 def view_note(
     source: ExplorerSource, # What the explorer reads
 ) -> str: # One sentence
     "Which cells are drawn, and which the means are over."
     drawn, n = len(source.shown), source.jacobian.n_cells
-    which = f"All {n:,} cells are drawn" if drawn == n else f"{drawn:,} of {n:,} cells are drawn ({source.sampling} sample)"
+    some = f"{drawn:,} of {n:,} cells are drawn ({source.sampling} sample)"
+    which = f"All {n:,} cells are drawn" if drawn == n else some
     return f"{which}; means are over all {n:,} cells."
 
 # %% ../nbs/10_explorer.ipynb #84e40fb5
@@ -254,7 +289,7 @@ def live_chart(
     actions = {"export": True, "source": False, "compiled": False, "editor": False}
     return OfflineChart(None, embed_options={"renderer": "svg" if svg else "canvas", "actions": actions})
 
-# %% ../nbs/10_explorer.ipynb #c09338c0
+# %% ../nbs/10_explorer.ipynb #d284fd39
 def _gene_box(label: str, genes: tuple) -> ipywidgets.Combobox:
     "A box that completes gene names, and reports when the typing is done."
     return ipywidgets.Combobox(description=label, options=genes, placeholder="type a gene", continuous_update=False,
@@ -262,7 +297,8 @@ def _gene_box(label: str, genes: tuple) -> ipywidgets.Combobox:
 
 def _menu(label: str, options: list) -> ipywidgets.Dropdown:
     "A menu of a few choices."
-    return ipywidgets.Dropdown(description=label, options=options, style={"description_width": "initial"}, layout={"width": "max-content"})
+    return ipywidgets.Dropdown(description=label, options=options, style={"description_width": "initial"},
+                               layout={"width": "max-content"})
 
 def _pickers(state: ExplorerState) -> dict[str, ipywidgets.Widget]:
     "A picker for each choice, by the name of the trait that it sets."
@@ -270,9 +306,9 @@ def _pickers(state: ExplorerState) -> dict[str, ipywidgets.Widget]:
             "embedding": _menu("embedding", list(state.embeddings)),
             "grouping": _menu("groups", [("all cells together", ""), *((name, name) for name in state.groupings)])}
 
-# %% ../nbs/10_explorer.ipynb #68b19489
+# %% ../nbs/10_explorer.ipynb #dc4605d0
 class JacobianExplorer(ipywidgets.VBox):
-    "Pickers, an embedding coloured by the chosen entry, and a heatmap of means. Its `state` can be set from Python as well."
+    "Pickers, cells coloured by the chosen entry, a heatmap of means. Its `state` can be set from Python as well."
     _listening = False
 
     def __init__(self,
@@ -281,11 +317,13 @@ class JacobianExplorer(ipywidgets.VBox):
     ):
         self.state, self.source, self.problem, self._drawn = state, source, "", None
         self.pickers = _pickers(state)
-        self.swap_button = ipywidgets.Button(description="⇄ swap", tooltip="Effector and regulator change places", layout={"width": "80px"})
+        self.swap_button = ipywidgets.Button(description="⇄ swap", layout={"width": "80px"},
+                                             tooltip="Effector and regulator change places")
         self.message = ipywidgets.HTML()
         self.cells_chart, self.means_chart = live_chart(svg=len(source.shown) <= 1000), live_chart(svg=False)
         boxes = list(self.pickers.values())
-        super().__init__([_row([boxes[0], self.swap_button, *boxes[1:]]), self.message, _row([self.cells_chart, self.means_chart])])
+        charts = _row([self.cells_chart, self.means_chart])
+        super().__init__([_row([boxes[0], self.swap_button, *boxes[1:]]), self.message, charts])
         for box in boxes: box.observe(self._picked, names="value")
         self.swap_button.on_click(self._swapped)
         self._follow()
@@ -326,17 +364,19 @@ class JacobianExplorer(ipywidgets.VBox):
             self.state.unobserve(self._follow)
             for box in self.pickers.values(): box.unobserve(self._picked, names="value")
             self.swap_button.on_click(self._swapped, remove=True)
-            for widget in (self.cells_chart, self.means_chart, self.message, self.swap_button, *self.pickers.values(), *self.children): widget.close()
+            for row in self.children:
+                for widget in (*getattr(row, "children", ()), row): widget.close()
         super().close()
 
 def _row(widgets: list) -> ipywidgets.HBox:
     "Widgets side by side, on further lines where there is no room."
-    return ipywidgets.HBox(widgets, layout={"flex_flow": "row wrap", "align_items": "flex-start", "grid_gap": "4px 12px"})
+    layout = {"flex_flow": "row wrap", "align_items": "flex-start", "grid_gap": "4px 12px"}
+    return ipywidgets.HBox(widgets, layout=layout)
 
-# %% ../nbs/10_explorer.ipynb #3c8e08b4
+# %% ../nbs/10_explorer.ipynb #c7add55d
 def explore(
     adata: "AnnData", # The data, with a fitted field
-    regulators=None, # Columns of the heatmap to begin with: names, one name, or a yes/no column of .var. Given alone, also the rows
+    regulators=None, # Columns of the heatmap to begin with: names, one name, a yes/no column of .var. Alone: rows too
     effectors=None, # Rows of the heatmap to begin with. Neither: the genes of the stored Jacobian, else the strongest
     basis: str | None = "pca", # Basis of the field
     *,
@@ -347,9 +387,10 @@ def explore(
     seed: int = 19491001, # Seed of the sampling
     **options, # Options of `gene_jacobian`, such as Qkey
 ) -> JacobianExplorer: # A widget: leave it as the last line of a cell
-    "Explore the Jacobian of a fitted vector field, any pair of genes. Raises KeyError if there is no field or no such gene, ValueError for an unknown embedding or column."
+    """Explore the Jacobian of a fitted vector field, any pair of genes.
+    Raises KeyError if there is no field or no such gene, ValueError for an unknown embedding or column."""
     source = explorer_source(adata, basis, max_cells=max_cells, sampling=sampling, seed=seed, **options)
-    rows, columns = start_genes(adata, source.jacobian, regulators, effectors, basis)
+    rows, columns = start_genes(adata, source, regulators, effectors, basis)
     try: state = start_state(source, rows, columns, embedding, groups)
     except traitlets.TraitError as error: raise ValueError(str(error)) from None
     return JacobianExplorer(state, source)
@@ -365,25 +406,28 @@ def _choice(found: dict, wanted: str | None, what: str, default: str | None) -> 
     if wanted is None: return default
     return list(found)[find_names([wanted], np.array(list(found), dtype=object), what)[0]]
 
-# %% ../nbs/10_explorer.ipynb #208ab89d
+# %% ../nbs/10_explorer.ipynb #7c7e6238
 def _page_cells(adata, at: np.ndarray, embedding: str | None, groups: str | None) -> tuple[pd.DataFrame, str]:
     "The table of the cells at these positions (cell, x, y, and group if there is one), and the name of the embedding."
     embeddings, groupings = find_embeddings(adata), find_groupings(adata)
     if not embeddings: raise KeyError("no embedding in obsm to draw the cells on; expected one such as obsm['X_umap']")
     place = _choice(embeddings, embedding and embedding.removeprefix("X_"), "embeddings", next(iter(embeddings)))
-    by = _choice(groupings, groups, "groupings", next((name for name, g in groupings.items() if len(g.categories) > 1), None))
-    cells = pd.DataFrame({"cell": adata.obs_names[at].astype(str), "x": embeddings[place][at, 0], "y": embeddings[place][at, 1]})
+    several = [name for name, found in groupings.items() if len(found.categories) > 1]
+    by = _choice(groupings, groups, "groupings", (several or [None])[0])
+    x, y = embeddings[place][at].T
+    cells = pd.DataFrame({"cell": adata.obs_names[at].astype(str), "x": x, "y": y})
     return (cells.assign(group=groupings[by][at]) if by else cells), place
 
 def _page_words(n_drawn: int, n_stored: int, basis: str | None, stale: bool) -> str:
     "What a reader of the page must know of its numbers."
     which = f"{n_stored:,} cells" if n_drawn == n_stored else f"{n_drawn:,} of {n_stored:,} cells, chosen at random"
     space = "the genes themselves" if basis is None else f"the basis {basis}"
-    words = (f"Each dot is a cell ({which}). An entry ∂f / ∂x is the change of the effector's velocity for one more unit of the regulator, "
-             f"in the vector field fitted on {space}. Values are rounded to 1/999 of the largest of their pair; means are over the cells drawn here.")
+    words = (f"Each dot is a cell ({which}). An entry ∂f / ∂x is the change of the effector's velocity for one more "
+             f"unit of the regulator, in the vector field fitted on {space}. Values are rounded to 1/999 of the "
+             "largest of their pair; means are over the cells drawn here.")
     return words + "\n\nThe vector field has been fitted anew since these values were computed." * stale
 
-# %% ../nbs/10_explorer.ipynb #306e5b3a
+# %% ../nbs/10_explorer.ipynb #c46b4e25
 def report(
     adata: "AnnData", # The data, with a stored Jacobian of genes
     path: str | Path, # Where to write the page, `.html`; an older file is replaced
@@ -395,14 +439,16 @@ def report(
     seed: int = 19491001, # Seed of the sampling
     title: str | None = None, # Headline; None says how many genes
 ) -> Path: # The file written
-    "Write the stored Jacobian as one interactive page that opens offline. Raises KeyError if none is stored or a name is unknown."
+    """Write the stored Jacobian as one interactive page that opens offline.
+    Raises KeyError if none is stored or a name is unknown."""
     stored = read_jacobian(adata, basis)
     if stored.genes is None:
-        raise KeyError(f"the Jacobian stored for basis {basis!r} has no genes; call vf.jacobian with regulators and effectors first")
+        raise KeyError(f"the Jacobian stored for basis {basis!r} has no genes; "
+                       "call vf.jacobian with regulators and effectors first")
     rows = np.arange(len(stored.cells))
     if len(rows) > max_cells: rows = np.sort(sample(rows, max_cells, "random", seed=seed))
     cells, place = _page_cells(adata, stored.cells[rows], embedding, groups)
     entries = _entries(stored.genes[rows], cells["cell"], stored.effectors, stored.regulators)
     chart = pair_chart(entries, cells, x_title=f"{place} 1", y_title=f"{place} 2")
-    return save_html(chart, path, title=title or f"Jacobian: {len(stored.effectors)} effectors, {len(stored.regulators)} regulators",
-                     lead=_page_words(len(rows), len(stored.cells), basis, stored.stale))
+    title = title or f"Jacobian: {len(stored.effectors)} effectors, {len(stored.regulators)} regulators"
+    return save_html(chart, path, title=title, lead=_page_words(len(rows), len(stored.cells), basis, stored.stale))

@@ -8,7 +8,7 @@ __all__ = ['project_jacobian', 'project_pairs', 'straight_is_cheaper', 'projecte
 # %% ../nbs/04_projection.ipynb #5ecc14cc
 import numpy as np
 
-# %% ../nbs/04_projection.ipynb #1107b6d5
+# %% ../nbs/04_projection.ipynb #beb7e018
 def project_jacobian(
     J: np.ndarray,       # Jacobians in components, (n_cells, d, d)
     left: np.ndarray,    # Loadings of the effectors, (n_effectors, d)
@@ -17,16 +17,21 @@ def project_jacobian(
     "`left @ J @ right.T` for every cell: the Jacobian between genes. Raises ValueError on shapes that do not fit."
     J, left, right = _floats(J, left, right)
     if J.ndim != 3 or left.ndim != 2 or right.ndim != 2 or J.shape[1:] != (left.shape[1], right.shape[1]):
-        raise ValueError(f"Jacobians {J.shape} do not fit loadings {left.shape} and {right.shape}: expected (n_cells, d, d) with (n_effectors, d) and (n_regulators, d)")
+        raise ValueError(
+            f"Jacobians {J.shape} do not fit loadings {left.shape} and {right.shape}: expected (n_cells, d, d) with "
+            f"(n_effectors, d) and (n_regulators, d)"
+        )
     return left @ J @ right.T if len(left) < len(right) else left @ (J @ right.T)
 
 
 def _floats(*arrays) -> list[np.ndarray]:
     "The arrays in double precision, or in single precision if all of them are."
     arrays = [np.asarray(a) for a in arrays]
-    return [a.astype(np.float32 if all(b.dtype == np.float32 for b in arrays) else np.float64, copy=False) for a in arrays]
+    return [
+        a.astype(np.float32 if all(b.dtype == np.float32 for b in arrays) else np.float64, copy=False) for a in arrays
+    ]
 
-# %% ../nbs/04_projection.ipynb #fd74b34d
+# %% ../nbs/04_projection.ipynb #4e11ae29
 def project_pairs(
     J: np.ndarray,       # Jacobians in components, (n_cells, d, d)
     left: np.ndarray,    # Loadings of each pair's effector, (n_pairs, d)
@@ -35,7 +40,10 @@ def project_pairs(
     "The entry of each (effector, regulator) pair for every cell. Raises ValueError on shapes that do not fit."
     J, left, right = _floats(J, left, right)
     if J.ndim != 3 or left.shape != right.shape or left.ndim != 2 or J.shape[1:] != (left.shape[1],) * 2:
-        raise ValueError(f"Jacobians {J.shape} do not fit the pairs' loadings {left.shape} and {right.shape}: expected (n_cells, d, d) and twice (n_pairs, d)")
+        raise ValueError(
+            f"Jacobians {J.shape} do not fit the pairs' loadings {left.shape} and {right.shape}: expected (n_cells, "
+            f"d, d) and twice (n_pairs, d)"
+        )
     weights = (left[:, :, None] * right[:, None, :]).reshape(len(left), -1)
     return J.reshape(len(J), -1) @ weights.T
 
@@ -48,27 +56,34 @@ def straight_is_cheaper(
     "Whether projecting inside the kernel sum takes fewer multiplications than the whole d × d Jacobian."
     return n_effectors * n_regulators < d * d
 
-# %% ../nbs/04_projection.ipynb #9f75590b
+# %% ../nbs/04_projection.ipynb #c4bcb15a
 def projected_jacobian(
     field,               # A vector field; one with a method `projected_jacobian` may be asked straight
     X: np.ndarray,       # States, (n_cells, d)
     left: np.ndarray,    # Loadings of the effectors, (n_effectors, d)
     right: np.ndarray,   # Loadings of the regulators, (n_regulators, d)
 ) -> np.ndarray:         # (n_cells, n_effectors, n_regulators)
-    "The Jacobian between genes at the states `X`, by whichever road costs less. Raises ValueError on shapes that do not fit."
+    """The Jacobian between genes at the states `X`, by whichever road costs less.
+
+    Raises ValueError on shapes that do not fit."""
     if hasattr(field, "projected_jacobian") and straight_is_cheaper(len(left), len(right), left.shape[1]):
         return field.projected_jacobian(X, left, right)
     return project_jacobian(field.jacobian(X), left, right)
 
-# %% ../nbs/04_projection.ipynb #2037e6b2
+# %% ../nbs/04_projection.ipynb #5a5549ae
 def scaled_loadings(
     loadings: np.ndarray,               # (n_genes, d)
-    scale: np.ndarray | None = None,    # Standard deviation s by which each gene was divided before PCA, (n_genes,); None: it was not
+    scale: np.ndarray | None = None,    # Standard deviations s that genes were divided by, (n_genes,); None: none
 ) -> tuple[np.ndarray, np.ndarray]:     # Left (effector) and right (regulator) loadings, (n_genes, d) each
-    "Loadings of genes as effectors, `s_i q_i`, and as regulators, `q_j / s_j`. Raises ValueError if a scale is not positive."
+    """Loadings of genes as effectors, `s_i q_i`, and as regulators, `q_j / s_j`.
+
+    Raises ValueError if a scale is not positive."""
     Q = np.asarray(loadings, dtype=np.float64)
     if scale is None: return Q, Q
     s = np.asarray(scale, dtype=np.float64)
     if s.shape != (len(Q),) or not np.all(np.isfinite(s) & (s > 0)):
-        raise ValueError(f"scale has the shape {s.shape} and the smallest value {s.min() if s.size else 'none'}: expected one positive standard deviation for each of the {len(Q)} genes")
+        raise ValueError(
+            f"scale has the shape {s.shape} and the smallest value {s.min() if s.size else 'none'}: expected one "
+            f"positive standard deviation for each of the {len(Q)} genes"
+        )
     return Q * s[:, None], Q / s[:, None]
