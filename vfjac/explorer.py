@@ -8,27 +8,25 @@ __all__ = ['ExplorerState', 'swap', 'panel_genes', 'find_embeddings', 'find_grou
            'means_table', 'draw_cells', 'draw_means', 'view_note', 'OfflineChart', 'live_chart', 'JacobianExplorer',
            'explore', 'report']
 
-# %% ../nbs/10_explorer.ipynb #39e852b6
+# %% ../nbs/10_explorer.ipynb #7f9d08b5
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import altair as alt
 import ipywidgets
 import numpy as np
 import pandas as pd
 import traitlets
+from anndata import AnnData
 
 from .adata import read_jacobian, select_genes
 from .charts import NO_GROUP, embedding_chart, heatmap_chart, pair_chart, save_html
 from .genejacobian import GeneJacobian, find_names
 from .projection import scaled_loadings
 from .sampling import sample
-from .tools import gene_jacobian
-
-if TYPE_CHECKING: from anndata import AnnData
+from .tools import gene_jacobian, read_entries
 
 # %% ../nbs/10_explorer.ipynb #e0d8eab3
 class ExplorerState(traitlets.HasTraits):
@@ -78,9 +76,9 @@ def panel_genes(
     rows, columns = (*state.effectors, state.effector), (*state.regulators, state.regulator)
     return list(dict.fromkeys(rows)), list(dict.fromkeys(columns))
 
-# %% ../nbs/10_explorer.ipynb #76f66e36
+# %% ../nbs/10_explorer.ipynb #06689f8f
 def find_embeddings(
-    adata: "AnnData", # The data
+    adata: AnnData, # The data
 ) -> dict[str, np.ndarray]: # Name without the `X_` -> first two components, (n_cells, 2)
     "Where cells can be drawn: the arrays of `obsm` that are not velocities, two-dimensional ones first."
     found = {}
@@ -93,9 +91,9 @@ def find_embeddings(
         found[key if name in found else name] = values[:, :2].astype(float)
     return found
 
-# %% ../nbs/10_explorer.ipynb #9806d74c
+# %% ../nbs/10_explorer.ipynb #4af4b708
 def find_groupings(
-    adata: "AnnData", # The data
+    adata: AnnData, # The data
     most: int = 40, # Columns with more groups than this are left out
 ) -> dict[str, pd.Categorical]: # Column -> group of each cell, (n_cells,)
     "The columns of `obs` that sort cells into groups."
@@ -121,9 +119,9 @@ class ExplorerSource:
     sampling: str # How they were chosen
     means: dict = field(default_factory=dict, repr=False) # Grouping -> group -> mean Jacobian in components, (d, d)
 
-# %% ../nbs/10_explorer.ipynb #97838157
+# %% ../nbs/10_explorer.ipynb #54b849cf
 def explorer_source(
-    adata: "AnnData", # The data, with a fitted field
+    adata: AnnData, # The data, with a fitted field
     basis: str | None = "pca", # Basis of the field
     *,
     max_cells: int = 5000, # More cells than this are sampled for the picture
@@ -180,9 +178,9 @@ def strongest_genes(
     rows, columns = (np.sort(np.argsort(-strength.max(axis=axis), kind="stable")[:n]) for axis in (1, 0))
     return list(genes[rows]), list(genes[columns])
 
-# %% ../nbs/10_explorer.ipynb #031784fb
+# %% ../nbs/10_explorer.ipynb #868d968c
 def start_genes(
-    adata: "AnnData", # The data
+    adata: AnnData, # The data
     source: ExplorerSource, # What the explorer reads
     regulators, # As in `jacobian`: names, one name, a yes/no column of .var, or None
     effectors, # Likewise
@@ -373,9 +371,9 @@ def _row(widgets: list) -> ipywidgets.HBox:
     layout = {"flex_flow": "row wrap", "align_items": "flex-start", "grid_gap": "4px 12px"}
     return ipywidgets.HBox(widgets, layout=layout)
 
-# %% ../nbs/10_explorer.ipynb #c7add55d
+# %% ../nbs/10_explorer.ipynb #dc863a63
 def explore(
-    adata: "AnnData", # The data, with a fitted field
+    adata: AnnData, # The data, with a fitted field
     regulators=None, # Columns of the heatmap to begin with: names, one name, a yes/no column of .var. Alone: rows too
     effectors=None, # Rows of the heatmap to begin with. Neither: the genes of the stored Jacobian, else the strongest
     basis: str | None = "pca", # Basis of the field
@@ -427,9 +425,9 @@ def _page_words(n_drawn: int, n_stored: int, basis: str | None, stale: bool) -> 
              "largest of their pair; means are over the cells drawn here.")
     return words + "\n\nThe vector field has been fitted anew since these values were computed." * stale
 
-# %% ../nbs/10_explorer.ipynb #c46b4e25
+# %% ../nbs/10_explorer.ipynb #04756485
 def report(
-    adata: "AnnData", # The data, with a stored Jacobian of genes
+    adata: AnnData, # The data, with a stored Jacobian of genes
     path: str | Path, # Where to write the page, `.html`; an older file is replaced
     *,
     basis: str | None = "pca", # Basis of the Jacobian
@@ -442,13 +440,11 @@ def report(
     """Write the stored Jacobian as one interactive page that opens offline.
     Raises KeyError if none is stored or a name is unknown."""
     stored = read_jacobian(adata, basis)
-    if stored.genes is None:
-        raise KeyError(f"the Jacobian stored for basis {basis!r} has no genes; "
-                       "call vf.jacobian with regulators and effectors first")
     rows = np.arange(len(stored.cells))
     if len(rows) > max_cells: rows = np.sort(sample(rows, max_cells, "random", seed=seed))
     cells, place = _page_cells(adata, stored.cells[rows], embedding, groups)
-    entries = _entries(stored.genes[rows], cells["cell"], stored.effectors, stored.regulators)
+    values = read_entries(adata, stored, basis, stored.effectors, stored.regulators, rows)
+    entries = _entries(values, cells["cell"], stored.effectors, stored.regulators)
     chart = pair_chart(entries, cells, x_title=f"{place} 1", y_title=f"{place} 2")
     title = title or f"Jacobian: {len(stored.effectors)} effectors, {len(stored.regulators)} regulators"
     return save_html(chart, path, title=title, lead=_page_words(len(rows), len(stored.cells), basis, stored.stale))
