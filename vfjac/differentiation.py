@@ -39,11 +39,16 @@ def map_cells(
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores) as pool:
         return np.concatenate(list(pool.map(func, np.array_split(X, cores))))
 
-# %% ../nbs/03_differentiation.ipynb #1eee494a
+# %% ../nbs/03_differentiation.ipynb #ae2399be
 def progress(iterable=None, **options):
-    "A tqdm progress bar that appears after two seconds, and only where somebody watches: on a terminal or in a Jupyter notebook."
+    """A tqdm progress bar that appears after two seconds, and only where somebody watches: on a terminal or in a
+    Jupyter notebook."""
     from tqdm.auto import tqdm
-    watched = sys.stderr is not None and sys.stderr.isatty() or "IPKernelApp" in getattr(getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)(), "config", ())
+    watched = (
+        sys.stderr is not None
+        and sys.stderr.isatty()
+        or "IPKernelApp" in getattr(getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)(), "config", ())
+    )
     return tqdm(iterable, delay=2, disable=not watched, leave=False, **options)
 
 # %% ../nbs/03_differentiation.ipynb #754f978d
@@ -55,7 +60,7 @@ def analytical_jacobian(
     "The field's own Jacobian at every cell: for a Gaussian field the closed form of notebook 00, in blocks of cells."
     return map_cells(as_field(field).jacobian, as_states(X), cores)
 
-# %% ../nbs/03_differentiation.ipynb #a09c5917
+# %% ../nbs/03_differentiation.ipynb #9422e693
 def numerical_jacobian(
     field: VectorField | object,       # A vector field, or a function of states (n, d) → (n, d)
     X: np.ndarray,                     # States, (n_cells, d)
@@ -65,10 +70,13 @@ def numerical_jacobian(
     num_steps: int = 3,                # Steps h, h/2, h/4 … that numdifftools extrapolates to zero
     base_step: float | None = None,    # The largest step h, in units of the states; None is a fiftieth of their spread
 ) -> np.ndarray:                       # (n_cells, d, d), `[cell, effector, regulator]`
-    "The Jacobian at every cell by finite differences of the velocity (numdifftools), all cells of a block in the same calls."
+    """The Jacobian at every cell by finite differences of the velocity (numdifftools), all cells of a block in the
+    same calls."""
     X, velocity = as_states(X), as_field(field).velocity
     if base_step is None: base_step = default_step(X)
-    return map_cells(lambda x: differentiate(velocity, x, order=order, num_steps=num_steps, base_step=base_step)[0], X, cores)
+    return map_cells(
+        lambda x: differentiate(velocity, x, order=order, num_steps=num_steps, base_step=base_step)[0], X, cores
+    )
 
 # %% ../nbs/03_differentiation.ipynb #2c83209d
 @dataclass(frozen=True)

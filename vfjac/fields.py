@@ -29,7 +29,7 @@ class VectorField(Protocol):
         "Jacobians at the states `X` (n_cells, d): an array (n_cells, d, d), `[cell, effector, regulator]`."
         ...
 
-# %% ../nbs/00_fields.ipynb #1f447491
+# %% ../nbs/00_fields.ipynb #119a6167
 def as_states(
     X,                       # States, (n_cells, d); a single state (d,) counts as one cell
     d: int | None = None,    # Number of dimensions that is expected; None takes any
@@ -37,10 +37,16 @@ def as_states(
     "Check states and return them as a float64 table. Raises ValueError on a wrong shape and on NaN or infinite states."
     X = np.atleast_2d(np.asarray(X, dtype=np.float64))
     if X.ndim != 2 or (d is not None and X.shape[1] != d):
-        raise ValueError(f"states have the shape {X.shape}, expected (n_cells, {'d' if d is None else d}): one row a cell, one column a dimension of the field")
+        raise ValueError(
+            f"states have the shape {X.shape}, expected (n_cells, {'d' if d is None else d}): one row a cell, one "
+            f"column a dimension of the field"
+        )
     bad = np.flatnonzero(~np.isfinite(X).all(axis=1))
     if bad.size:
-        raise ValueError(f"{bad.size} of {len(X)} states hold NaN or infinite values (first rows: {bad[:5].tolist()}); leave these cells out")
+        raise ValueError(
+            f"{bad.size} of {len(X)} states hold NaN or infinite values (first rows: {bad[:5].tolist()}); leave "
+            f"these cells out"
+        )
     return X
 
 # %% ../nbs/00_fields.ipynb #deced020
@@ -123,10 +129,12 @@ def _kernel_jacobian(
         out[s] -= (K @ C)[:, :, None] * x_r[s][:, None, :]
     side_by_side(work, row_blocks(len(x), M + 2 * n_e * n_r, 8_000_000))
 
-# %% ../nbs/00_fields.ipynb #14c4f2d8
+# %% ../nbs/00_fields.ipynb #e6a138d0
 @dataclass(frozen=True, eq=False)
 class GaussianField:
-    "A sum of Gaussian kernels, `f(x) = offset + Σ_m exp(-beta |x - c_m|²) C_m` (SparseVFC's field; Ma et al. 2013). Raises ValueError on shapes that do not fit."
+    """A sum of Gaussian kernels, `f(x) = offset + Σ_m exp(-beta |x - c_m|²) C_m` (SparseVFC's field; Ma et al.
+
+    2013). Raises ValueError on shapes that do not fit."""
     control_points: np.ndarray         # Centres c_m of the kernels, (M, d)
     coefficients: np.ndarray           # C_m, (M, d), velocity units
     beta: float                        # Inverse squared kernel width, 1 / (state units)²
@@ -136,12 +144,24 @@ class GaussianField:
     def __post_init__(self):
         c, C = (np.array(a, dtype=np.float64, order="C") for a in (self.control_points, self.coefficients))
         if c.ndim != 2 or C.shape != c.shape or not len(c):
-            raise ValueError(f"control_points {c.shape} and coefficients {C.shape}: expected two tables (M, d) of the same shape, M >= 1")
-        if not (np.isfinite(c).all() and np.isfinite(C).all()): raise ValueError("control_points and coefficients must be finite: NaN or infinite values found; fit again without the broken cells")
-        if not (np.isfinite(self.beta) and self.beta > 0): raise ValueError(f"beta = {self.beta}: expected a positive number, 1 / (kernel width)²")
-        if np.dtype(self.dtype) not in (np.float32, np.float64): raise ValueError(f"dtype = {self.dtype!r}: expected 'float64' or 'float32'")
+            raise ValueError(
+                f"control_points {c.shape} and coefficients {C.shape}: expected two tables (M, d) of the same "
+                f"shape, M >= 1"
+            )
+        if not (np.isfinite(c).all() and np.isfinite(C).all()):
+            raise ValueError(
+                "control_points and coefficients must be finite: NaN or infinite values found; fit again without "
+                "the broken cells"
+            )
+        if not (np.isfinite(self.beta) and self.beta > 0):
+            raise ValueError(f"beta = {self.beta}: expected a positive number, 1 / (kernel width)²")
+        if np.dtype(self.dtype) not in (np.float32, np.float64):
+            raise ValueError(f"dtype = {self.dtype!r}: expected 'float64' or 'float32'")
         offset = None if self.offset is None else np.array(self.offset, dtype=np.float64).reshape(c.shape[1])
-        for name, value in dict(control_points=c, coefficients=C, beta=float(self.beta), offset=offset, dtype=np.dtype(self.dtype).name).items(): object.__setattr__(self, name, value)
+        checked = dict(
+            control_points=c, coefficients=C, beta=float(self.beta), offset=offset, dtype=np.dtype(self.dtype).name)
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     @property
     def n_dims(self) -> int:
@@ -151,7 +171,10 @@ class GaussianField:
     def _centred(self, X):
         "States and control points around the mean of the latter, and the coefficients, in the working precision."
         centre = self.control_points.mean(axis=0)
-        return tuple(a.astype(self.dtype, copy=False) for a in (as_states(X, self.n_dims) - centre, self.control_points - centre, self.coefficients))
+        return tuple(
+            a.astype(self.dtype, copy=False)
+            for a in (as_states(X, self.n_dims) - centre, self.control_points - centre, self.coefficients)
+        )
 
     def velocity(self, X: np.ndarray) -> np.ndarray:
         "Velocities at the states `X` (n_cells, d): an array (n_cells, d)."
@@ -165,17 +188,25 @@ class GaussianField:
         "Jacobians at the states `X` (n_cells, d): an array (n_cells, d, d), `[cell, effector, regulator]`."
         return self.projected_jacobian(X)
 
-    def projected_jacobian(self, X: np.ndarray, left: np.ndarray | None = None, right: np.ndarray | None = None) -> np.ndarray:
-        "`left @ J @ right.T` at the states `X`, for `left` (n_e, d) and `right` (n_r, d), without forming J: an array (n_cells, n_e, n_r). None is the identity."
+    def projected_jacobian(
+        self, X: np.ndarray, left: np.ndarray | None = None, right: np.ndarray | None = None
+    ) -> np.ndarray:
+        """`left @ J @ right.T` at the states `X`, for `left` (n_e, d) and `right` (n_r, d), without forming J: an
+        array (n_cells, n_e, n_r).
+
+        None is the identity."""
         x, c, C = self._centred(X)
         C = C if left is None else C @ np.asarray(left, self.dtype).T
-        x_r, c_r = (x, c) if right is None else (x @ np.asarray(right, self.dtype).T, c @ np.asarray(right, self.dtype).T)
+        x_r, c_r = (
+            (x, c) if right is None else (x @ np.asarray(right, self.dtype).T, c @ np.asarray(right, self.dtype).T)
+        )
         out = np.empty((len(x), C.shape[1], c_r.shape[1]), dtype=self.dtype)
         _kernel_jacobian(x, c, C, x_r, c_r, self.beta, out)
         return out
 
     def mean_jacobian(self, X: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        "Weighted sums of the Jacobians at the states `X` (n_cells, d), for `weights` (n_cells, n_groups), without forming any: an array (n_groups, d, d) float64."
+        """Weighted sums of the Jacobians at the states `X` (n_cells, d), for `weights` (n_cells, n_groups), without
+        forming any: an array (n_groups, d, d) float64."""
         x, c, C = self._centred(X)
         k_mean, outer = np.zeros((weights.shape[1], len(c))), np.zeros((weights.shape[1], self.n_dims, self.n_dims))
         for s in row_blocks(len(x), len(c)):
@@ -185,14 +216,15 @@ class GaussianField:
             for g, w in enumerate(weights[s].T): outer[g] += (V * w[:, None]).T @ x[s]
         return -2 * self.beta * (outer - np.einsum("mi,gm,mj->gij", C, k_mean, c, optimize=True))
 
-# %% ../nbs/00_fields.ipynb #3b799f67
+# %% ../nbs/00_fields.ipynb #fb78508a
 def default_step(
     X: np.ndarray,   # States, (n, d)
 ) -> float:          # The largest step h, in units of the states
-    "A fiftieth of the states' spread (root mean variance); for states that all coincide, of their size, and of 1 at the origin."
+    """A fiftieth of the states' spread (root mean variance); for states that all coincide, of their size, and of 1
+    at the origin."""
     return 0.02 * float(np.sqrt(X.var(axis=0).mean()) or np.abs(X).max() or 1.0)
 
-# %% ../nbs/00_fields.ipynb #3b767ed1
+# %% ../nbs/00_fields.ipynb #520fad65
 def differentiate(
     func: Callable[[np.ndarray], np.ndarray],  # Velocities of a table of states, (n, d) → (n, d_out)
     X: np.ndarray,                             # States, (n, d)
@@ -205,25 +237,34 @@ def differentiate(
     import numdifftools as nd
     d = X.shape[1]
     steps = nd.MaxStepGenerator(base_step=base_step or default_step(X), num_steps=num_steps, step_ratio=2, scale=1)
-    jacobian = nd.Jacobian(lambda x: func(x.reshape(d, -1).T).T, step=steps, method="central", order=order, full_output=True)
+    jacobian = nd.Jacobian(
+        lambda x: func(x.reshape(d, -1).T).T, step=steps, method="central", order=order, full_output=True
+    )
     blocks = [jacobian(X[s].T)[:2] for s in row_blocks(len(X), 12 * num_steps * d**2)]
     J, error = (np.moveaxis(np.concatenate(parts, axis=-1), -1, 0) for parts in zip(*blocks))
     return J, error
 
-# %% ../nbs/00_fields.ipynb #7e38cab5
+# %% ../nbs/00_fields.ipynb #2523eec4
 @dataclass(frozen=True, eq=False)
 class FunctionField:
-    "A field given by a Python function, with its Jacobian if you have it. Raises ValueError when a function returns a shape that does not fit its states."
+    """A field given by a Python function, with its Jacobian if you have it.
+
+    Raises ValueError when a function returns a shape that does not fit its states."""
     func: Callable[[np.ndarray], np.ndarray]                    # Velocities of a table of states, (n, d) → (n, d)
-    jac: Callable[[np.ndarray], np.ndarray] | None = None       # Jacobians, (n, d) → (n, d, d); None differentiates `func` numerically
+    jac: Callable[[np.ndarray], np.ndarray] | None = (
+        None  # Jacobians, (n, d) → (n, d, d); None differentiates `func` numerically
+    )
 
     def velocity(self, X: np.ndarray) -> np.ndarray:
         "Velocities at the states `X` (n_cells, d): an array (n_cells, d)."
         X = as_states(X)
         V = _checked(self.func, X, X.shape)
         if len(X) == X.shape[1] > 1 and _mixes_cells(self.func, X, V):
-            raise ValueError("the function does not treat each row of its table as one cell: the first cell alone gets another velocity than among the others; "
-                             "for a function of a single state, use lambda X: np.array([f(x) for x in X])")
+            raise ValueError(
+                "the function does not treat each row of its table as one cell: the first cell alone gets another "
+                "velocity than among the others; "
+                "for a function of a single state, use lambda X: np.array([f(x) for x in X])"
+            )
         return V
 
     def jacobian(self, X: np.ndarray) -> np.ndarray:
@@ -233,13 +274,16 @@ class FunctionField:
         self.velocity(X)
         return differentiate(self.func, X)[0]
 
-# %% ../nbs/00_fields.ipynb #3ec76f3d
+# %% ../nbs/00_fields.ipynb #1a7e3896
 def _checked(func, X, shape):
     "`func(X)` as float64, which must have the given shape."
     result = np.asarray(func(X), dtype=np.float64)
     if result.shape != shape:
-        raise ValueError(f"the function returned the shape {result.shape} for states {X.shape}, expected {shape}; "
-                         "it must take a table (n_cells, d) — for one that takes a single state, use lambda X: np.array([f(x) for x in X])")
+        raise ValueError(
+            f"the function returned the shape {result.shape} for states {X.shape}, expected {shape}; "
+            "it must take a table (n_cells, d) — for one that takes a single state, use lambda X: np.array([f(x) "
+            "for x in X])"
+        )
     return result
 
 
@@ -249,10 +293,11 @@ def _mixes_cells(func, X, V) -> bool:
     except Exception: return True
     return alone.shape != (1, X.shape[1]) or not np.allclose(alone, V[:1], equal_nan=True)
 
-# %% ../nbs/00_fields.ipynb #81ef7841
+# %% ../nbs/00_fields.ipynb #caba1813
 @dataclass(frozen=True, eq=False)
 class RescaledField:
-    "A field `g` that was fitted in rescaled coordinates, in the units of the data: `f(x) = gain * g((x - shift) / scale) + slope * x + offset`."
+    """A field `g` that was fitted in rescaled coordinates, in the units of the data: `f(x) = gain * g((x - shift) /
+    scale) + slope * x + offset`."""
     field: VectorField       # The field g in rescaled coordinates
     shift: np.ndarray        # m, (d,)
     scale: np.ndarray        # s, (d,), not zero
@@ -273,24 +318,32 @@ class RescaledField:
     def jacobian(self, X: np.ndarray) -> np.ndarray:
         "Jacobians at the states `X` (n_cells, d): an array (n_cells, d, d), `[cell, effector, regulator]`."
         X = as_states(X, self.n_dims)
-        return self.gain[:, None] * self.field.jacobian((X - self.shift) / self.scale) / self.scale + np.diag(self.slope)
+        return self.gain[:, None] * self.field.jacobian((X - self.shift) / self.scale) / self.scale + np.diag(
+            self.slope
+        )
 
-# %% ../nbs/00_fields.ipynb #29528f50
+# %% ../nbs/00_fields.ipynb #ed8ca7f0
 def as_field(
     obj,   # A VectorField, an object with `func` (and `get_Jacobian`) as dynamo's have, or a function of states
 ) -> VectorField:
-    "Adapt `obj` to the `VectorField` protocol; an object that already answers is returned as it is. Raises TypeError if it is none of these."
+    """Adapt `obj` to the `VectorField` protocol; an object that already answers is returned as it is.
+
+    Raises TypeError if it is none of these."""
     if isinstance(obj, VectorField) and not isinstance(obj, type): return obj
     func = getattr(obj, "func", None)
     if callable(func):
         jac = _cells_first(obj.get_Jacobian) if callable(getattr(obj, "get_Jacobian", None)) else None
         return FunctionField(func, jac)
     if callable(obj) and not isinstance(obj, type): return FunctionField(obj)
-    raise TypeError(f"{type(obj).__name__} is not a vector field: expected an object with velocity(X) and jacobian(X), one with .func, or a function of states (n_cells, d)")
+    raise TypeError(
+        f"{type(obj).__name__} is not a vector field: expected an object with velocity(X) and jacobian(X), one with "
+        f".func, or a function of states (n_cells, d)"
+    )
 
 
 def _cells_first(get_jacobian):
-    "A function (n, d) → (n, d, d) from dynamo's `get_Jacobian`, whose functions keep cells last and drop the axis of a single cell."
+    """A function (n, d) → (n, d, d) from dynamo's `get_Jacobian`, whose functions keep cells last and drop the axis
+    of a single cell."""
     def jac(X):
         J = np.asarray(get_jacobian(method="analytical")(X))
         return J[None] if J.ndim == 2 else np.moveaxis(J, -1, 0)
