@@ -371,11 +371,13 @@ def pair_table(
         steps=steps, limits=limits, reaches=reaches, start=(effectors.index(effector), regulators.index(regulator)),
         top_mean=_top_mean(wide, _as_text(cells["group"])))
 
-# %% ../nbs/09_charts.ipynb #009c604f
+# %% ../nbs/09_charts.ipynb #f73e1020
 def _menu(name: str, label: str, labels: list[str], start: int, first: int = 0) -> alt.Parameter:
     "A parameter that a menu sets: the position of a name."
     positions = list(range(first, first + len(labels)))
-    return alt.param(name=name, value=start, bind=alt.binding_select(options=positions, labels=labels, name=f"{label} "))
+    return alt.param(
+        name=name, value=start, bind=alt.binding_select(options=positions, labels=labels, name=f"{label} ")
+    )
 
 def _pair_params(table: PairTable) -> list[alt.Parameter]:
     "Menus for effector, regulator and group, and what follows from them."

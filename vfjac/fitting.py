@@ -4,22 +4,23 @@
 
 # %% auto #0
 __all__ = ['finite_cells', 'choose_control_points', 'default_n_control_points', 'default_beta', 'inlier_probability',
-           'KernelBlocks', 'cholesky_root', 'eigen_root', 'WeightedSums', 'NormalEquations', 'Fit',
+           'KernelTable', 'WeightedSums', 'CholeskyFactor', 'EigenFactor', 'NormalEquations', 'Fit',
            'expectation_maximisation', 'sparse_vfc']
 
-# %% ../nbs/01_fitting.ipynb #18143bc2
+# %% ../nbs/01_fitting.ipynb #d8ca9566
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Integral, Real
 
 import numpy as np
 from scipy.linalg import eigh, lapack
-from scipy.linalg.blas import dsyrk
 from scipy.spatial.distance import cdist
 from scipy.special import expit
 
-from .fields import GaussianField, gaussian_kernel, row_blocks
+from .fields import GaussianField, gaussian_kernel, progress, quiet_blas, row_blocks, side_by_side
 
 # %% ../nbs/01_fitting.ipynb #6d9c139b
 def finite_cells(
@@ -43,7 +44,7 @@ def finite_cells(
         raise ValueError(f"the velocities' root mean square is {rms:.2g}: {why}")
     return X, V, valid
 
-# %% ../nbs/01_fitting.ipynb #0117b57b
+# %% ../nbs/01_fitting.ipynb #39a2228d
 def choose_control_points(
     X: np.ndarray,                         # Finite states, (n, d)
     V: np.ndarray,                         # Their velocities, (n, d)
@@ -52,7 +53,8 @@ def choose_control_points(
     seed: int = 0,                         # Seed of the draw
 ) -> tuple[np.ndarray, np.ndarray]:        # Rows of `X`, (M,), and positions among its sorted distinct rows, (M,)
     "Draw distinct states; of cells with one state the first stands for all. Raises ValueError when none of them moves."
-    first = np.unique(X, axis=0, return_index=True)[1]
+    first = X[:, 0].argsort()
+    if not np.all(np.diff(X[first, 0]) > 0): first = np.unique(X, axis=0, return_index=True)[1]
     if velocity_based_sampling:
         speed = np.linalg.norm(V[first], axis=1)
         M = min(M, np.count_nonzero(speed))
@@ -98,110 +100,146 @@ def inlier_probability(
     if representable.any(): log_density = np.maximum(log_density, log_density[representable].min())
     return expit(log_density - d / 2 * np.log(2 * np.pi * sigma2) - np.log((1 - gamma) / (gamma * a)))
 
-# %% ../nbs/01_fitting.ipynb #2932726d
-class KernelBlocks:
-    "The kernel between all cells and the control points, in blocks of cells: iterate to get (rows, block) pairs."
+# %% ../nbs/01_fitting.ipynb #2263060e
+class KernelTable:
+    "The table `[V, U]` (n, d + M) of velocities and kernel of the cells, held in memory or made again when it is needed."
     def __init__(
         self,
         X: np.ndarray,                # States, (n, d)
+        V: np.ndarray,                # Velocities, (n, d)
         control_points: np.ndarray,   # Control points, (M, d)
         beta: float,                  # Inverse squared kernel width
-        memory_mb: float = 1500,      # Keep all blocks if they take less than this, in MB
+        hold: bool = True,            # Whether to hold it in memory
     ):
-        self.X, self.control_points, self.beta, self.basis = X, control_points, beta, None
-        self.slices = list(row_blocks(len(X), len(control_points)))
-        held = 8e-6 * len(X) * len(control_points) <= memory_mb
-        self.held = [self.block(s) for s in self.slices] if held else None
+        self.X, self.V, self.control_points, self.beta = X, V, control_points, beta
+        self.basis, self.held, self.d, self.size = None, None, V.shape[1], len(control_points)
+        if hold:
+            held = np.empty((len(X), self.d + self.size))
+            for s in row_blocks(len(X), self.size, 4_000_000): self.take(s, held[s])
+            self.held = held
 
-    def block(self, s: slice) -> np.ndarray:
-        "The kernel for one slice of the cells."
-        U = gaussian_kernel(self.X[s], self.control_points, self.beta)
+    def kernel(self, rows: slice | np.ndarray) -> np.ndarray:
+        "U for some of the cells."
+        if self.held is not None: return self.held[rows, self.d :]
+        U = gaussian_kernel(self.X[rows], self.control_points, self.beta)
         return U if self.basis is None else U @ self.basis
 
-    def __iter__(self) -> Iterator[tuple[slice, np.ndarray]]:
-        for i, s in enumerate(self.slices): yield s, self.held[i] if self.held else self.block(s)
+    def take(self, rows: slice | np.ndarray, out: np.ndarray) -> np.ndarray:
+        "Copy some rows of the table to `out`."
+        if self.held is not None: return self.held.take(rows, axis=0, out=out, mode="clip")
+        out[:, : self.d], out[:, self.d :] = self.V[rows], self.kernel(rows)
+        return out
 
     def change_basis(self, T: np.ndarray) -> None:
-        "From now on yield the blocks times `T` (M, r)."
-        self.basis = T
-        for i, U in enumerate(self.held or ()): self.held[i] = U @ T
+        "From now on U is `U T`, for `T` (M, r)."
+        self.basis, self.size = T, T.shape[1]
+        if self.held is None: return
+        old, self.held = self.held, self.held[:, : self.d + self.size]
+        for s in row_blocks(len(old), old.shape[1]): self.held[s, self.d :] = old[s, self.d :] @ T
 
-# %% ../nbs/01_fitting.ipynb #b253ebaa
-def cholesky_root(
-    A: np.ndarray,                        # Lower triangle of a symmetric matrix, (M, M); zeros above
-) -> tuple[np.ndarray | None, float]:
-    "`S` with `S @ S.T` the inverse of `A`, and the reciprocal of its condition; None and 0 if not positive definite."
-    L, failed = lapack.dpotrf(A, lower=1, clean=1)
-    if failed: return None, 0.0
-    size = np.abs(A)
-    rcond, _ = lapack.dpocon(L, (size.sum(axis=0) + size.sum(axis=1) - size.diagonal()).max(), uplo="L")
-    return lapack.dtrtri(L, lower=1)[0].T, float(rcond)
-
-# %% ../nbs/01_fitting.ipynb #803a3adf
-def eigen_root(
-    A: np.ndarray,           # Lower triangle of a symmetric positive semi-definite matrix, (M, M)
-    cutoff: float = 1e-11,   # Smallest eigenvalue that counts, as a share of the largest
-) -> np.ndarray:
-    "`S` (M, r) with `S @ S.T` the pseudo-inverse of `A`: directions with eigenvalues below the cutoff are left out."
-    w, Q = eigh(A, lower=True)
-    keep = w > cutoff * w[-1]
-    return Q[:, keep] / np.sqrt(w[keep])
-
-# %% ../nbs/01_fitting.ipynb #6db8959e
+# %% ../nbs/01_fitting.ipynb #3ab93b6d
 class WeightedSums:
-    "`gram` = Uᵀ P U (lower triangle) and `right` = Uᵀ P V, kept up to date as the weights of the cells change."
-    def __init__(
-        self,
-        blocks: KernelBlocks,   # Kernel between cells and control points
-        V: np.ndarray,          # Velocities, (n, d)
-    ):
-        self.blocks, self.V = blocks, V
-        self.restart(len(blocks.control_points))
+    "`sums` = [V, U]ᵀ P [V, U] of a table, kept up to date as the weights P of the cells change."
+    def __init__(self, table: KernelTable):
+        self.table = table
+        self.restart()
 
-    def restart(self, size: int) -> None:
-        "Forget all cells; from now on the blocks have `size` columns."
-        self.weights = np.zeros(len(self.V))
-        self.gram, self.right = np.zeros((size, size), order="F"), np.zeros((size, self.V.shape[1]))
+    def restart(self) -> None:
+        "Forget all cells; to be called when the table has changed its width."
+        size = self.table.d + self.table.size
+        self.weights, self.sums = np.zeros(len(self.table.X)), np.zeros((size, size))
+        shapes = (max(1000, size), size), (size, size)
+        self.buffers = {dtype: [np.empty(shape, dtype) for shape in shapes] for dtype in (np.float64, np.float32)}
 
     def reweight(self, P: np.ndarray) -> None:
         "Give the cells the weights `P` (n,)."
-        changed = np.abs(P - self.weights) > 1e-12 * P
-        if changed.mean() > 0.75 or P.sum() < 0.1 * self.weights.sum():
-            self.restart(len(self.gram))
-            changed[:] = True
-        step = np.where(changed, P - self.weights, 0)
-        for s, U in self.blocks:
-            for sign in (1.0, -1.0): self._add(s, U, np.maximum(sign * step[s], 0), sign)
-        self.weights += step
+        change = P - self.weights
+        small = np.abs(change) <= 1e-8 * P
+        if small.mean() < 0.25 or P.sum() < 0.1 * self.weights.sum():
+            self.weights[:], self.sums[:], small[:], change = 0, 0, False, P
+        change = np.where(np.abs(change) > 1e-12 * P, change, 0)
+        for sign in (1, -1):
+            self._add((sign * change > 0) & ~small, change, sign, np.float64)
+            self._add((sign * change > 0) & small, change, sign, np.float32)
+        self.weights += change
 
-    def _add(self, s, U, step, sign):
-        rows = np.flatnonzero(step)
-        if not rows.size: return
-        root, W = np.sqrt(step[rows])[:, None], U[rows]
-        W *= root
-        self.gram = dsyrk(sign, W.T, beta=1.0, c=self.gram, lower=1, overwrite_c=1)
-        self.right += sign * (W.T @ (root * self.V[s][rows]))
+    def _add(self, which, change, sign, dtype):
+        (weighted, product), taken, rows = self.buffers[dtype], self.buffers[np.float64][0], np.flatnonzero(which)
+        for k in range(0, len(rows), len(taken)):
+            part = rows[k : k + len(taken)]
+            W, root = weighted[: len(part)], np.sqrt(np.abs(change[part]))[:, None]
+            np.multiply(self.table.take(part, taken[: len(part)]), root, out=W, casting="same_kind")
+            np.matmul(W.T, W, out=product)
+            (np.add if sign > 0 else np.subtract)(self.sums, product, out=self.sums)
 
-# %% ../nbs/01_fitting.ipynb #570a74cb
+# %% ../nbs/01_fitting.ipynb #87259b60
+class CholeskyFactor:
+    "Cholesky factor of a symmetric matrix `A` (M, M). `rcond` is the reciprocal of its condition, 0 if not positive definite."
+    def __init__(self, A: np.ndarray):
+        self.lower, failed = lapack.dpotrf(A.T, lower=1, clean=0)
+        norm = np.abs(A).sum(axis=0).max()
+        self.rcond = 0.0 if failed else float(lapack.dpocon(self.lower, norm, uplo="L")[0])
+
+    def solve(self, R: np.ndarray) -> np.ndarray:
+        "`A⁻¹ R`, for `R` (M, d)."
+        return lapack.dpotrs(self.lower, R, lower=1)[0]
+
+    def inverse_root(self) -> np.ndarray:
+        "`S` (M, M) with `S @ S.T` the inverse of `A`."
+        return np.tril(lapack.dtrtri(self.lower, lower=1)[0]).T
+
+# %% ../nbs/01_fitting.ipynb #3a0ace57
+class EigenFactor:
+    "The same for a symmetric positive semi-definite matrix, whose pseudo-inverse it takes."
+    def __init__(
+        self,
+        A: np.ndarray,           # The matrix, (M, M)
+        cutoff: float = 1e-11,   # Smallest eigenvalue that counts, as a share of the largest
+    ):
+        w, Q = eigh(A)
+        keep = w > cutoff * w[-1]
+        self.root = Q[:, keep] / np.sqrt(w[keep])
+
+    def solve(self, R: np.ndarray) -> np.ndarray:
+        "`A⁺ R`, for `R` (M, d)."
+        return self.root @ (self.root.T @ R)
+
+    def inverse_root(self) -> np.ndarray:
+        "`S` (M, r) with `S @ S.T` the pseudo-inverse of `A`: directions with eigenvalues below the cutoff are left out."
+        return self.root
+
+# %% ../nbs/01_fitting.ipynb #f4d14768
 class NormalEquations:
-    "The ridge system of the M-step. After `solve`: `z` and `coefficients`, and `root`, the inverse root of the system."
+    "The ridge system of the M-step. After `solve`: `z` and `coefficients`, and `factor` of the system (in `basis`)."
     max_condition = 1e10   # Beyond it, change to the basis in which the penalty is the identity
 
     def __init__(
         self,
-        blocks: KernelBlocks,   # Kernel between cells and control points
-        V: np.ndarray,          # Velocities, (n, d)
+        X: np.ndarray,                # States, (n, d)
+        V: np.ndarray,                # Velocities, (n, d)
+        control_points: np.ndarray,   # Control points, (M, d)
+        beta: float,                  # Inverse squared kernel width
+        memory_mb: float = 1500,      # Hold the kernel in memory if it takes less than this, in MB
+        n_parts: int | None = None,   # Parts of the cells that are worked on side by side; None is one a thread, up to 8
     ):
-        self.blocks, self.V, self.sums = blocks, V, WeightedSums(blocks, V)
-        self.K = gaussian_kernel(blocks.control_points, blocks.control_points, blocks.beta)
-        self.penalty = np.tril(self.K)
+        self.V, self.basis = V, None
+        self.K = self.penalty = gaussian_kernel(control_points, control_points, beta)
+        with quiet_blas() as threads: n_parts = min(n_parts or min(threads, 8), len(X))
+        bounds, hold = np.linspace(0, len(X), n_parts + 1).astype(int), 8e-6 * len(X) * len(self.K) <= memory_mb
+        self.cells, self.parts = [slice(*ends) for ends in zip(bounds, bounds[1:])], [None] * n_parts
+        def work(i, s): self.parts[i] = WeightedSums(KernelTable(X[s], V[s], control_points, beta, hold))
+        self.each(work)
+
+    def each(self, work: Callable) -> None:
+        "Call `work(i, cells)` for the number and the cells of each part, side by side."
+        side_by_side(lambda i: work(i, self.cells[i]), range(len(self.parts)))
 
     def whiten(self) -> None:
         "Change to the coordinates z of `C = T z`, in which the penalty is the identity."
-        T = eigen_root(self.K)
-        self.blocks.change_basis(T)
-        self.sums.restart(T.shape[1])
-        self.penalty = np.eye(T.shape[1])
+        self.basis = EigenFactor(self.K).inverse_root()
+        self.each(lambda i, _: self.parts[i].table.change_basis(self.basis))
+        for part in self.parts: part.restart()
+        self.penalty = np.eye(self.basis.shape[1])
 
     def solve(
         self,
@@ -209,27 +247,35 @@ class NormalEquations:
         ridge: float,    # λσ²
     ) -> np.ndarray:
         "The coefficients, (M, d)."
-        self.sums.reweight(P)
-        A = self.sums.gram + ridge * self.penalty
-        S, rcond = cholesky_root(A)
-        if self.blocks.basis is None and rcond * self.max_condition < 1:
+        self.each(lambda i, cells: self.parts[i].reweight(P[cells]))
+        A, d = ridge * self.penalty, self.V.shape[1]
+        for part in self.parts: A += part.sums[d:, d:]
+        alone = quiet_blas if len(A) < 2000 else nullcontext   # threads do not pay for a small system
+        with alone(): self.factor = CholeskyFactor(A)
+        if self.basis is None and self.factor.rcond * self.max_condition < 1:
             self.whiten()
             return self.solve(P, ridge)
-        if rcond < 1e-13: S = eigen_root(A)
-        T, self.z = self.blocks.basis, S @ (S.T @ self.sums.right)
-        self.root, self.coefficients = (S, self.z) if T is None else (T @ S, T @ self.z)
+        with alone():
+            if self.factor.rcond < 1e-13: self.factor = EigenFactor(A)
+            self.z = self.factor.solve(sum(part.sums[d:, :d] for part in self.parts))
+            self.coefficients = self.z if self.basis is None else self.basis @ self.z
         return self.coefficients
 
     def fitted(self) -> np.ndarray:
         "Velocities of the last solution at the cells, (n, d)."
-        return np.vstack([U @ self.z for _, U in self.blocks])
+        zT, fitted = np.ascontiguousarray(self.z.T), np.empty(self.V.shape[::-1])
+        def work(i, cells):
+            for s in row_blocks(cells.stop - cells.start, len(self.z)):
+                fitted[:, cells][:, s] = zT @ self.parts[i].table.kernel(s).T
+        self.each(work)
+        return fitted.T
 
     def norm2(self) -> float:
         "Squared norm of the last solution in the kernel's space, tr(Cᵀ K C)."
-        Kz = self.z if self.blocks.basis is not None else self.K @ self.z
+        Kz = self.z if self.basis is not None else self.K @ self.z
         return float(np.einsum("md,md->", self.z, Kz))
 
-# %% ../nbs/01_fitting.ipynb #6c279568
+# %% ../nbs/01_fitting.ipynb #28eb07da
 @dataclass(frozen=True, eq=False, repr=False)
 class Fit:
     "A fitted field, and how it came about. All cell indices are rows of the `X` that was given."
@@ -243,7 +289,8 @@ class Fit:
     ctrl_idx: np.ndarray          # The same as dynamo stores them: positions among the sorted distinct valid rows, (M,)
     sigma2: float                 # Noise variance of the inliers, per dimension
     gamma: float                  # Share of inliers
-    covariance_root: np.ndarray   # S, (M, r): the coefficients of each dimension have the covariance sigma2 * S @ S.T
+    factor: object                # Factor of the last system, in the coordinates of `basis`
+    basis: np.ndarray | None      # T, (M, r), if the fit had to change the basis
     energies: np.ndarray          # Energy at each iteration, (iterations,)
     changes: np.ndarray           # Relative change of the energy at each iteration, (iterations,)
     stopped: str                  # Why the loop ended: "ecr" (energy settled), "sigma2" (residuals vanished), "MaxIter"
@@ -259,31 +306,40 @@ class Fit:
         "Whether the loop ended by itself."
         return self.stopped != "MaxIter"
 
+    @cached_property
+    def covariance_root(self) -> np.ndarray:
+        "S, (M, r): the coefficients of each dimension have the covariance sigma2 * S @ S.T."
+        S = self.factor.inverse_root()
+        return S if self.basis is None else self.basis @ S
+
     def __repr__(self):
         n, d = self.velocities.shape
         return (f"Fit({n} cells × {d} dimensions, {len(self.control_idx)} control points, "
                 f"beta={self.params['beta']:.4g}, sigma2={self.sigma2:.3g}, {len(self.inliers)} inliers, "
                 f"{self.iterations} iterations, {'converged' if self.converged else 'not converged'})")
 
-# %% ../nbs/01_fitting.ipynb #117b4617
+# %% ../nbs/01_fitting.ipynb #a55e5905
 def expectation_maximisation(system: NormalEquations, *, a, ecr, gamma, lambda_, minP, MaxIter, theta, **_) -> dict:
     "SparseVFC's EM loop (Ma et al. 2013, algorithm 1) from the field zero: the results as a dict of `Fit`'s fields."
     V, norm2, energies, changes = system.V, 0.0, [1.0], [1.0]
     n, d = V.shape
     residual2 = (V**2).sum(axis=1)
     sigma2 = residual2.sum() / (n * d)
+    bar = progress(desc="SparseVFC", unit=" iterations")
     while len(changes) <= MaxIter and changes[-1] > ecr and sigma2 > 1e-8:
         P = inlier_probability(residual2, sigma2, gamma, a, d)
-        energies.append(P @ residual2 / (2 * sigma2) + P.sum() * np.log(sigma2) * d / 2 + lambda_ / 2 * norm2)
+        energies.append((P * residual2).sum() / (2 * sigma2) + P.sum() * np.log(sigma2) * d / 2 + lambda_ / 2 * norm2)
         changes.append(abs((energies[-1] - energies[-2]) / energies[-1]))
         P = np.maximum(P, minP)
         C = system.solve(P, lambda_ * sigma2)
         velocities, norm2 = system.fitted(), system.norm2()
         residual2 = ((V - velocities)**2).sum(axis=1)
-        sigma2 = P @ residual2 / (P.sum() * d)
+        sigma2 = (P * residual2).sum() / (P.sum() * d)
         gamma = np.clip((P > theta).mean(), 0.05, 0.95)
+        bar.update()
+    bar.close()
     return dict(coefficients=C, velocities=velocities, posterior=P, sigma2=float(sigma2), gamma=float(gamma),
-                covariance_root=system.root, energies=np.array(energies[1:]), changes=np.array(changes[1:]),
+                factor=system.factor, basis=system.basis, energies=np.array(energies[1:]), changes=np.array(changes[1:]),
                 stopped="ecr" if changes[-1] <= ecr else "sigma2" if sigma2 <= 1e-8 else "MaxIter")
 
 # %% ../nbs/01_fitting.ipynb #38c1e39c
@@ -330,7 +386,7 @@ def _misgivings(fit: Fit, V: np.ndarray, asked: int | None) -> list[str]:
                     f"{fit.changes[-1]:.1e} (ecr = {fit.params['ecr']:.1e}); raise MaxIter, or ecr to accept it")
     return said
 
-# %% ../nbs/01_fitting.ipynb #3268f1bb
+# %% ../nbs/01_fitting.ipynb #4b0e6c6b
 def sparse_vfc(
     X,                                     # States, (n_cells, d); never changed
     V,                                     # Velocities, (n_cells, d), root mean square about 1 (see "Units")
@@ -361,7 +417,7 @@ def sparse_vfc(
     rows, ctrl_idx = choose_control_points(X, V, params["M"], velocity_based_sampling, seed)
     if beta is None: params["beta"] = default_beta(X[rows])
     params["M"] = len(rows)
-    found = expectation_maximisation(NormalEquations(KernelBlocks(X, X[rows], params["beta"], memory_mb), V), **params)
+    found = expectation_maximisation(NormalEquations(X, V, X[rows], params["beta"], memory_mb), **params)
     field = GaussianField(X[rows], found.pop("coefficients"), params["beta"])
     fit = Fit(field=field, inliers=valid[found["posterior"] > theta], valid=valid, n_dropped=len(given) - len(valid),
               control_idx=valid[rows], ctrl_idx=ctrl_idx, params=params, **found)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['fit_vector_field', 'jacobian', 'gene_jacobian', 'read_entries', 'get_jacobian']
 
-# %% ../nbs/08_tools.ipynb #00091dc8
+# %% ../nbs/08_tools.ipynb #d79585d3
 import warnings
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ import pandas as pd
 from anndata import AnnData
 
 from vfjac.adata import (
-    PlacedField, StoredJacobian, basis_key, cell_velocities, dense, field_from_vecfld, fingerprint, pack_jacobian,
+    PlacedField, StoredJacobian, basis_key, cell_velocities, dense, field_from_vecfld, fingerprint, listed, pack_jacobian,
     read_field, read_jacobian, read_loadings, read_states, read_velocities, select_genes, write_field, write_jacobian
 )
 from .differentiation import analytical_jacobian, numerical_jacobian
@@ -24,7 +24,7 @@ from .genejacobian import GeneJacobian, check_budget, find_cells, find_names
 from .projection import project_jacobian
 from .sampling import sample
 
-# %% ../nbs/08_tools.ipynb #c46b833d
+# %% ../nbs/08_tools.ipynb #8e5f3be6
 def fit_vector_field(
     adata: AnnData,                    # The data, changed in place
     basis: str | None = "pca",           # Basis of the states, `obsm["X_<basis>"]`; None fits in gene space
@@ -68,7 +68,7 @@ def _gene_space_data(adata, genes, layer, velocity_key):
     key = velocity_key or next((k for k in ("velocity", "velocity_S") if k in adata.layers), "velocity")
     for name in {layer, key} - {"X"}:
         if name not in adata.layers:
-            raise KeyError(f"no layer {name!r}; layers in this AnnData: {', '.join(adata.layers) or 'none'}")
+            raise KeyError(f"no layer {name!r}; layers in this AnnData: {listed(adata.layers)}")
     X, V = (dense((adata.X if name == "X" else adata.layers[name])[:, at]) for name in (layer, key))
     return X, V, f"layer:{key}", dict(genes=genes, layer=layer)
 
