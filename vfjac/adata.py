@@ -7,15 +7,17 @@ __all__ = ['basis_key', 'listed', 'dense', 'read_mask', 'read_states', 'Loadings
            'read_velocities', 'field_from_vecfld', 'PlacedField', 'read_field', 'cell_velocities', 'write_field',
            'fingerprint', 'pack_jacobian', 'write_jacobian', 'StoredJacobian', 'read_jacobian']
 
-# %% ../nbs/06_adata.ipynb #6412477f
+# %% ../nbs/06_adata.ipynb #6664f03a
 import hashlib
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from scipy.optimize import linear_sum_assignment
 from scipy.sparse import issparse
 
 from .fields import GaussianField, RescaledField, VectorField
@@ -91,7 +93,7 @@ def _refuse_non_finite(X, where, cells):
             f"adata[np.isfinite(…).all(axis=1)].copy()"
         )
 
-# %% ../nbs/06_adata.ipynb #c6ec7e8f
+# %% ../nbs/06_adata.ipynb #8e7b523f
 @dataclass(frozen=True, eq=False)
 class Loadings:
     "Loadings of the genes that took part in PCA."
@@ -100,10 +102,12 @@ class Loadings:
     reproduces: bool               # Whether they turn this AnnData's expression into its states
 
 
-def _misfit(X, states, Q) -> float:
-    "Relative distance between the states and what the loadings make of the expression, both centred."
-    projected, states = (X - X.mean(axis=0)) @ Q, states - states.mean(axis=0)
-    return float(np.linalg.norm(projected - states) / (np.linalg.norm(states) or 1.0))
+def _misfit(X, states, Q, mean=None) -> float:
+    """Relative distance between the states and what the loadings make of the expression, around the mean that PCA
+    subtracted or, given some cells, around their own; the smaller of the two."""
+    around = [] if mean is None else [(X - mean, states)]
+    if len(X) > 2: around.append((X - X.mean(axis=0), states - states.mean(axis=0)))
+    return min(float(np.linalg.norm(x @ Q - s) / (np.linalg.norm(s) or 1.0)) for x, s in around)
 
 
 def _agreement(X, states, Q) -> float:
@@ -113,7 +117,7 @@ def _agreement(X, states, Q) -> float:
     estimate = (X - X.mean(axis=0)).T @ states @ np.linalg.pinv(states.T @ states)
     return float(np.corrcoef(estimate.ravel(), Q.ravel())[0, 1]) if estimate.std() and Q.std() else 1.0
 
-# %% ../nbs/06_adata.ipynb #fff3a797
+# %% ../nbs/06_adata.ipynb #4b089c76
 def _loadings_in_uns(adata, Qkey, states, expression):
     "Loadings from `uns`, rows in the order of the genes of this AnnData."
     Q = dense(adata.uns[Qkey])
@@ -128,25 +132,42 @@ def _loadings_in_uns(adata, Qkey, states, expression):
             "which row belongs to which gene cannot be told. Keep the loadings in varm (one row a gene) before "
             "genes are removed"
         )
-    if states is None or states.shape[1] != Q.shape[1] or len(states) < 3:
-        return Loadings(adata.var_names[genes].to_numpy(), Q, False)
-    X = expression(genes)
-    if _misfit(X, states, Q) < 1e-3: return Loadings(adata.var_names[genes].to_numpy(), Q, True)
+    finite = np.isfinite(Q).all(axis=1)
+    if not finite.all(): genes, Q = genes[finite], Q[finite]
+    names = adata.var_names[genes].to_numpy()
+    if states is not None and states.shape[1] != Q.shape[1]: return Loadings(names, Q, False)
     row_mean = np.ravel(dense(adata.uns.get("pca_mean", [])))
-    if len(row_mean) == len(Q):
+    row_mean = row_mean[finite] if len(row_mean) == len(finite) else None
+    if states is None or (row_mean is None and len(states) < 3): return _unproved(names, Q, Qkey)
+    X = expression(genes)
+    misfit = _misfit(X, states, Q, row_mean)
+    if misfit < 1e-3: return Loadings(names, Q, True)
+    if row_mean is not None:
         gene_mean = np.ravel(dense(adata.X[:, genes].mean(axis=0)))
         by_row, by_gene = np.argsort(row_mean, kind="stable"), np.argsort(gene_mean, kind="stable")
         if np.allclose(row_mean[by_row], gene_mean[by_gene], rtol=1e-3, atol=1e-5):
             mended = np.empty_like(Q)
             mended[by_gene] = Q[by_row]
-            if _misfit(X, states, mended) < 1e-3: return Loadings(adata.var_names[genes].to_numpy(), mended, True)
-    if _agreement(X, states, Q) < max(0.05, 3 / np.sqrt(Q.size)):
+            if _misfit(X, states, mended, row_mean) < 1e-3: return Loadings(names, mended, True)
+    same_scale = row_mean is not None and 0.5 < X.mean() / (row_mean.mean() or 1.0) < 2
+    if (same_scale and misfit > 0.01) or _agreement(X, states, Q) < max(0.05, 3 / np.sqrt(Q.size)):
         raise ValueError(
             f"the rows of uns[{Qkey!r}] are not in the order of the genes (they do not turn X into obsm states); "
             f"the genes were reordered after PCA. "
             "Keep the loadings in varm (one row a gene), or go back to the AnnData as PCA left it"
         )
-    return Loadings(adata.var_names[genes].to_numpy(), Q, False)
+    return _unproved(names, Q, Qkey)
+
+
+def _unproved(names, Q, Qkey):
+    "Loadings whose order nothing proves."
+    warnings.warn(
+        f"the order of the rows of uns[{Qkey!r}] cannot be checked, because X is not what PCA was run on: if genes "
+        f"were "
+        f"reordered since, values belong to other genes. Loadings in varm are safe",
+        stacklevel=5,
+    )
+    return Loadings(names, Q, False)
 
 # %% ../nbs/06_adata.ipynb #84fc2966
 def _some_states(adata, key):
@@ -193,7 +214,7 @@ def read_loadings(
     if adata.X is None: states = None
     return _loadings_in_uns(adata, Qkey, states, lambda genes: dense(adata.X[some][:, genes]))
 
-# %% ../nbs/06_adata.ipynb #79f1b42a
+# %% ../nbs/06_adata.ipynb #5b436dbc
 def select_genes(
     adata: AnnData,            # The data
     wanted,                      # Gene names, a single name, or the name of a yes/no column of .var
@@ -205,8 +226,15 @@ def select_genes(
     Raises KeyError if none is available, TypeError for a set; warns of every gene that is dropped or repeated."""
     if isinstance(wanted, (set, frozenset)):
         raise TypeError(f"{what} given as a set, which has no order: give a list of gene names")
-    known = {str(g) for g in available}
-    if isinstance(wanted, str) and wanted not in known:
+    if isinstance(wanted, np.ndarray) and wanted.ndim == 0: wanted = wanted.item()
+    if not isinstance(wanted, Iterable):
+        raise TypeError(f"{what} given as {wanted!r}: expected gene names, a single name, or a yes/no column of .var")
+    if not isinstance(wanted, str):
+        wanted = list(wanted)
+        if any(isinstance(g, (bool, np.bool_)) for g in wanted):
+            raise TypeError(f"{what} given as a mask: give names, such as adata.var_names[mask], or a column of .var")
+    known, column = {str(g) for g in available}, None
+    if isinstance(wanted, str) and wanted not in known and wanted not in adata.var_names:
         column = read_mask(adata.var[wanted]) if wanted in adata.var else None
         if column is None and wanted in adata.var:
             raise ValueError(
@@ -220,9 +248,13 @@ def select_genes(
     missing = [g for g in unique if g not in known]
     if len(missing) == len(unique): _find_or_explain(adata, missing, available, what)
     if missing:
+        shown = missing if column is None else missing[:20]
+        more = f" and {len(missing) - len(shown):,} more" if len(shown) < len(missing) else ""
+        near = {g: get_close_matches(g, sorted(known), n=1) for g in shown[:10] if g not in adata.var_names}
+        hints = "".join(f" ({g}: did you mean {match[0]}?)" for g, match in near.items() if match)
         warnings.warn(
-            f"{what}: {len(missing)} of {len(unique)} genes have no loadings and are left out: {', '.join(missing)}",
-            stacklevel=4
+            f"{what}: {len(missing)} of {len(unique)} genes are not among those of the field and are left out: "
+            f"{', '.join(shown)}{more}{hints}", stacklevel=4
         )
     if len(unique) < len(wanted):
         warnings.warn(
@@ -236,7 +268,7 @@ def select_genes(
 def _find_or_explain(adata, missing, available, what):
     "Raise the KeyError for genes of which none is available."
     measured = [g for g in missing if g in adata.var_names]
-    if measured:
+    if len(measured) == len(missing):
         raise KeyError(
             f"{what}: {', '.join(measured)} in var, but not among the {len(available):,} genes that took part in "
             f"PCA, so without loadings"
@@ -284,7 +316,7 @@ def _project_layer(adata, key, basis, Qkey):
     V[:, lacking] = 0
     return V @ loadings.values
 
-# %% ../nbs/06_adata.ipynb #e8385916
+# %% ../nbs/06_adata.ipynb #95c0760b
 def field_from_vecfld(
     vecfld: Mapping,       # dynamo's dictionary of a fitted field: X_ctrl (M, d), C (M, d), beta, …
 ) -> VectorField:          # In the units of the data
@@ -299,13 +331,16 @@ def field_from_vecfld(
             f"fields can be read"
         )
     c, C = dense(vecfld["X_ctrl"]), dense(vecfld["C"])
-    if vecfld.get("div_cur_free_kernels", False) or C.shape != c.shape:
+    if vecfld.get("div_cur_free_kernels", False) or (C.ndim == 2 and C.shape[1] == 1 and len(C) == c.size > len(c)):
         raise NotImplementedError(
             f"coefficients {C.shape} for control points {c.shape}: this field has divergence-/curl-free kernels, of "
             f"which vfjac has no Jacobian yet; fit with div_cur_free_kernels=False"
         )
-    gaussian = GaussianField(c, C, float(vecfld["beta"]))
-    return _denormalised(gaussian, vecfld["norm_dict"]) if vecfld.get("normalize", False) else gaussian
+    gaussian = GaussianField(c, C, float(np.ravel(dense(vecfld["beta"]))[0]))
+    if not vecfld.get("normalize", False): return gaussian
+    if "norm_dict" not in vecfld:
+        raise KeyError("the stored field is normalised, but its norm_dict is missing: fit again")
+    return _denormalised(gaussian, vecfld["norm_dict"])
 
 
 def _denormalised(gaussian, norm):
@@ -314,6 +349,21 @@ def _denormalised(gaussian, norm):
     xm, ym, xs, ys = (np.broadcast_to(np.ravel(dense(norm[key])), d).copy() for key in ("xm", "ym", "xscale", "yscale"))
     if norm.get("fix_velocity", True): return RescaledField(gaussian, xm, xs, np.ones(d), np.zeros(d), np.zeros(d))
     return RescaledField(gaussian, xm, xs, ys, ys / xs - 1, ym - ys * xm / xs)
+
+# %% ../nbs/06_adata.ipynb #37e8b0f6
+def _columns_in(states, fitted):
+    """For each column of `fitted` the column of `states` whose values all occur in it (in place where possible), or
+    None."""
+    def occurs(column, values):
+        ordered = np.sort(values)
+        near = np.clip(np.searchsorted(ordered, column), 1, max(1, len(ordered) - 1))
+        gap = np.minimum(np.abs(column - ordered[near - 1]), np.abs(column - ordered[min(1, len(ordered) - 1) * near]))
+        return bool(np.all(gap <= 1e-5 * np.abs(values).max()))
+    n = fitted.shape[1]
+    if all(occurs(states[:, j], fitted[:, j]) for j in range(n)): return np.arange(n)
+    fits = np.array([[occurs(column, values) for column in states.T] for values in fitted.T])
+    rows, order = linear_sum_assignment(fits + 0.5 * np.eye(*fits.shape), maximize=True)
+    return order if fits[rows, order].all() else None
 
 # %% ../nbs/06_adata.ipynb #08d22a00
 @dataclass(frozen=True, eq=False)
@@ -324,11 +374,12 @@ class PlacedField:
     dims: np.ndarray | None        # Components of the basis that the field uses; None is all
     genes: np.ndarray | None       # In gene space, the gene of each dimension, (d,)
 
-# %% ../nbs/06_adata.ipynb #5d4da1ff
+# %% ../nbs/06_adata.ipynb #bfacc9d0
 def read_field(
     adata: AnnData,                    # The data
     basis: str | None = "pca",           # The basis; None is gene space
     field: VectorField | None = None,    # A field to use instead of the stored one
+    described: Mapping | None = None,    # What is known of that field: dynamo's dictionary, for its dims
     lazy: bool = False,                  # Whether states that are a dask array stay one
 ) -> PlacedField:                        # The field and the states of this AnnData's cells
     """The field of a basis and the states of the cells in it.
@@ -345,11 +396,11 @@ def read_field(
             f"no vector field {key!r} in uns for basis={basis!r} (fields found: {', '.join(found) or 'none'}); fit "
             f"one with vf.fit_vector_field(adata, basis={basis!r})"
         )
-    stored = adata.uns[key] if field is None or basis is None else {}
-    if field is None: field = field_from_vecfld(stored)
-    if basis is None: return PlacedField(field, *_gene_states(adata, stored, field))
+    stored = adata.uns.get(key, {}) if field is None or basis is None else described or {}
+    own, field = field is None, field_from_vecfld(stored) if field is None else field
+    if basis is None: return _placed_in_genes(adata, stored, field)
     d = getattr(field, "n_dims", None)
-    dims = _dims(stored.get("dims"), stored.get("X"), d, adata, basis)
+    dims = _dims(stored.get("dims"), stored.get("X"), d, adata, basis, own)
     states = read_states(adata, basis, dims, lazy)
     if d is not None and states.shape[1] != d:
         raise ValueError(
@@ -359,18 +410,23 @@ def read_field(
     return PlacedField(field, states, dims, None)
 
 
-def _dims(dims, fitted, d, adata, basis):
-    """Components that a field of d dimensions uses: those it names, else those whose values it was fitted on, else
-    the first d."""
+def _dims(dims, fitted, d, adata, basis, own=True):
+    """Components that a field of d dimensions uses: those it names, else those whose values it was fitted on. A field
+    from outside that does not tell is taken to use the first d; a stored one is an error."""
     key = basis_key("X", basis)
     if dims is not None and np.size(dims):
         dims = np.arange(int(np.ravel(dims)[0])) if np.ndim(dims) == 0 else np.asarray(dims, dtype=int)
         if d in (None, len(dims)): return dims
     if d is None or key not in adata.obsm or adata.obsm[key].shape[1] <= d: return None
-    if fitted is not None and np.shape(fitted) == (adata.n_obs, d):
-        X, fitted = dense(adata.obsm[key]), dense(fitted)
-        where = [np.flatnonzero(np.isclose(X, column[:, None], rtol=1e-5).all(axis=0)) for column in fitted.T]
-        if all(len(w) for w in where): return np.array([w[0] for w in where])
+    if fitted is not None and np.ndim(fitted) == 2 and np.shape(fitted)[1] == d:
+        found = _columns_in(dense(adata.obsm[key]), dense(fitted))
+        if found is not None: return found
+    if own:
+        raise ValueError(
+            f"the stored field has {d} dimensions, obsm[{key!r}] has {adata.obsm[key].shape[1]}, and neither `dims` "
+            f"nor "
+            f"the states it was fitted on tell which it uses; fit again with vf.fit_vector_field(adata, dims=…)"
+        )
     warnings.warn(
         f"the field has {d} dimensions, obsm[{key!r}] has {adata.obsm[key].shape[1]}, and nothing says which of "
         f"them it uses: the first {d} are taken",
@@ -378,9 +434,9 @@ def _dims(dims, fitted, d, adata, basis):
     )
     return np.arange(d)
 
-# %% ../nbs/06_adata.ipynb #1bed6847
-def _gene_states(adata, stored, field):
-    "Expression of the field's genes for every cell, with the genes in the order of the field's dimensions."
+# %% ../nbs/06_adata.ipynb #8b81dcf6
+def _placed_in_genes(adata, stored, field) -> PlacedField:
+    "A gene-space field with the expression of its genes for every cell, genes in the order of the field's dimensions."
     genes = [str(g) for g in np.asarray(stored.get("genes", adata.var_names))]
     layer = stored.get("layer", "X")
     positions = find_names(genes, adata.var_names.to_numpy())
@@ -400,34 +456,27 @@ def _gene_states(adata, stored, field):
     own = own.toarray() if issparse(own) else np.asarray(own)
     values = dense(own)
     _refuse_non_finite(values, f"layer {layer!r}", adata.obs_names)
-    if "X" not in stored: return values, None, np.array(genes, dtype=object)
+    if "X" not in stored: return PlacedField(field, values, None, np.array(genes, dtype=object))
     for states in (values, dense(np.expm1(own))):
         order = _columns_in(states, dense(stored["X"]))
-        if order is not None: return states[:, order], None, np.array(genes, dtype=object)[order]
+        if order is None: continue
+        outputs = _output_order(adata, stored, positions)
+        if outputs is not None and isinstance(field, GaussianField):
+            field = replace(field, coefficients=field.coefficients[:, [outputs.index(g) for g in order]])
+        return PlacedField(field, states[:, order], None, np.array(genes, dtype=object)[order])
     raise ValueError(
         f"layer {layer!r} does not hold the values that the gene-space field was fitted on (for the genes "
         f"{', '.join(genes[:3])} …); fit again with vf.fit_vector_field(adata, basis=None, genes=…)"
     )
 
 
-def _columns_in(states, fitted):
-    "For each column of `fitted` the column of `states` whose values all occur in it (in place, as a rule), or None."
-    def occurs(column, values):
-        ordered = np.sort(values)
-        near = np.clip(np.searchsorted(ordered, column), 1, len(ordered) - 1)
-        return bool(
-            np.all(
-                np.minimum(np.abs(column - ordered[near - 1]), np.abs(column - ordered[near]))
-                <= 1e-5 * (1 + np.abs(column))
-            )
-        )
-    free, order = list(range(states.shape[1])), []
-    for j, values in enumerate(fitted.T):
-        found = next((i for i in sorted(free, key=lambda i: i != j) if occurs(states[:, i], values)), None)
-        if found is None: return None
-        free.remove(found)
-        order.append(found)
-    return np.array(order)
+def _output_order(adata, stored, positions):
+    "Which of the genes each fitted velocity belongs to (dynamo may order them otherwise than the states), or None."
+    layer = stored.get("velocity_key") or next((k for k in ("velocity_S", "velocity") if k in adata.layers), None)
+    if layer not in adata.layers or "Y" not in stored: return None
+    V = dense(adata.layers[layer][:, positions])
+    order = _columns_in(V, dense(stored["Y"])) if np.isfinite(V).all() else None
+    return None if order is None else order.tolist()
 
 # %% ../nbs/06_adata.ipynb #0cf94107
 def cell_velocities(
@@ -442,7 +491,7 @@ def cell_velocities(
     V = dense(adata.obsm[key])
     return V if placed.dims is None else V[:, placed.dims]
 
-# %% ../nbs/06_adata.ipynb #b7e3908b
+# %% ../nbs/06_adata.ipynb #2a8f4d4a
 def write_field(
     adata: AnnData,                   # The data, changed in place
     fit,                                # The `Fit`
@@ -469,7 +518,7 @@ def write_field(
     control[fit.control_idx], inlier[fit.valid] = True, fit.posterior
     adata.obs[basis_key("control_point", basis)], adata.obs[basis_key("inlier_prob", basis)] = control, inlier
     if basis is not None:
-        adata.obsm[f"velocity_{basis}_SparseVFC"], adata.obsm[f"X_{basis}_SparseVFC"] = stored["V"], X + stored["V"]
+        adata.obsm[f"velocity_{basis}_SparseVFC"], adata.obsm[f"X_{basis}_SparseVFC"] = stored["V"].copy(), X.copy()
 
 # %% ../nbs/06_adata.ipynb #a4f8923e
 def fingerprint(
@@ -503,7 +552,7 @@ def pack_jacobian(
     }
     return tensors | lists | dict(cell_idx=np.asarray(cells)) | extra
 
-# %% ../nbs/06_adata.ipynb #f9ce6700
+# %% ../nbs/06_adata.ipynb #1e45d695
 def write_jacobian(
     adata: AnnData,       # The data, changed in place
     packed: dict,           # From `pack_jacobian`
@@ -511,10 +560,26 @@ def write_jacobian(
 ) -> None:
     """Store a Jacobian in `uns['jacobian_<basis>']` and its determinants, where there are tensors, in
     `obs['jacobian_det_<basis>']` (NaN where not computed)."""
+    packed = _keep_genes(packed, adata.uns.get(basis_key("jacobian", basis), {}))
     det = np.full(adata.n_obs, np.nan)
     if "jacobian" in packed: det[packed["cell_idx"]] = np.linalg.det(np.moveaxis(packed["jacobian"], -1, 0))
     adata.obs[basis_key("jacobian_det", basis)] = det
     adata.uns[basis_key("jacobian", basis)] = packed
+
+
+def _keep_genes(packed, previous):
+    """A result without genes keeps those of the previous one if that is of the same cells and field, or warns that
+    they go."""
+    if "effectors" in packed or "effectors" not in previous: return packed
+    same = all(
+        np.array_equal(packed.get(key), previous.get(key)) for key in ("cells", "cell_idx", "fingerprint", "method")
+    )
+    if same and "jacobian" in packed:
+        return packed | {
+            key: previous[key] for key in ("jacobian_gene", "effectors", "regulators", "Qkey") if key in previous
+        }
+    warnings.warn("the Jacobian between genes that was stored before is replaced by one without genes", stacklevel=4)
+    return packed
 
 # %% ../nbs/06_adata.ipynb #224629b6
 @dataclass(frozen=True, eq=False)

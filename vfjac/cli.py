@@ -17,7 +17,7 @@ from pathlib import Path
 
 from . import __version__
 
-# %% ../nbs/11_cli.ipynb #59494f7a
+# %% ../nbs/11_cli.ipynb #e508c186
 @contextmanager
 def replacing(
     path: Path,    # The file or folder to write
@@ -28,11 +28,11 @@ def replacing(
     folder = Path(tempfile.mkdtemp(dir=path.resolve().parent, prefix=f".{path.name}."))
     try:
         yield folder / path.name
-        if path.is_dir(): os.replace(path, folder / "previous")
+        if path.is_dir(): os.replace(path, folder / "previous")   # only a zarr store: see `_checked_output`
         os.replace(folder / path.name, path)
     finally: shutil.rmtree(folder, ignore_errors=True)
 
-# %% ../nbs/11_cli.ipynb #80f87225
+# %% ../nbs/11_cli.ipynb #d8c0d160
 def read_cells(path: str):
     """The AnnData in an .h5ad or .zarr file.
 
@@ -60,20 +60,25 @@ def _checked_output(path, *suffixes) -> Path:
     "A path that can be written to, said before the work begins rather than after it."
     path = Path(path)
     if path.suffix not in suffixes: raise ValueError(f"{path}: expected an output ending in {' or '.join(suffixes)}")
+    if path.is_symlink(): path = path.resolve()
+    if path.is_dir() and not (path.suffix == ".zarr" and any((path / f).exists() for f in (".zgroup", "zarr.json"))):
+        raise ValueError(f"{path}: is a folder; it is not replaced. Give another name for the output")
     if not path.resolve().parent.is_dir():
         raise FileNotFoundError(f"{path.parent}: no such folder for the output {path.name}")
     return path
 
-# %% ../nbs/11_cli.ipynb #769b4a19
+# %% ../nbs/11_cli.ipynb #98796d64
 def names_of(text: str | None):
     """Gene names from `A,B,C`, or one a line from `@file`; a single word stays a word, so that it can name a .var
     column."""
     if text is None: return None
-    if text.startswith("@"): names = Path(text[1:]).read_text().split()
+    if text.startswith("@"):
+        if not Path(text[1:]).is_file(): raise FileNotFoundError(f"{text[1:]}: no such file of names")
+        names = [line.strip() for line in Path(text[1:]).read_text().splitlines() if line.strip()]
     else: names = [name.strip() for name in text.split(",") if name.strip()]
     return names[0] if len(names) == 1 and not text.startswith("@") else names
 
-# %% ../nbs/11_cli.ipynb #6e855c4b
+# %% ../nbs/11_cli.ipynb #dd23ab17
 def demo(args) -> None:
     "Toggle switch → field → Jacobian → table, file and page."
     from vfjac import datasets, explorer, tools
@@ -119,25 +124,14 @@ def compute(args) -> None:
     adata = read_cells(args.file)
     cells = names_of(args.cells)
     jacobian(
-        adata,
-        names_of(args.regulators),
-        names_of(args.effectors),
-        [cells] if isinstance(cells, str) else cells,
-        args.sampling,
-        args.sample_ncells,
-        args.basis,
-        args.Qkey,
-        method=args.method,
-        cores=args.cores,
-        seed=19491001 if args.seed is None else args.seed,
+        adata, names_of(args.regulators), names_of(args.effectors), [cells] if isinstance(cells, str) else cells,
+        args.sampling, args.sample_ncells, args.basis, args.Qkey, method=args.method, cores=args.cores,
+        store=args.store, memory_mb=args.memory_mb, seed=19491001 if args.seed is None else args.seed
     )
     write_cells(adata, args.output)
-    shape = {
-        key: value.shape
-        for key, value in adata.uns[f"jacobian_{args.basis}"].items()
-        if key in ("jacobian", "jacobian_gene")
-    }
-    print(f"{'; '.join(f'{key} {shape}' for key, shape in shape.items())}; wrote {args.output}")
+    stored = adata.uns[f"jacobian_{args.basis}"]
+    genes = " × ".join(f"{len(stored[what])} {what}" for what in ("effectors", "regulators") if what in stored)
+    print(f"{len(stored['cells']):,} cells{', ' + genes if genes else ''}; wrote {args.output}")
 
 
 def page(args) -> None:
@@ -147,7 +141,7 @@ def page(args) -> None:
     report(read_cells(args.file), args.output, basis=args.basis)
     print(f"wrote {args.output}")
 
-# %% ../nbs/11_cli.ipynb #b348280b
+# %% ../nbs/11_cli.ipynb #88b99c1d
 def parser() -> argparse.ArgumentParser:
     "The command's words and options."
     top = argparse.ArgumentParser("vfjac", description="The Jacobian of a single-cell vector field, cell by cell.")
@@ -179,6 +173,8 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--cells", help="cell names A,B,C or @file (default: all)")
     run.add_argument("--sampling", choices=["random", "velocity", "trn", "kmeans"], help="choose some of the cells")
     run.add_argument("--sample-ncells", type=int, default=1000, help="how many (default: 1000)")
+    run.add_argument("--store", choices=["tensor", "lazy"], default="tensor", help="lazy: compute when read")
+    run.add_argument("--memory-mb", type=float, default=4096, help="most memory for the tensors, MB (default: 4096)")
     run.add_argument("--method", choices=["analytical", "numerical"], default="analytical")
     run.add_argument("--cores", type=int, default=1, help="threads (default: 1)")
     run.set_defaults(run=compute)
@@ -186,7 +182,7 @@ def parser() -> argparse.ArgumentParser:
     run.set_defaults(run=page)
     return top
 
-# %% ../nbs/11_cli.ipynb #5d4d4ea8
+# %% ../nbs/11_cli.ipynb #d75ed457
 def main(
     argv: list[str] | None = None,    # Words after `vfjac`; None takes those of the shell
 ) -> int:                             # Exit status: 0, 2 for a user's mistake, 130 for Ctrl-C
@@ -197,7 +193,7 @@ def main(
         warnings.showwarning = lambda message, *_, **__: print(f"vfjac: note: {message}", file=sys.stderr)
         warnings.filterwarnings("default", category=UserWarning)
         try: args.run(args)
-        except (ValueError, LookupError, OSError, NotImplementedError) as error:
+        except (ValueError, LookupError, OSError, MemoryError, NotImplementedError) as error:
             message = error.args[0] if isinstance(error, LookupError) and error.args else error
             print(f"vfjac: {' '.join(str(message).split())}", file=sys.stderr)
             return 2

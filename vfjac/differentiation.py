@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['count_cores', 'map_cells', 'analytical_jacobian', 'numerical_jacobian', 'JacobianCheck', 'check_jacobian']
 
-# %% ../nbs/03_differentiation.ipynb #2d133307
+# %% ../nbs/03_differentiation.ipynb #e2bf6c4c
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from .fields import VectorField, as_field, as_states, default_step, differentiate, progress
+from .fields import VectorField, as_field, as_states, default_step, differentiate
 
 # %% ../nbs/03_differentiation.ipynb #5e49f44b
 def count_cores(

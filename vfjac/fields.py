@@ -153,7 +153,7 @@ def _kernel_jacobian(
         out[s] -= (K @ C)[:, :, None] * x_r[s][:, None, :]
     side_by_side(work, row_blocks(len(x), M + 2 * n_e * n_r, 8_000_000))
 
-# %% ../nbs/00_fields.ipynb #e6a138d0
+# %% ../nbs/00_fields.ipynb #9b36bbc9
 @dataclass(frozen=True, eq=False)
 class GaussianField:
     """A sum of Gaussian kernels, `f(x) = offset + Σ_m exp(-beta |x - c_m|²) C_m` (SparseVFC's field; Ma et al.
@@ -205,7 +205,7 @@ class GaussianField:
         x, c, C = self._centred(X)
         V = np.empty((len(x), C.shape[1]), self.dtype)
         def work(s): np.matmul(gaussian_kernel(x[s], c, self.beta), C, out=V[s])
-        side_by_side(work, row_blocks(len(x), len(c), 8_000_000))
+        side_by_side(work, row_blocks(len(x), len(c), 4_000_000))
         return V if self.offset is None else V + self.offset.astype(self.dtype)
 
     def jacobian(self, X: np.ndarray) -> np.ndarray:
@@ -248,7 +248,7 @@ def default_step(
     at the origin."""
     return 0.02 * float(np.sqrt(X.var(axis=0).mean()) or np.abs(X).max() or 1.0)
 
-# %% ../nbs/00_fields.ipynb #7ebbf3c7
+# %% ../nbs/00_fields.ipynb #511603f0
 def differentiate(
     func: Callable[[np.ndarray], np.ndarray],  # Velocities of a table of states, (n, d) → (n, d_out)
     X: np.ndarray,                             # States, (n, d)
@@ -257,10 +257,14 @@ def differentiate(
     num_steps: int = 3,                        # Steps h, h/2, h/4 … that are extrapolated to zero
     base_step: float | None = None,            # The largest step h, in units of the states; None is `default_step(X)`
 ) -> tuple[np.ndarray, np.ndarray]:            # Jacobians (n, d_out, d) and their estimated errors, same shape
-    "Numerical Jacobians of `func` at every row of `X` by numdifftools, with its estimate of their error."
+    """Numerical Jacobians of `func` at every row of `X` by numdifftools, with its estimate of their error.
+
+    Raises ValueError unless the step is a positive number and there is at least one."""
     import numdifftools as nd
+    for name, value in dict(order=order, num_steps=num_steps, base_step=default_step(X) if base_step is None else base_step).items():
+        if not 0 < value < np.inf: raise ValueError(f"{name} = {value}: expected a positive number")
     d = X.shape[1]
-    steps = nd.MaxStepGenerator(base_step=base_step or default_step(X), num_steps=num_steps, step_ratio=2, scale=1)
+    steps = nd.MaxStepGenerator(base_step=default_step(X) if base_step is None else base_step, num_steps=num_steps, step_ratio=2, scale=1)
     class Jacobian(nd.Jacobian):
         @staticmethod
         def _get_best_estimate(estimates, errors, steps, shape):
@@ -303,10 +307,10 @@ class FunctionField:
         self.velocity(X)
         return differentiate(self.func, X)[0]
 
-# %% ../nbs/00_fields.ipynb #1a7e3896
+# %% ../nbs/00_fields.ipynb #33e39ec2
 def _checked(func, X, shape):
-    "`func(X)` as float64, which must have the given shape."
-    result = np.asarray(func(X), dtype=np.float64)
+    "`func(X)` as float64, which must have the given shape; neither `X` nor what `func` keeps can be changed by it."
+    result = np.array(func(X.copy()), dtype=np.float64)
     if result.shape != shape:
         raise ValueError(
             f"the function returned the shape {result.shape} for states {X.shape}, expected {shape}; "

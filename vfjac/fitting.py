@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['finite_cells', 'choose_control_points', 'default_n_control_points', 'default_beta', 'inlier_probability',
            'KernelTable', 'WeightedSums', 'CholeskyFactor', 'EigenFactor', 'NormalEquations', 'Fit',
-           'expectation_maximisation', 'sparse_vfc']
+           'expectation_maximisation', 'sparse_vfc', 'velocity_unit', 'in_unit']
 
-# %% ../nbs/01_fitting.ipynb #d8ca9566
+# %% ../nbs/01_fitting.ipynb #14103282
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Integral, Real
 
@@ -22,10 +22,10 @@ from scipy.special import expit
 
 from .fields import GaussianField, gaussian_kernel, progress, quiet_blas, row_blocks, side_by_side
 
-# %% ../nbs/01_fitting.ipynb #6d9c139b
+# %% ../nbs/01_fitting.ipynb #a472876f
 def finite_cells(
     X,  # States, (n_cells, d)
-    V,  # Velocities, (n_cells, d), in a unit in which they are about 1 (see "Units")
+    V,  # Velocities, (n_cells, d), root mean square about 0.2 (see "Units")
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # X and V of the usable cells, (n_valid, d), and their rows, (n_valid,)
     "The cells with finite state and velocity. Raises ValueError on shapes that do not fit, and on nothing to fit."
     try: X, V = (np.asarray(a, dtype=np.float64) for a in (X, V))
@@ -100,9 +100,10 @@ def inlier_probability(
     if representable.any(): log_density = np.maximum(log_density, log_density[representable].min())
     return expit(log_density - d / 2 * np.log(2 * np.pi * sigma2) - np.log((1 - gamma) / (gamma * a)))
 
-# %% ../nbs/01_fitting.ipynb #2263060e
+# %% ../nbs/01_fitting.ipynb #3b28306f
 class KernelTable:
-    "The table `[V, U]` (n, d + M) of velocities and kernel of the cells, held in memory or made again when it is needed."
+    """The table `[V, U]` (n, d + M) of velocities and kernel of the cells, held in memory or made again when it is
+    needed."""
     def __init__(
         self,
         X: np.ndarray,                # States, (n, d)
@@ -172,9 +173,11 @@ class WeightedSums:
             np.matmul(W.T, W, out=product)
             (np.add if sign > 0 else np.subtract)(self.sums, product, out=self.sums)
 
-# %% ../nbs/01_fitting.ipynb #87259b60
+# %% ../nbs/01_fitting.ipynb #bc554d74
 class CholeskyFactor:
-    "Cholesky factor of a symmetric matrix `A` (M, M). `rcond` is the reciprocal of its condition, 0 if not positive definite."
+    """Cholesky factor of a symmetric matrix `A` (M, M).
+
+    `rcond` is the reciprocal of its condition, 0 if not positive definite."""
     def __init__(self, A: np.ndarray):
         self.lower, failed = lapack.dpotrf(A.T, lower=1, clean=0)
         norm = np.abs(A).sum(axis=0).max()
@@ -188,7 +191,7 @@ class CholeskyFactor:
         "`S` (M, M) with `S @ S.T` the inverse of `A`."
         return np.tril(lapack.dtrtri(self.lower, lower=1)[0]).T
 
-# %% ../nbs/01_fitting.ipynb #3a0ace57
+# %% ../nbs/01_fitting.ipynb #f9d2ec57
 class EigenFactor:
     "The same for a symmetric positive semi-definite matrix, whose pseudo-inverse it takes."
     def __init__(
@@ -205,7 +208,8 @@ class EigenFactor:
         return self.root @ (self.root.T @ R)
 
     def inverse_root(self) -> np.ndarray:
-        "`S` (M, r) with `S @ S.T` the pseudo-inverse of `A`: directions with eigenvalues below the cutoff are left out."
+        """`S` (M, r) with `S @ S.T` the pseudo-inverse of `A`: directions with eigenvalues below the cutoff are left
+        out."""
         return self.root
 
 # %% ../nbs/01_fitting.ipynb #f4d14768
@@ -318,7 +322,7 @@ class Fit:
                 f"beta={self.params['beta']:.4g}, sigma2={self.sigma2:.3g}, {len(self.inliers)} inliers, "
                 f"{self.iterations} iterations, {'converged' if self.converged else 'not converged'})")
 
-# %% ../nbs/01_fitting.ipynb #a55e5905
+# %% ../nbs/01_fitting.ipynb #a26bb522
 def expectation_maximisation(system: NormalEquations, *, a, ecr, gamma, lambda_, minP, MaxIter, theta, **_) -> dict:
     "SparseVFC's EM loop (Ma et al. 2013, algorithm 1) from the field zero: the results as a dict of `Fit`'s fields."
     V, norm2, energies, changes = system.V, 0.0, [1.0], [1.0]
@@ -338,9 +342,11 @@ def expectation_maximisation(system: NormalEquations, *, a, ecr, gamma, lambda_,
         gamma = np.clip((P > theta).mean(), 0.05, 0.95)
         bar.update()
     bar.close()
-    return dict(coefficients=C, velocities=velocities, posterior=P, sigma2=float(sigma2), gamma=float(gamma),
-                factor=system.factor, basis=system.basis, energies=np.array(energies[1:]), changes=np.array(changes[1:]),
-                stopped="ecr" if changes[-1] <= ecr else "sigma2" if sigma2 <= 1e-8 else "MaxIter")
+    return dict(
+        coefficients=C, velocities=velocities, posterior=P, sigma2=float(sigma2), gamma=float(gamma),
+        factor=system.factor, basis=system.basis, energies=np.array(energies[1:]), changes=np.array(changes[1:]),
+        stopped="ecr" if changes[-1] <= ecr else "sigma2" if sigma2 <= 1e-8 else "MaxIter"
+    )
 
 # %% ../nbs/01_fitting.ipynb #38c1e39c
 _LIMITS = dict(
@@ -364,12 +370,12 @@ def _check_parameters(**params):
              and (isinstance(params[name], bool) or not isinstance(params[name], kind) or not ok(params[name]))]
     if wrong: raise ValueError("; ".join(wrong))
 
-# %% ../nbs/01_fitting.ipynb #189ac605
+# %% ../nbs/01_fitting.ipynb #a8266e75
 def _misgivings(fit: Fit, V: np.ndarray, asked: int | None) -> list[str]:
     "What a reader of the fit must know: cells left out, fewer control points than asked for, units, no convergence."
     n, M, rms2, said = len(fit.valid), len(fit.control_idx), (V**2).mean(), []
-    remedy = ("the outlier model expects velocities of about 1: divide them by their root mean square "
-              f"({np.sqrt(rms2):.3g}) before the fit and multiply the coefficients by it afterwards")
+    remedy = ("the outlier model expects velocities with a root mean square of about 0.2: divide them by "
+              f"{5 * np.sqrt(rms2):.3g} before the fit and multiply the coefficients by it afterwards")
     if fit.n_dropped:
         rows = np.setdiff1d(np.arange(n + fit.n_dropped), fit.valid)[:5].tolist()
         said.append(f"{fit.n_dropped} of {n + fit.n_dropped} cells have a NaN or infinite state or velocity and were "
@@ -386,10 +392,10 @@ def _misgivings(fit: Fit, V: np.ndarray, asked: int | None) -> list[str]:
                     f"{fit.changes[-1]:.1e} (ecr = {fit.params['ecr']:.1e}); raise MaxIter, or ecr to accept it")
     return said
 
-# %% ../nbs/01_fitting.ipynb #4b0e6c6b
+# %% ../nbs/01_fitting.ipynb #1847dfe7
 def sparse_vfc(
     X,                                     # States, (n_cells, d); never changed
-    V,                                     # Velocities, (n_cells, d), root mean square about 1 (see "Units")
+    V,                                     # Velocities, (n_cells, d), root mean square about 0.2 (see "Units")
     M: int | None = None,                  # Number of control points; None is 100; never more than distinct states
     *,
     a: float = 5.0,                        # Volume over which outliers are spread, (velocity units)^d
@@ -423,3 +429,22 @@ def sparse_vfc(
               control_idx=valid[rows], ctrl_idx=ctrl_idx, params=params, **found)
     for message in _misgivings(fit, V, M): warnings.warn(message, UserWarning, stacklevel=2)
     return fit
+
+# %% ../nbs/01_fitting.ipynb #d0b15c18
+def velocity_unit(
+    V: np.ndarray,     # Velocities, (n_cells, d); rows that are not finite do not count
+    a: float = 5.0,    # The outlier parameter of the fit
+) -> float:            # The unit: divide by it before the fit
+    "A unit of velocity in which the outlier model does not depend on the unit of the data; 1 if nothing moves."
+    V = np.asarray(V, dtype=np.float64)
+    V = V[np.isfinite(V).all(axis=1)]
+    return float(np.sqrt(np.mean(V**2)) * 2 * np.sqrt(2 * np.pi) / a ** (1 / V.shape[1])) if V.any() else 1.0
+
+
+def in_unit(
+    fit: Fit,          # A fit to velocities that were divided by `unit`
+    unit: float,       # The unit
+) -> Fit:              # The same in the unit of the data
+    "A fit brought back to the unit of the data: its field and velocities times `unit`, its variance times `unit²`."
+    field = replace(fit.field, coefficients=fit.field.coefficients * unit)
+    return replace(fit, field=field, velocities=fit.velocities * unit, sigma2=fit.sigma2 * unit**2)

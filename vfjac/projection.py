@@ -8,14 +8,15 @@ __all__ = ['project_jacobian', 'project_pairs', 'straight_is_cheaper', 'projecte
 # %% ../nbs/04_projection.ipynb #5ecc14cc
 import numpy as np
 
-# %% ../nbs/04_projection.ipynb #beb7e018
+# %% ../nbs/04_projection.ipynb #c7629dfc
 def project_jacobian(
     J: np.ndarray,       # Jacobians in components, (n_cells, d, d)
     left: np.ndarray,    # Loadings of the effectors, (n_effectors, d)
     right: np.ndarray,   # Loadings of the regulators, (n_regulators, d)
+    dtype="float64",     # Precision of the work and of the result
 ) -> np.ndarray:         # (n_cells, n_effectors, n_regulators)
     "`left @ J @ right.T` for every cell: the Jacobian between genes. Raises ValueError on shapes that do not fit."
-    J, left, right = _floats(J, left, right)
+    J, left, right = (np.asarray(a, dtype=dtype) for a in (J, left, right))
     if J.ndim != 3 or left.ndim != 2 or right.ndim != 2 or J.shape[1:] != (left.shape[1], right.shape[1]):
         raise ValueError(
             f"Jacobians {J.shape} do not fit loadings {left.shape} and {right.shape}: expected (n_cells, d, d) with "
@@ -23,22 +24,14 @@ def project_jacobian(
         )
     return left @ J @ right.T if len(left) < len(right) else left @ (J @ right.T)
 
-
-def _floats(*arrays) -> list[np.ndarray]:
-    "The arrays in double precision, or in single precision if all of them are."
-    arrays = [np.asarray(a) for a in arrays]
-    return [
-        a.astype(np.float32 if all(b.dtype == np.float32 for b in arrays) else np.float64, copy=False) for a in arrays
-    ]
-
-# %% ../nbs/04_projection.ipynb #4e11ae29
+# %% ../nbs/04_projection.ipynb #4d3e474d
 def project_pairs(
     J: np.ndarray,       # Jacobians in components, (n_cells, d, d)
     left: np.ndarray,    # Loadings of each pair's effector, (n_pairs, d)
     right: np.ndarray,   # Loadings of each pair's regulator, (n_pairs, d)
 ) -> np.ndarray:         # (n_cells, n_pairs)
     "The entry of each (effector, regulator) pair for every cell. Raises ValueError on shapes that do not fit."
-    J, left, right = _floats(J, left, right)
+    J, left, right = (np.asarray(a, dtype=np.float64) for a in (J, left, right))
     if J.ndim != 3 or left.shape != right.shape or left.ndim != 2 or J.shape[1:] != (left.shape[1],) * 2:
         raise ValueError(
             f"Jacobians {J.shape} do not fit the pairs' loadings {left.shape} and {right.shape}: expected (n_cells, "
@@ -56,7 +49,7 @@ def straight_is_cheaper(
     "Whether projecting inside the kernel sum takes fewer multiplications than the whole d × d Jacobian."
     return n_effectors * n_regulators < d * d
 
-# %% ../nbs/04_projection.ipynb #c4bcb15a
+# %% ../nbs/04_projection.ipynb #4e58c5d6
 def projected_jacobian(
     field,               # A vector field; one with a method `projected_jacobian` may be asked straight
     X: np.ndarray,       # States, (n_cells, d)
@@ -68,7 +61,8 @@ def projected_jacobian(
     Raises ValueError on shapes that do not fit."""
     if hasattr(field, "projected_jacobian") and straight_is_cheaper(len(left), len(right), left.shape[1]):
         return field.projected_jacobian(X, left, right)
-    return project_jacobian(field.jacobian(X), left, right)
+    J = field.jacobian(X)
+    return project_jacobian(J, left, right, J.dtype)
 
 # %% ../nbs/04_projection.ipynb #5a5549ae
 def scaled_loadings(

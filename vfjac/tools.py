@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['fit_vector_field', 'jacobian', 'gene_jacobian', 'read_entries', 'get_jacobian']
 
-# %% ../nbs/08_tools.ipynb #d79585d3
+# %% ../nbs/08_tools.ipynb #a9b7880e
 import warnings
 from collections.abc import Mapping
 
@@ -14,17 +14,18 @@ import pandas as pd
 from anndata import AnnData
 
 from vfjac.adata import (
-    PlacedField, StoredJacobian, basis_key, cell_velocities, dense, field_from_vecfld, fingerprint, listed, pack_jacobian,
-    read_field, read_jacobian, read_loadings, read_states, read_velocities, select_genes, write_field, write_jacobian
+    PlacedField, StoredJacobian, basis_key, cell_velocities, dense, field_from_vecfld, fingerprint, listed,
+    pack_jacobian, read_field, read_jacobian, read_loadings, read_states, read_velocities, select_genes, write_field,
+    write_jacobian
 )
 from .differentiation import analytical_jacobian, numerical_jacobian
-from .fields import VectorField, as_field
-from .fitting import Fit, default_n_control_points, sparse_vfc
+from .fields import as_field
+from .fitting import Fit, default_n_control_points, in_unit, sparse_vfc, velocity_unit
 from .genejacobian import GeneJacobian, check_budget, find_cells, find_names
 from .projection import project_jacobian
-from .sampling import sample
+from .sampling import METHODS, sample
 
-# %% ../nbs/08_tools.ipynb #8e5f3be6
+# %% ../nbs/08_tools.ipynb #92a19ff8
 def fit_vector_field(
     adata: AnnData,                    # The data, changed in place
     basis: str | None = "pca",           # Basis of the states, `obsm["X_<basis>"]`; None fits in gene space
@@ -35,20 +36,27 @@ def fit_vector_field(
     layer: str = "X",                    # Layer with the expression of a gene-space fit; "X" is adata.X
     Qkey: str = "PCs",                   # Loadings for the projection of a velocity layer
     M: int | None = None,                # Number of control points; None is max(min(50, n), n // 20 + 1)
+    unit_free: bool = True,              # Fit in a unit of the velocities' own; False takes the numbers, as dynamo does
     **params,                            # Passed to `sparse_vfc`
 ) -> Fit:                                # The fit, which is also stored in `adata`
     """Fit a SparseVFC field to states and velocities and store it in `uns['VecFld_<basis>']` with dynamo's keys.
 
-    Raises before anything is written."""
+    Raises KeyError for missing states, velocities or layers, ValueError where they do not fit together or are not
+    finite, before anything is written. Source: Ma et al., Pattern Recognition 2013; Qiu et al., Cell 2022."""
     if basis is None:
+        if dims is not None:
+            raise ValueError("dims are given, but basis=None: choose the dimensions of gene space with genes")
         X, V, source, extra = _gene_space_data(adata, genes, layer, velocity_key)
     else:
+        if layer != "X":
+            raise ValueError(f"layer={layer!r} is given, but basis={basis!r}: a layer is for gene space, basis=None")
         if genes is not None:
             raise ValueError(
                 f"genes are given, but basis={basis!r}: genes choose the dimensions of a gene-space fit, basis=None"
             )
-        dims = None if dims is None else np.arange(dims) if np.ndim(dims) == 0 else np.asarray(dims, dtype=int)
-        X = read_states(adata, basis, dims)
+        X = read_states(adata, basis)
+        dims = _chosen_dims(dims, X.shape[1])
+        X = X if dims is None else X[:, dims]
         V, source = read_velocities(adata, basis, velocity_key, Qkey)
         V, extra = V if dims is None else V[:, dims], dict(dims=dims)
         if X.shape != V.shape:
@@ -56,14 +64,30 @@ def fit_vector_field(
                 f"states {X.shape} and velocities {V.shape} ({source}) differ in shape: expected one velocity "
                 f"component for each component of obsm[{basis_key('X', basis)!r}]"
             )
-    fit = sparse_vfc(X, V, M=default_n_control_points(len(X)) if M is None else M, **params)
+    unit = velocity_unit(V, params.get("a", 5.0)) if unit_free else 1.0
+    fit = in_unit(sparse_vfc(X, V / unit, M=default_n_control_points(len(X)) if M is None else M, **params), unit)
     write_field(adata, fit, basis, X, V, source, **extra)
     return fit
+
+
+def _chosen_dims(dims, n):
+    "Positions of the chosen components, or None for all; each once and within the n that there are."
+    if dims is None: return None
+    given = np.arange(dims) if np.ndim(dims) == 0 and isinstance(dims, (int, np.integer)) else np.asarray(dims)
+    if given.dtype == bool and given.shape == (n,): given = np.flatnonzero(given)
+    right = given.ndim == 1 and given.size and given.dtype.kind in "iu" and len(set(given.tolist())) == given.size
+    if not right or given.min() < 0 or given.max() >= n:
+        raise ValueError(
+            f"dims = {dims}: expected a number of components, or different positions from 0 to {n - 1}, or a mask"
+        )
+    return given
 
 
 def _gene_space_data(adata, genes, layer, velocity_key):
     "States, velocities and their description for a field on genes themselves."
     genes = [str(g) for g in (adata.var_names if genes is None else [genes] if isinstance(genes, str) else genes)]
+    if len(set(genes)) < len(genes):
+        raise ValueError("genes are given more than once: a dimension of gene space is one gene")
     at = find_names(genes, adata.var_names.to_numpy())
     key = velocity_key or next((k for k in ("velocity", "velocity_S") if k in adata.layers), "velocity")
     for name in {layer, key} - {"X"}:
@@ -72,13 +96,15 @@ def _gene_space_data(adata, genes, layer, velocity_key):
     X, V = (dense((adata.X if name == "X" else adata.layers[name])[:, at]) for name in (layer, key))
     return X, V, f"layer:{key}", dict(genes=genes, layer=layer)
 
-# %% ../nbs/08_tools.ipynb #47c7fcf9
-def _outside_field(obj) -> VectorField:
-    "The field of `vector_field_class`."
-    stored = getattr(obj, "vf_dict", None)
-    if isinstance(stored, Mapping) and "X_ctrl" in stored and not stored.get("div_cur_free_kernels", False):
-        return field_from_vecfld(stored)
-    return field_from_vecfld(obj) if isinstance(obj, Mapping) else as_field(obj)
+# %% ../nbs/08_tools.ipynb #40732aef
+def _placed_field(adata, basis, obj, lazy=False) -> PlacedField:
+    "The stored field, or that of `vector_field_class`, with the cells in it."
+    if obj is None: return read_field(adata, basis, lazy=lazy)
+    stored = obj if isinstance(obj, Mapping) else getattr(obj, "vf_dict", None)
+    plain = isinstance(stored, Mapping) and "X_ctrl" in stored and not stored.get("div_cur_free_kernels")
+    if plain or isinstance(obj, Mapping):
+        return read_field(adata, basis, field_from_vecfld(stored), stored, lazy)
+    return read_field(adata, basis, as_field(obj), None, lazy)
 
 # %% ../nbs/08_tools.ipynb #d4c8cc94
 def _gene_loadings(adata, placed: PlacedField, basis, Qkey) -> tuple[np.ndarray, np.ndarray]:
@@ -95,9 +121,11 @@ def _gene_loadings(adata, placed: PlacedField, basis, Qkey) -> tuple[np.ndarray,
         )
     return loadings.genes, loadings.values if placed.dims is None else loadings.values[:, placed.dims]
 
-# %% ../nbs/08_tools.ipynb #0ae77eed
+# %% ../nbs/08_tools.ipynb #6bff3170
 def _select_cells(adata, placed: PlacedField, basis, cell_idx, sampling, sample_ncells, seed) -> np.ndarray:
     "Positions of the cells to compute."
+    if not (sampling is None or isinstance(sampling, str) and sampling in {"all", *METHODS}):
+        raise ValueError(f"sampling={sampling!r}: expected None, 'all', {', '.join(map(repr, METHODS))}")
     if cell_idx is not None:
         if sampling not in (None, "all"):
             warnings.warn(f"cell_idx is given, so sampling={sampling!r} is not used", stacklevel=3)
@@ -106,7 +134,7 @@ def _select_cells(adata, placed: PlacedField, basis, cell_idx, sampling, sample_
     V = cell_velocities(adata, placed, basis) if sampling == "velocity" else None
     return sample(np.arange(adata.n_obs), sample_ncells, sampling, X=placed.states, V=V, seed=seed)
 
-# %% ../nbs/08_tools.ipynb #5241f459
+# %% ../nbs/08_tools.ipynb #d1b4638b
 def jacobian(
     adata: AnnData,                     # The data, with a fitted field
     regulators=None,                      # Regulators ∂x_j: names, or a yes/no column of .var. Alone: effectors too
@@ -129,7 +157,11 @@ def jacobian(
     """The Jacobian ∂f_effector / ∂x_regulator of the vector field at every cell, stored in `uns['jacobian_<basis>']`
     as dynamo does: cells are the last axis.
 
-    Raises before anything is written."""
+    Entries have the unit of velocity over that of expression: 1/time where velocities are expression/time. Raises
+    KeyError (no field, loadings, gene or cell of that name), ValueError (what does not fit together), IndexError (cells
+    out of range), TypeError (unknown arguments) or MemoryError (a tensor over `memory_mb`), before anything is written.
+    Source: Qiu et al., Cell 2022; notebooks 00 (closed form) and 04 (loadings)."""
+    if not isinstance(adata, AnnData): raise TypeError(f"adata is a {type(adata).__name__}, expected an AnnData")
     methods = {"analytical": analytical_jacobian, "parallel": analytical_jacobian, "numerical": numerical_jacobian}
     if method not in methods: raise ValueError(f"method={method!r}: expected 'analytical' or 'numerical'")
     if options and method != "numerical":
@@ -148,17 +180,15 @@ def jacobian(
             "store='lazy' reads the numbers off the stored field when they are needed: it goes with "
             "store_in_adata=True, method='analytical' and without vector_field_class"
         )
-    placed = read_field(adata, basis, None if vector_field_class is None else _outside_field(vector_field_class))
+    placed = _placed_field(adata, basis, vector_field_class)
     names, extra = {}, dict(method=method)
     if regulators is not None or effectors is not None:
         genes, Q = _gene_loadings(adata, placed, basis, Qkey)
-        regulators = effectors if regulators is None else regulators
         names = {
             what: select_genes(adata, wanted, genes, what)
-            for what, wanted in dict(
-                effectors=regulators if effectors is None else effectors, regulators=regulators
-            ).items()
+            for what, wanted in dict(effectors=effectors, regulators=regulators).items() if wanted is not None
         }
+        names = {what: names.get(what, next(iter(names.values()))) for what in ("effectors", "regulators")}
     cells = _select_cells(adata, placed, basis, cell_idx, sampling, sample_ncells, seed)
     if vector_field_class is None: extra["fingerprint"] = fingerprint(adata.uns[basis_key("VecFld", basis)])
     if store == "lazy": J, extra["Qkey"] = None, Qkey
@@ -179,7 +209,7 @@ def jacobian(
     write_jacobian(adata, packed, basis)
     return adata
 
-# %% ../nbs/08_tools.ipynb #d24f903d
+# %% ../nbs/08_tools.ipynb #4167ebcb
 def gene_jacobian(
     adata: AnnData,               # The data, with a fitted field
     basis: str | None = "pca",      # Basis of the field; None is gene space
@@ -191,8 +221,7 @@ def gene_jacobian(
     """The lazy tensor of all gene pairs: nothing is computed until it is asked, nothing is stored.
 
     States that are a dask array stay one."""
-    field = None if vector_field_class is None else _outside_field(vector_field_class)
-    placed = read_field(adata, basis, field, lazy=True)
+    placed = _placed_field(adata, basis, vector_field_class, lazy=True)
     genes, Q = _gene_loadings(adata, placed, basis, Qkey)
     cells = slice(None) if cell_idx is None else find_cells(cell_idx, adata.obs_names.to_numpy())
     return GeneJacobian(
