@@ -315,7 +315,7 @@ def group_rows(
         if (labels.codes == code).any()
     }
 
-# %% ../nbs/05_genejacobian.ipynb #1764a5a1
+# %% ../nbs/05_genejacobian.ipynb #f86b4f04
 def check_budget(
     shape: tuple,             # Shape of the arrays that would be held
     memory_mb: float,         # What may be used, MB
@@ -324,10 +324,9 @@ def check_budget(
     "Raise MemoryError if an array of this shape (float64) is larger than the budget."
     need = 8 * float(np.prod([float(n) for n in shape])) / 1e6
     if need > memory_mb:
-        raise MemoryError(
-            f"the result, {' × '.join(f'{n:,}' for n in shape)} values, takes {need:,.0f} MB and the budget is "
-            f"{memory_mb:,.0f} MB; {remedy}"
-        )
+        size, budget = (f"{mb:,.0f} MB" if mb >= 1 else f"{mb:.2g} MB" for mb in (need, memory_mb))
+        values = " × ".join(f"{n:,}" for n in shape)
+        raise MemoryError(f"the result, {values} values, takes {size} and the budget is {budget}; {remedy}")
 
 # %% ../nbs/05_genejacobian.ipynb #8c7295ff
 @dataclass(frozen=True, eq=False, repr=False)
