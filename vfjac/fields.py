@@ -71,11 +71,14 @@ def row_blocks(
     rows = max(1, block_bytes // (8 * max(1, row_values)))
     for start in range(0, n, rows): yield slice(start, min(start + rows, n))
 
-# %% ../nbs/00_fields.ipynb #d0c7dab9
+# %% ../nbs/00_fields.ipynb #57f7341d
 @cache
-def _blas() -> ThreadpoolController:
-    "The BLAS libraries of this process."
+def _blas_libraries(with_scipy: bool) -> ThreadpoolController:
+    "The BLAS libraries of this process; scipy brings one of its own."
     return ThreadpoolController().select(user_api="blas")
+
+
+def _blas() -> ThreadpoolController: return _blas_libraries("scipy.linalg" in sys.modules)
 
 
 _sharing = Lock()   # BLAS's thread count belongs to the process: only one caller at a time may change it
@@ -248,7 +251,7 @@ def default_step(
     at the origin."""
     return 0.02 * float(np.sqrt(X.var(axis=0).mean()) or np.abs(X).max() or 1.0)
 
-# %% ../nbs/00_fields.ipynb #511603f0
+# %% ../nbs/00_fields.ipynb #3af8048b
 def differentiate(
     func: Callable[[np.ndarray], np.ndarray],  # Velocities of a table of states, (n, d) → (n, d_out)
     X: np.ndarray,                             # States, (n, d)
@@ -261,10 +264,11 @@ def differentiate(
 
     Raises ValueError unless the step is a positive number and there is at least one."""
     import numdifftools as nd
-    for name, value in dict(order=order, num_steps=num_steps, base_step=default_step(X) if base_step is None else base_step).items():
+    if base_step is None: base_step = default_step(X)
+    for name, value in dict(order=order, num_steps=num_steps, base_step=base_step).items():
         if not 0 < value < np.inf: raise ValueError(f"{name} = {value}: expected a positive number")
     d = X.shape[1]
-    steps = nd.MaxStepGenerator(base_step=default_step(X) if base_step is None else base_step, num_steps=num_steps, step_ratio=2, scale=1)
+    steps = nd.MaxStepGenerator(base_step=base_step, num_steps=num_steps, step_ratio=2, scale=1)
     class Jacobian(nd.Jacobian):
         @staticmethod
         def _get_best_estimate(estimates, errors, steps, shape):

@@ -5,15 +5,20 @@
 # %% auto #0
 __all__ = ['METHODS', 'random_indices', 'velocity_indices', 'neural_gas', 'trn_indices', 'kmeans_indices', 'sample']
 
-# %% ../nbs/02_sampling.ipynb #f5fcc117
+# %% ../nbs/02_sampling.ipynb #d3c90971
 import operator
 import warnings
+from collections.abc import Callable
 from difflib import get_close_matches
+from functools import cache
+from types import FunctionType
 
 import numpy as np
 from scipy.linalg.blas import dger
 from scipy.sparse import issparse
 from scipy.spatial import cKDTree
+
+from .fields import progress, quiet_blas
 
 # %% ../nbs/02_sampling.ipynb #586c239e
 def _items(arr) -> np.ndarray:
@@ -113,85 +118,153 @@ def _present(W: np.ndarray, p: np.ndarray, range_: float, step: float, moving: i
     near = np.argsort((towards * towards).sum(axis=1))[:moving]
     W[near] += (step * np.exp(-np.arange(moving) / range_))[:, None] * towards[near]
 
-# %% ../nbs/02_sampling.ipynb #e1459e4a
-class _Nodes:
-    "Nodes of a neural gas as `scale * u`, with half their squared length as the last column of `u`."
-    def __init__(self, W: np.ndarray):
-        n, d = W.shape
-        self.u, self.scale, self.pull = np.empty((n, d + 1), order="F"), np.ones(n), np.zeros(n)
-        self.u[:, :d], self.u[:, d] = W, np.einsum("nd,nd->n", W, W) / 2
-        width = max(1, 8000 // n)   # columns for each call of ger: few enough to stay on one thread, which is quicker
-        self.parts = [(slice(j, j + width), self.u[:, j : j + width]) for j in range(0, d + 1, width)]
-
-    def positions(self) -> np.ndarray: return self.u[:, :-1] * self.scale[:, None]
-
-    def distances(self, q: np.ndarray) -> np.ndarray: return np.dot(q, self.u.T) * self.scale
-
-    def add(self, p: np.ndarray) -> None:
-        for columns, part in self.parts: dger(1.0, self.pull, p[columns], a=part, overwrite_a=1)
-
-# %% ../nbs/02_sampling.ipynb #1d871285
-def _move_all(nodes: _Nodes, p: np.ndarray, distances: np.ndarray, a: np.ndarray) -> None:
-    "Move every node towards `p`, by the fractions `a` in the order of their `distances` (which are used up)."
-    nodes.pull[distances.argsort()] = a
-    keep = 1 - nodes.pull
-    nodes.scale *= keep
-    nodes.pull /= nodes.scale
-    nodes.add(p)
-    distances += p[-1]
-    distances *= keep
-    distances *= nodes.pull
-    nodes.u[:, -1] -= distances
-
-
-def _move_some(nodes: _Nodes, p: np.ndarray, near: np.ndarray, distances: np.ndarray, a: np.ndarray) -> None:
-    "Move the nodes `near`, at `distances` (used up), towards `p` by the fractions `a`."
-    keep, scale = 1 - a, nodes.scale[near]
-    scale *= keep
-    nodes.scale[near] = scale
-    a = a / scale
-    distances += p[-1]
-    distances *= keep
-    distances *= a
+# %% ../nbs/02_sampling.ipynb #2138eb83
+def _move(W: np.ndarray, p: np.ndarray, distances: np.ndarray, near: np.ndarray, a: np.ndarray) -> None:
+    "Move the nodes `near` of `W` (d + 1, n_nodes), in place, towards `p` = (x, |x|²/2) by the fractions `a` of their way."
     if len(near) < 16:
-        way = a[:, None] * p
-        way[:, -1] -= distances
-        nodes.u[near] += way
+        keep, nodes = 1 - a, W.take(near, axis=1)
+        nodes *= keep
+        nodes += p[:, None] * a
+        nodes[-1] -= a * keep * distances[near]
+        W[:, near] = nodes
     else:
-        nodes.pull[:] = 0
-        nodes.pull[near] = a
-        nodes.add(p)
-        nodes.u[near, -1] -= distances
+        pull = np.zeros(W.shape[1])
+        pull[near] = a
+        keep = 1 - pull
+        W *= keep
+        dger(1.0, pull, p, a=W.T, overwrite_a=1)
+        W[-1] -= pull * keep * distances
 
-# %% ../nbs/02_sampling.ipynb #d70cdb45
-def _nearest_nodes(distances: np.ndarray, count: int, cell: int, half: float, remembered: list[float]) -> np.ndarray:
-    "The `count` nearest nodes to a cell, nearest first; `half` is |x|²/2 of the cell."
+# %% ../nbs/02_sampling.ipynb #815697cc
+def _nearest_nodes(distances: np.ndarray, count: int, cell: int, reach: np.ndarray) -> np.ndarray:
+    "The `count` nearest nodes to a cell, nearest first; `reach` (n_cells,) remembers how far away the last one was."
+    if count == len(distances): return distances.argsort()
     if count == 1: return distances.argmin(keepdims=True)
-    near = (distances < remembered[cell]).nonzero()[0]
+    near = (distances < reach[cell]).nonzero()[0]
     if len(near) < count: near = distances.argpartition(count - 1)[:count]
     near = near[distances[near].argsort()[:count]]
-    farthest = float(distances[near[-1]])
-    remembered[cell] = farthest + 0.05 * (farthest + half)
+    reach[cell] = 1.05 * distances[near[-1]]
     return near
 
-# %% ../nbs/02_sampling.ipynb #46377267
+# %% ../nbs/02_sampling.ipynb #2e25e3a5
 def _learn(
-    nodes: _Nodes, points: np.ndarray, which: np.ndarray, schedule: tuple, remembered: list[float]
-) -> np.ndarray:
-    "Positions of the nodes after the cells `points` (n_steps, d + 1), numbered `which`, have been presented in turn."
-    ranges, steps, moving = schedule
-    signs = -points
-    signs[:, -1] = 1
-    fractions = steps[:, None] * np.exp(np.arange(moving.max()) / -ranges[:, None])
-    for cell, count, p, q, a in zip(which.tolist(), moving.tolist(), points, signs, fractions):
-        distances = nodes.distances(q)
-        if count == len(distances): _move_all(nodes, p, distances, a)
-        elif count:
-            near = _nearest_nodes(distances, count, cell, p[-1], remembered)
-            _move_some(nodes, p, near, distances[near], a[:count])
-    return nodes.positions()
+    W: np.ndarray, points: np.ndarray, which: np.ndarray, fractions: np.ndarray, moving: np.ndarray, reach: np.ndarray
+) -> None:
+    "Present the cells `which` of `points` (n_cells, d + 1) in turn: the nearest `moving` nodes go `fractions` of their way."
+    for cell, count, a in zip(which.tolist(), moving.tolist(), fractions):
+        if not count: continue
+        p = points[cell]
+        distances = W[-1] - p[:-1] @ W[:-1]
+        distances += p[-1]
+        _move(W, p, distances, _nearest_nodes(distances, count, cell, reach), a[:count])
 
-# %% ../nbs/02_sampling.ipynb #1c73869e
+# %% ../nbs/02_sampling.ipynb #4cf2c5f4
+def _rank(order: np.ndarray, m: int, distances: np.ndarray, other: np.ndarray, counts: np.ndarray) -> None:
+    "Sort the first `m` nodes in `order` by distance, in place; `other` (like `order`) and `counts` (2, 2048) are space."
+    if m > 64:
+        bits, total = distances.view(np.int64), np.zeros(2, np.int64)
+        counts[:] = 0
+        for i in range(m):
+            upper = bits[order[i]] >> 41
+            counts[0, upper & 2047] += 1
+            counts[1, upper >> 11] += 1
+        for value in range(2048):
+            for digit in range(2):
+                count = counts[digit, value]
+                counts[digit, value] = total[digit]
+                total[digit] += count
+        for i in range(m):
+            value = bits[order[i]] >> 41 & 2047
+            other[counts[0, value]] = order[i]
+            counts[0, value] += 1
+        for i in range(m):
+            value = bits[other[i]] >> 52
+            order[counts[1, value]] = other[i]
+            counts[1, value] += 1
+    for i in range(1, m):
+        node, k = order[i], i
+        while k > 0 and distances[order[k - 1]] > distances[node]:
+            order[k] = order[k - 1]
+            k -= 1
+        order[k] = node
+
+# %% ../nbs/02_sampling.ipynb #6424fabf
+def _learn_loops(
+    W: np.ndarray, points: np.ndarray, which: np.ndarray, fractions: np.ndarray, moving: np.ndarray, reach: np.ndarray
+) -> None:
+    "The same as `_learn`, written for numba."
+    d, n = W.shape[0] - 1, W.shape[1]
+    distances, pull, order, other = np.empty(n), np.zeros(n), np.empty(n, np.int64), np.empty(n, np.int64)
+    counts = np.empty((2, 2048), np.int64)
+    for t in range(len(which)):
+        cell, count, m = which[t], moving[t], 0
+        distances[:] = 0
+        for j in range(d):
+            for i in range(n): distances[i] += (W[j, i] - points[cell, j]) ** 2
+        for i in range(n):
+            order[m] = i
+            m += distances[i] <= reach[cell]
+        if m < count:
+            m = n
+            for i in range(n): order[i] = i
+        _rank(order, m, distances, other, counts)
+        if 0 < count < n: reach[cell] = 1.05 * distances[order[count - 1]]
+        if 8 * count < n:
+            for j in range(d):
+                for i in range(count): W[j, order[i]] += fractions[t, i] * (points[cell, j] - W[j, order[i]])
+        else:
+            pull[:] = 0
+            for i in range(count): pull[order[i]] = fractions[t, i]
+            for j in range(d):
+                for i in range(n): W[j, i] += pull[i] * (points[cell, j] - W[j, i])
+
+# %% ../nbs/02_sampling.ipynb #c560e345
+@cache
+def _compiled() -> Callable | None:
+    "`_learn_loops` as machine code, kept on disk if there is a place for it; None without numba (or with one that fails)."
+    try: import numba
+    except ImportError: return None
+    def compile(func):
+        try: return numba.njit(cache=True)(func)
+        except RuntimeError: return numba.njit(func)
+    return compile(FunctionType(_learn_loops.__code__, {**globals(), "_rank": compile(_rank)}, "_learn_loops"))
+
+# %% ../nbs/02_sampling.ipynb #70de37a9
+def _until_apart(W: np.ndarray, points: np.ndarray, ranges: np.ndarray, steps: np.ndarray, moving: np.ndarray) -> int:
+    "Present `points` plainly to `W` (changed in place) until no two nodes share a place: the steps taken, 2 at least."
+    for t, p in enumerate(points):
+        if t > 1 and len(np.unique(W, axis=0)) == len(W): return t
+        _present(W, p, ranges[t], steps[t], moving[t])
+    return len(points)
+
+
+def _gas_steps(n_nodes, tmax, li, lf, ei, ef, c) -> int:
+    "Number of steps, once the parameters are known to make sense."
+    for name, value in dict(tmax=tmax, li=li, lf=lf).items():
+        if not 0 < value < np.inf: raise ValueError(f"{name} = {value}: expected a positive number")
+    for name, value in dict(ei=ei, ef=ef).items():
+        if not 0 < value < 1:
+            raise ValueError(f"{name} = {value}: expected a step between 0 and 1, the part of its way that a node goes")
+    if not 0 <= c < np.inf: raise ValueError(f"c = {c}: expected zero or a small positive number")
+    return int(tmax * n_nodes)
+
+# %% ../nbs/02_sampling.ipynb #ef6f7802
+def _gas(
+    W: np.ndarray, X: np.ndarray, which: np.ndarray, schedule: tuple, learn: Callable
+) -> np.ndarray:
+    "Where the nodes `W` (n_nodes, d) are after the cells `which` of `X` were presented by `learn`; BLAS keeps to one thread."
+    points, reach = np.column_stack([X, (X**2).sum(axis=1) / 2]), np.full(len(X), np.inf)
+    W = np.ascontiguousarray(np.vstack([W.T, np.zeros(len(W))]))
+    with quiet_blas(), progress(total=len(which), desc="neural gas", unit=" steps") as bar:
+        for t in range(0, len(which), 64):
+            ranges, steps, moving = (part[t : t + 64] for part in schedule)
+            fractions = steps[:, None] * np.exp(np.arange(moving.max()) / -ranges[:, None])
+            W[-1] = (W[:-1] ** 2).sum(axis=0) / 2
+            learn(W, points, which[t : t + 64], fractions, moving, reach)
+            bar.update(len(moving))
+    return W[:-1].T
+
+# %% ../nbs/02_sampling.ipynb #a3202a64
 def neural_gas(
     X: np.ndarray,            # States, (n_cells, d)
     n_nodes: int,             # Number of nodes; it may exceed n_cells
@@ -215,31 +288,8 @@ def neural_gas(
     which = np.random.default_rng(seed).integers(0, len(X), n_steps)
     schedule = _schedule(n_nodes, n_steps, li, lf, ei, ef, c)
     start = _until_apart(W, X[which[:100]], *schedule)
-    points, remembered = np.column_stack([X, np.einsum("nd,nd->n", X, X) / 2]), [np.inf] * len(X)
-    block = 64 if max(ei, ef) < 0.999 else 8   # the scales of a block stay above 1e-200
-    for t in range(start, n_steps, block):
-        s = slice(t, t + block)
-        W = _learn(_Nodes(W), points[which[s]], which[s], tuple(part[s] for part in schedule), remembered)
-    return W + centre
-
-# %% ../nbs/02_sampling.ipynb #70de37a9
-def _until_apart(W: np.ndarray, points: np.ndarray, ranges: np.ndarray, steps: np.ndarray, moving: np.ndarray) -> int:
-    "Present `points` plainly to `W` (changed in place) until no two nodes share a place: the steps taken, 2 at least."
-    for t, p in enumerate(points):
-        if t > 1 and len(np.unique(W, axis=0)) == len(W): return t
-        _present(W, p, ranges[t], steps[t], moving[t])
-    return len(points)
-
-
-def _gas_steps(n_nodes, tmax, li, lf, ei, ef, c) -> int:
-    "Number of steps, once the parameters are known to make sense."
-    for name, value in dict(tmax=tmax, li=li, lf=lf).items():
-        if not 0 < value < np.inf: raise ValueError(f"{name} = {value}: expected a positive number")
-    for name, value in dict(ei=ei, ef=ef).items():
-        if not 0 < value < 1:
-            raise ValueError(f"{name} = {value}: expected a step between 0 and 1, the part of its way that a node goes")
-    if not 0 <= c < np.inf: raise ValueError(f"c = {c}: expected zero or a small positive number")
-    return int(tmax * n_nodes)
+    learn = n_nodes * n_steps > 4e7 and _compiled() or _learn
+    return _gas(W, X, which[start:], tuple(part[start:] for part in schedule), learn) + centre
 
 # %% ../nbs/02_sampling.ipynb #2e58410f
 def _nearest_cells(X: np.ndarray, nodes: np.ndarray, distinct: bool) -> np.ndarray:
