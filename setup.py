@@ -40,6 +40,7 @@ setup(
     install_requires=cfg["requirements"].split(),
     extras_require={
         "dask": cfg["dask_requirements"].split(),
+        "speed": cfg["speed_requirements"].split(),
         "dev": cfg["dev_requirements"].split() + cfg["dask_requirements"].split(),
     },
     entry_points={

@@ -212,7 +212,7 @@ class EigenFactor:
         out."""
         return self.root
 
-# %% ../nbs/01_fitting.ipynb #f4d14768
+# %% ../nbs/01_fitting.ipynb #5e67a2a2
 class NormalEquations:
     "The ridge system of the M-step. After `solve`: `z` and `coefficients`, and `factor` of the system (in `basis`)."
     max_condition = 1e10   # Beyond it, change to the basis in which the penalty is the identity
@@ -224,7 +224,7 @@ class NormalEquations:
         control_points: np.ndarray,   # Control points, (M, d)
         beta: float,                  # Inverse squared kernel width
         memory_mb: float = 1500,      # Hold the kernel in memory if it takes less than this, in MB
-        n_parts: int | None = None,   # Parts of the cells that are worked on side by side; None is one a thread, up to 8
+        n_parts: int | None = None,   # Parts of the cells worked side by side; None is one a thread, up to 8
     ):
         self.V, self.basis = V, None
         self.K = self.penalty = gaussian_kernel(control_points, control_points, beta)

@@ -53,12 +53,14 @@ def _missing(missing, names, what) -> str:
         said.append(repr(name) + (f" (did you mean {', '.join(near)}?)" if near else ""))
     return f"not among the {len(names):,} {what}: {', '.join(said)}"
 
-# %% ../nbs/05_genejacobian.ipynb #64933613
+# %% ../nbs/05_genejacobian.ipynb #1e6bdf3d
 def in_order_of(
     values: pd.Series,      # One value a cell
     names: np.ndarray,      # Names of the cells, (n_cells,)
 ) -> np.ndarray:            # The values in the order of the cells
-    "Values of a Series in the order of the cells, by name. Raises ValueError if its index is neither the cells' names nor 0, 1, 2 …"
+    """Values of a Series in the order of the cells, by name.
+
+    Raises ValueError if its index is neither the cells' names nor 0, 1, 2 …"""
     if values.index.equals(pd.RangeIndex(len(names))): return values.to_numpy()
     index = values.index.astype(str)
     if len(values) == len(names) and index.is_unique and set(index) == {str(n) for n in names}:
@@ -328,7 +330,7 @@ def check_budget(
         values = " × ".join(f"{n:,}" for n in shape)
         raise MemoryError(f"the result, {values} values, takes {size} and the budget is {budget}; {remedy}")
 
-# %% ../nbs/05_genejacobian.ipynb #8c7295ff
+# %% ../nbs/05_genejacobian.ipynb #a58aa242
 @dataclass(frozen=True, eq=False, repr=False)
 class GeneJacobian:
     """The Jacobian between genes, `∂(velocity of effector) / ∂(expression of regulator)` for every cell, when asked.
@@ -379,7 +381,9 @@ class GeneJacobian:
 
     def __repr__(self):
         kind = type(self.field).__name__
-        return f"GeneJacobian: {self.n_cells:,} cells, {self.n_genes:,} genes, {self.states.shape[1]} dimensions, {kind}"
+        return (
+            f"GeneJacobian: {self.n_cells:,} cells, {self.n_genes:,} genes, {self.states.shape[1]} dimensions, {kind}"
+        )
 
     @property
     def n_cells(self) -> int:

@@ -118,9 +118,10 @@ def _present(W: np.ndarray, p: np.ndarray, range_: float, step: float, moving: i
     near = np.argsort((towards * towards).sum(axis=1))[:moving]
     W[near] += (step * np.exp(-np.arange(moving) / range_))[:, None] * towards[near]
 
-# %% ../nbs/02_sampling.ipynb #2138eb83
+# %% ../nbs/02_sampling.ipynb #d93f3504
 def _move(W: np.ndarray, p: np.ndarray, distances: np.ndarray, near: np.ndarray, a: np.ndarray) -> None:
-    "Move the nodes `near` of `W` (d + 1, n_nodes), in place, towards `p` = (x, |x|²/2) by the fractions `a` of their way."
+    """Move the nodes `near` of `W` (d + 1, n_nodes), in place, towards `p` = (x, |x|²/2) by the fractions `a` of their
+    way."""
     if len(near) < 16:
         keep, nodes = 1 - a, W.take(near, axis=1)
         nodes *= keep
@@ -146,11 +147,12 @@ def _nearest_nodes(distances: np.ndarray, count: int, cell: int, reach: np.ndarr
     reach[cell] = 1.05 * distances[near[-1]]
     return near
 
-# %% ../nbs/02_sampling.ipynb #2e25e3a5
+# %% ../nbs/02_sampling.ipynb #c359df0b
 def _learn(
     W: np.ndarray, points: np.ndarray, which: np.ndarray, fractions: np.ndarray, moving: np.ndarray, reach: np.ndarray
 ) -> None:
-    "Present the cells `which` of `points` (n_cells, d + 1) in turn: the nearest `moving` nodes go `fractions` of their way."
+    """Present the cells `which` of `points` (n_cells, d + 1) in turn: the nearest `moving` nodes go `fractions` of
+    their way."""
     for cell, count, a in zip(which.tolist(), moving.tolist(), fractions):
         if not count: continue
         p = points[cell]
@@ -158,9 +160,10 @@ def _learn(
         distances += p[-1]
         _move(W, p, distances, _nearest_nodes(distances, count, cell, reach), a[:count])
 
-# %% ../nbs/02_sampling.ipynb #4cf2c5f4
+# %% ../nbs/02_sampling.ipynb #1040d310
 def _rank(order: np.ndarray, m: int, distances: np.ndarray, other: np.ndarray, counts: np.ndarray) -> None:
-    "Sort the first `m` nodes in `order` by distance, in place; `other` (like `order`) and `counts` (2, 2048) are space."
+    """Sort the first `m` nodes in `order` by distance, in place; `other` (like `order`) and `counts` (2, 2048) are
+    space."""
     if m > 64:
         bits, total = distances.view(np.int64), np.zeros(2, np.int64)
         counts[:] = 0
@@ -218,10 +221,11 @@ def _learn_loops(
             for j in range(d):
                 for i in range(n): W[j, i] += pull[i] * (points[cell, j] - W[j, i])
 
-# %% ../nbs/02_sampling.ipynb #c560e345
+# %% ../nbs/02_sampling.ipynb #c6489e8c
 @cache
 def _compiled() -> Callable | None:
-    "`_learn_loops` as machine code, kept on disk if there is a place for it; None without numba (or with one that fails)."
+    """`_learn_loops` as machine code, kept on disk if there is a place for it; None without numba (or with one that
+    fails)."""
     try: import numba
     except ImportError: return None
     def compile(func):
@@ -248,11 +252,12 @@ def _gas_steps(n_nodes, tmax, li, lf, ei, ef, c) -> int:
     if not 0 <= c < np.inf: raise ValueError(f"c = {c}: expected zero or a small positive number")
     return int(tmax * n_nodes)
 
-# %% ../nbs/02_sampling.ipynb #ef6f7802
+# %% ../nbs/02_sampling.ipynb #c0f5f72e
 def _gas(
     W: np.ndarray, X: np.ndarray, which: np.ndarray, schedule: tuple, learn: Callable
 ) -> np.ndarray:
-    "Where the nodes `W` (n_nodes, d) are after the cells `which` of `X` were presented by `learn`; BLAS keeps to one thread."
+    """Where the nodes `W` (n_nodes, d) are after the cells `which` of `X` were presented by `learn`; BLAS keeps to one
+    thread."""
     points, reach = np.column_stack([X, (X**2).sum(axis=1) / 2]), np.full(len(X), np.inf)
     W = np.ascontiguousarray(np.vstack([W.T, np.zeros(len(W))]))
     with quiet_blas(), progress(total=len(which), desc="neural gas", unit=" steps") as bar:
