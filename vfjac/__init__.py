@@ -10,6 +10,8 @@ from importlib import import_module
 _home = {
     "fields": ["VectorField", "GaussianField", "FunctionField", "as_field"],
     "fitting": ["Fit", "sparse_vfc"],
+    "tuning": ["tuned_vfc"],
+    "posterior": ["Posterior"],
     "sampling": ["sample"],
     "differentiation": ["analytical_jacobian", "numerical_jacobian", "check_jacobian"],
     "projection": ["project_jacobian", "project_pairs"],
@@ -17,7 +19,7 @@ _home = {
     "tools": ["fit_vector_field", "jacobian", "get_jacobian", "gene_jacobian"],
     "explorer": ["explore", "report"],
 }
-_modules = [*_home, "adata", "datasets", "charts", "cli"]
+_modules = [*_home, "adata", "datasets", "charts", "cli", "dynamics"]
 _name_to_module = {name: module for module, names in _home.items() for name in names}
 
 __all__ = [*_name_to_module, "datasets", "charts"]

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['basis_key', 'listed', 'dense', 'read_mask', 'read_states', 'Loadings', 'read_loadings', 'select_genes',
-           'read_velocities', 'field_from_vecfld', 'PlacedField', 'read_field', 'cell_velocities', 'write_field',
-           'fingerprint', 'pack_jacobian', 'write_jacobian', 'StoredJacobian', 'read_jacobian']
+           'read_velocities', 'field_from_vecfld', 'PlacedField', 'read_posterior', 'read_field', 'cell_velocities',
+           'write_field', 'fingerprint', 'pack_jacobian', 'write_jacobian', 'StoredJacobian', 'read_jacobian']
 
-# %% ../nbs/11_adata.ipynb #6664f03a
+# %% ../nbs/11_adata.ipynb #85abd084
 import hashlib
 import warnings
 from collections.abc import Iterable, Mapping
@@ -22,6 +22,7 @@ from scipy.sparse import issparse
 
 from .fields import GaussianField, RescaledField, VectorField
 from .genejacobian import find_cells, find_names, is_lazy
+from .posterior import Posterior, posterior_of
 
 # %% ../nbs/11_adata.ipynb #1e6da3ec
 def basis_key(
@@ -316,7 +317,7 @@ def _project_layer(adata, key, basis, Qkey):
     V[:, lacking] = 0
     return V @ loadings.values
 
-# %% ../nbs/11_adata.ipynb #95c0760b
+# %% ../nbs/11_adata.ipynb #f5317491
 def field_from_vecfld(
     vecfld: Mapping,       # dynamo's dictionary of a fitted field: X_ctrl (M, d), C (M, d), beta, …
 ) -> VectorField:          # In the units of the data
@@ -336,7 +337,8 @@ def field_from_vecfld(
             f"coefficients {C.shape} for control points {c.shape}: this field has divergence-/curl-free kernels, of "
             f"which vfjac has no Jacobian yet; fit with div_cur_free_kernels=False"
         )
-    gaussian = GaussianField(c, C, float(np.ravel(dense(vecfld["beta"]))[0]))
+    trend = {key: dense(vecfld[key]) for key in ("offset", "slope") if key in vecfld}
+    gaussian = GaussianField(c, C, float(np.ravel(dense(vecfld["beta"]))[0]), **trend)
     if not vecfld.get("normalize", False): return gaussian
     if "norm_dict" not in vecfld:
         raise KeyError("the stored field is normalised, but its norm_dict is missing: fit again")
@@ -365,7 +367,7 @@ def _columns_in(states, fitted):
     rows, order = linear_sum_assignment(fits + 0.5 * np.eye(*fits.shape), maximize=True)
     return order if fits[rows, order].all() else None
 
-# %% ../nbs/11_adata.ipynb #08d22a00
+# %% ../nbs/11_adata.ipynb #f900a42e
 @dataclass(frozen=True, eq=False)
 class PlacedField:
     "A field with the cells of an AnnData placed in it."
@@ -373,8 +375,19 @@ class PlacedField:
     states: np.ndarray             # States of this AnnData's cells, (n_cells, d)
     dims: np.ndarray | None        # Components of the basis that the field uses; None is all
     genes: np.ndarray | None       # In gene space, the gene of each dimension, (d,)
+    posterior: Posterior | None = None   # The covariance of the field's coefficients, where it was stored
 
-# %% ../nbs/11_adata.ipynb #bfacc9d0
+# %% ../nbs/11_adata.ipynb #67385d01
+def read_posterior(
+    vecfld: Mapping,       # A stored field
+    field: VectorField,    # The field that it describes
+) -> Posterior | None:     # None where it was not stored
+    "The covariance of a stored field's coefficients. Raises ValueError if it does not fit the field."
+    if "covariance_root" not in vecfld or not isinstance(field, GaussianField): return None
+    root, noise = dense(vecfld["covariance_root"]), dense(vecfld["noise_variance"])
+    return Posterior(field.control_points, float(vecfld.get("error_beta", field.beta)), root, noise)
+
+# %% ../nbs/11_adata.ipynb #5e6bccfc
 def read_field(
     adata: AnnData,                    # The data
     basis: str | None = "pca",           # The basis; None is gene space
@@ -407,7 +420,7 @@ def read_field(
             f"the field has {d} dimensions, obsm[{basis_key('X', basis)!r}] has {states.shape[1]}: they do not "
             f"belong together; fit again with vf.fit_vector_field(adata, basis={basis!r})"
         )
-    return PlacedField(field, states, dims, None)
+    return PlacedField(field, states, dims, None, read_posterior(stored, field) if own else None)
 
 
 def _dims(dims, fitted, d, adata, basis, own=True):
@@ -434,7 +447,7 @@ def _dims(dims, fitted, d, adata, basis, own=True):
     )
     return np.arange(d)
 
-# %% ../nbs/11_adata.ipynb #8b81dcf6
+# %% ../nbs/11_adata.ipynb #2bc5d03f
 def _placed_in_genes(adata, stored, field) -> PlacedField:
     "A gene-space field with the expression of its genes for every cell, genes in the order of the field's dimensions."
     genes = [str(g) for g in np.asarray(stored.get("genes", adata.var_names))]
@@ -456,14 +469,18 @@ def _placed_in_genes(adata, stored, field) -> PlacedField:
     own = own.toarray() if issparse(own) else np.asarray(own)
     values = dense(own)
     _refuse_non_finite(values, f"layer {layer!r}", adata.obs_names)
-    if "X" not in stored: return PlacedField(field, values, None, np.array(genes, dtype=object))
+    posterior = read_posterior(stored, field)
+    if "X" not in stored: return PlacedField(field, values, None, np.array(genes, dtype=object), posterior)
     for states in (values, dense(np.expm1(own))):
         order = _columns_in(states, dense(stored["X"]))
         if order is None: continue
         outputs = _output_order(adata, stored, positions)
         if outputs is not None and isinstance(field, GaussianField):
-            field = replace(field, coefficients=field.coefficients[:, [outputs.index(g) for g in order]])
-        return PlacedField(field, states[:, order], None, np.array(genes, dtype=object)[order])
+            turned = [outputs.index(g) for g in order]
+            trend = {name: getattr(field, name)[turned] for name in ("offset", "slope") if getattr(field, name) is not None}
+            field = replace(field, coefficients=field.coefficients[:, turned], **trend)
+            if posterior is not None: posterior = replace(posterior, noise=posterior.noise[turned])
+        return PlacedField(field, states[:, order], None, np.array(genes, dtype=object)[order], posterior)
     raise ValueError(
         f"layer {layer!r} does not hold the values that the gene-space field was fitted on (for the genes "
         f"{', '.join(genes[:3])} …); fit again with vf.fit_vector_field(adata, basis=None, genes=…)"
@@ -491,7 +508,7 @@ def cell_velocities(
     V = dense(adata.obsm[key])
     return V if placed.dims is None else V[:, placed.dims]
 
-# %% ../nbs/11_adata.ipynb #2a8f4d4a
+# %% ../nbs/11_adata.ipynb #ce078d29
 def write_field(
     adata: AnnData,                   # The data, changed in place
     fit,                                # The `Fit`
@@ -508,11 +525,14 @@ def write_field(
             X=X, Y=V, V=fit.field.velocity(X), X_ctrl=fit.field.control_points, ctrl_idx=fit.ctrl_idx,
             C=fit.field.coefficients, beta=fit.field.beta, sigma2=fit.sigma2, P=fit.posterior[:, None],
             VFCIndex=np.flatnonzero(np.isin(fit.valid, fit.inliers)), valid_ind=fit.valid, iteration=fit.iterations - 1,
-            tecr_traj=fit.changes, E_traj=fit.energies, normalize=False, method="SparseVFC",
-            velocity_source=velocity_source
+            tecr_traj=fit.changes, E_traj=fit.energies, normalize=False, velocity_source=velocity_source,
+            method="SparseVFC" if fit.field.slope is None else "vfjac",   # a method that dynamo refuses to read
+            offset=fit.field.offset, slope=fit.field.slope, noise_variance=fit.noise, dof=fit.dof,
+            error_beta=fit.error_beta, covariance_root=fit.covariance_root
         )
         | extra
     )
+    if fit.tuning is not None: stored["tuning"] = {name: np.array(column) for name, column in fit.tuning.items()}
     adata.uns[basis_key("VecFld", basis)] = {key: value for key, value in stored.items() if value is not None}
     control, inlier = np.zeros(adata.n_obs, dtype=bool), np.full(adata.n_obs, np.nan)
     control[fit.control_idx], inlier[fit.valid] = True, fit.posterior
@@ -520,12 +540,12 @@ def write_field(
     if basis is not None:
         adata.obsm[f"velocity_{basis}_SparseVFC"], adata.obsm[f"X_{basis}_SparseVFC"] = stored["V"].copy(), X.copy()
 
-# %% ../nbs/11_adata.ipynb #a4f8923e
+# %% ../nbs/11_adata.ipynb #dd07dcf3
 def fingerprint(
     vecfld: Mapping,    # A stored field
 ) -> str:               # 16 hexadecimal digits
     "A short fingerprint of a stored field: of its control points, coefficients and beta."
-    parts = [dense(vecfld[key]) for key in ("X_ctrl", "C", "beta")]
+    parts = [dense(vecfld[key]) for key in ("X_ctrl", "C", "beta", "offset", "slope") if key in vecfld]
     return hashlib.sha256(b"".join(np.ascontiguousarray(p).tobytes() for p in parts)).hexdigest()[:16]
 
 # %% ../nbs/11_adata.ipynb #a6886f64

@@ -136,7 +136,7 @@ def gaussian_kernel(
     np.minimum(K, 0, out=K)
     return np.exp(K, out=K)
 
-# %% ../nbs/00_fields.ipynb #289d1499
+# %% ../nbs/00_fields.ipynb #3448319a
 def _kernel_jacobian(
     x: np.ndarray,         # States minus the centre, (n, d)
     c: np.ndarray,         # Control points minus the centre, (M, d)
@@ -144,6 +144,7 @@ def _kernel_jacobian(
     x_r: np.ndarray,       # States as seen by the regulators, (n, n_r)
     c_r: np.ndarray,       # Control points as seen by the regulators, (M, n_r)
     beta: float,           # Inverse squared width
+    trend: np.ndarray | None,   # Added to every row, (n_e, n_r)
     out: np.ndarray,       # Where to write, (n, n_e, n_r)
 ) -> None:
     "`-2 beta sum_m k_m C_m (x_r - c_r,m)ᵀ` for every row of `x`, written to `out` block by block."
@@ -154,18 +155,20 @@ def _kernel_jacobian(
         K = gaussian_kernel(x[s], c, beta)
         np.matmul(K, P, out=out[s].reshape(-1, n_e * n_r))
         out[s] -= (K @ C)[:, :, None] * x_r[s, None, :]
+        if trend is not None: out[s] += trend
     side_by_side(work, row_blocks(len(x), max(3 * M, M + n_e + n_e * n_r), 8_000_000))
 
-# %% ../nbs/00_fields.ipynb #9b36bbc9
+# %% ../nbs/00_fields.ipynb #6bb1028c
 @dataclass(frozen=True, eq=False)
 class GaussianField:
-    """A sum of Gaussian kernels, `f(x) = offset + Σ_m exp(-beta |x - c_m|²) C_m` (SparseVFC's field; Ma et al.
+    """A sum of Gaussian kernels on a straight trend, `f(x) = offset + slope x + Σ_m exp(-beta |x - c_m|²) C_m`.
 
-    2013). Raises ValueError on shapes that do not fit."""
+    Without trend it is SparseVFC's field (Ma et al. 2013). Raises ValueError on shapes that do not fit."""
     control_points: np.ndarray         # Centres c_m of the kernels, (M, d)
     coefficients: np.ndarray           # C_m, (M, d), velocity units
     beta: float                        # Inverse squared kernel width, 1 / (state units)²
     offset: np.ndarray | None = None   # Constant velocity added everywhere, (d,); None is zero
+    slope: np.ndarray | None = None    # Jacobian of the straight trend, added everywhere, (d, d); None is zero
     dtype: str = "float64"             # Precision of the work and of the results; "float32" is twice as fast
 
     def __post_init__(self):
@@ -184,9 +187,12 @@ class GaussianField:
             raise ValueError(f"beta = {self.beta}: expected a positive number, 1 / (kernel width)²")
         if np.dtype(self.dtype) not in (np.float32, np.float64):
             raise ValueError(f"dtype = {self.dtype!r}: expected 'float64' or 'float32'")
-        offset = None if self.offset is None else np.array(self.offset, dtype=np.float64).reshape(c.shape[1])
-        checked = dict(
-            control_points=c, coefficients=C, beta=float(self.beta), offset=offset, dtype=np.dtype(self.dtype).name)
+        checked = dict(control_points=c, coefficients=C, beta=float(self.beta), dtype=np.dtype(self.dtype).name)
+        for name, shape in dict(offset=(c.shape[1],), slope=(c.shape[1], c.shape[1])).items():
+            if (trend := getattr(self, name)) is None: continue
+            checked[name] = np.array(trend, dtype=np.float64)
+            if checked[name].shape != shape or not np.isfinite(checked[name]).all():
+                raise ValueError(f"{name} of shape {checked[name].shape}: expected finite numbers of shape {shape}")
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
@@ -209,7 +215,9 @@ class GaussianField:
         V = np.empty((len(x), C.shape[1]), self.dtype)
         def work(s): np.matmul(gaussian_kernel(x[s], c, self.beta), C, out=V[s])
         side_by_side(work, row_blocks(len(x), len(c), 4_000_000))
-        return V if self.offset is None else V + self.offset.astype(self.dtype)
+        if self.offset is not None: V += self.offset.astype(self.dtype)
+        if self.slope is not None: V += (as_states(X, self.n_dims) @ self.slope.T).astype(self.dtype)
+        return V
 
     def jacobian(self, X: np.ndarray) -> np.ndarray:
         "Jacobians at the states `X` (n_cells, d): an array (n_cells, d, d), `[cell, effector, regulator]`."
@@ -223,12 +231,12 @@ class GaussianField:
 
         None is the identity."""
         x, c, C = self._centred(X)
-        C = C if left is None else C @ np.asarray(left, self.dtype).T
-        x_r, c_r = (
-            (x, c) if right is None else (x @ np.asarray(right, self.dtype).T, c @ np.asarray(right, self.dtype).T)
-        )
+        on_left, on_right = (lambda a, side=side: a if side is None else a @ np.asarray(side, self.dtype).T
+                             for side in (left, right))
+        C, x_r, c_r = on_left(C), on_right(x), on_right(c)
+        trend = None if self.slope is None else on_left(on_right(self.slope.astype(self.dtype)).T).T
         out = np.empty((len(x), C.shape[1], c_r.shape[1]), dtype=self.dtype)
-        _kernel_jacobian(x, c, C, x_r, c_r, self.beta, out)
+        _kernel_jacobian(x, c, C, x_r, c_r, self.beta, trend, out)
         return out
 
     def mean_jacobian(self, X: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -241,7 +249,8 @@ class GaussianField:
             k_mean += weights[s].astype(self.dtype, copy=False).T @ K
             V = K @ C
             for g, w in enumerate(weights[s].T): outer[g] += (V * w[:, None]).T @ x[s]
-        return -2 * self.beta * (outer - np.einsum("mi,gm,mj->gij", C, k_mean, c, optimize=True))
+        sums = -2 * self.beta * (outer - np.einsum("mi,gm,mj->gij", C, k_mean, c, optimize=True))
+        return sums if self.slope is None else sums + weights.sum(axis=0)[:, None, None] * self.slope
 
 # %% ../nbs/00_fields.ipynb #fb78508a
 def default_step(

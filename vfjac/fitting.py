@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['finite_cells', 'choose_control_points', 'default_n_control_points', 'default_beta', 'inlier_probability',
            'KernelTable', 'WeightedSums', 'CholeskyFactor', 'EigenFactor', 'NormalEquations', 'Fit',
-           'expectation_maximisation', 'sparse_vfc', 'velocity_unit', 'in_unit']
+           'expectation_maximisation', 'misgivings', 'sparse_vfc', 'velocity_unit', 'in_unit']
 
 # %% ../nbs/01_fitting.ipynb #14103282
 import warnings
@@ -279,7 +279,7 @@ class NormalEquations:
         Kz = self.z if self.basis is not None else self.K @ self.z
         return float(np.einsum("md,md->", self.z, Kz))
 
-# %% ../nbs/01_fitting.ipynb #28eb07da
+# %% ../nbs/01_fitting.ipynb #93d45e44
 @dataclass(frozen=True, eq=False, repr=False)
 class Fit:
     "A fitted field, and how it came about. All cell indices are rows of the `X` that was given."
@@ -299,6 +299,10 @@ class Fit:
     changes: np.ndarray           # Relative change of the energy at each iteration, (iterations,)
     stopped: str                  # Why the loop ended: "ecr" (energy settled), "sigma2" (residuals vanished), "MaxIter"
     params: dict                  # The parameters used; M and beta are what they came to
+    noise: np.ndarray             # Noise variance of the inliers in each dimension, (d,)
+    error_beta: float | None = None   # beta of the kernels that `covariance_root` is for; None is the field's
+    dof: float | None = None      # Effective number of coefficients in each dimension, where known
+    tuning: object | None = None  # What `tuned_vfc` tried: beta, trend, ridge, log_evidence, dof, the best first
 
     @property
     def iterations(self) -> int:
@@ -312,7 +316,8 @@ class Fit:
 
     @cached_property
     def covariance_root(self) -> np.ndarray:
-        "S, (M, r): the coefficients of each dimension have the covariance sigma2 * S @ S.T."
+        """S, (M, r): the coefficients of dimension l have the covariance `noise[l] * S @ S.T`; (M + 1 + d, r) with a
+        straight trend, whose offset and slope come last."""
         S = self.factor.inverse_root()
         return S if self.basis is None else self.basis @ S
 
@@ -322,7 +327,7 @@ class Fit:
                 f"beta={self.params['beta']:.4g}, sigma2={self.sigma2:.3g}, {len(self.inliers)} inliers, "
                 f"{self.iterations} iterations, {'converged' if self.converged else 'not converged'})")
 
-# %% ../nbs/01_fitting.ipynb #a26bb522
+# %% ../nbs/01_fitting.ipynb #0648308f
 def expectation_maximisation(system: NormalEquations, *, a, ecr, gamma, lambda_, minP, MaxIter, theta, **_) -> dict:
     "SparseVFC's EM loop (Ma et al. 2013, algorithm 1) from the field zero: the results as a dict of `Fit`'s fields."
     V, norm2, energies, changes = system.V, 0.0, [1.0], [1.0]
@@ -342,8 +347,9 @@ def expectation_maximisation(system: NormalEquations, *, a, ecr, gamma, lambda_,
         gamma = np.clip((P > theta).mean(), 0.05, 0.95)
         bar.update()
     bar.close()
+    noise = P @ (V - velocities) ** 2 / P.sum()
     return dict(
-        coefficients=C, velocities=velocities, posterior=P, sigma2=float(sigma2), gamma=float(gamma),
+        noise=noise, coefficients=C, velocities=velocities, posterior=P, sigma2=float(sigma2), gamma=float(gamma),
         factor=system.factor, basis=system.basis, energies=np.array(energies[1:]), changes=np.array(changes[1:]),
         stopped="ecr" if changes[-1] <= ecr else "sigma2" if sigma2 <= 1e-8 else "MaxIter"
     )
@@ -370,8 +376,8 @@ def _check_parameters(**params):
              and (isinstance(params[name], bool) or not isinstance(params[name], kind) or not ok(params[name]))]
     if wrong: raise ValueError("; ".join(wrong))
 
-# %% ../nbs/01_fitting.ipynb #a8266e75
-def _misgivings(fit: Fit, V: np.ndarray, asked: int | None) -> list[str]:
+# %% ../nbs/01_fitting.ipynb #c3d3ca5f
+def misgivings(fit: Fit, V: np.ndarray, asked: int | None) -> list[str]:
     "What a reader of the fit must know: cells left out, fewer control points than asked for, units, no convergence."
     n, M, rms2, said = len(fit.valid), len(fit.control_idx), (V**2).mean(), []
     remedy = ("the outlier model expects velocities with a root mean square of about 0.2: divide them by "
@@ -392,7 +398,7 @@ def _misgivings(fit: Fit, V: np.ndarray, asked: int | None) -> list[str]:
                     f"{fit.changes[-1]:.1e} (ecr = {fit.params['ecr']:.1e}); raise MaxIter, or ecr to accept it")
     return said
 
-# %% ../nbs/01_fitting.ipynb #1847dfe7
+# %% ../nbs/01_fitting.ipynb #d6ce9c66
 def sparse_vfc(
     X,                                     # States, (n_cells, d); never changed
     V,                                     # Velocities, (n_cells, d), root mean square about 0.2 (see "Units")
@@ -427,10 +433,10 @@ def sparse_vfc(
     field = GaussianField(X[rows], found.pop("coefficients"), params["beta"])
     fit = Fit(field=field, inliers=valid[found["posterior"] > theta], valid=valid, n_dropped=len(given) - len(valid),
               control_idx=valid[rows], ctrl_idx=ctrl_idx, params=params, **found)
-    for message in _misgivings(fit, V, M): warnings.warn(message, UserWarning, stacklevel=2)
+    for message in misgivings(fit, V, M): warnings.warn(message, UserWarning, stacklevel=2)
     return fit
 
-# %% ../nbs/01_fitting.ipynb #d0b15c18
+# %% ../nbs/01_fitting.ipynb #66056094
 def velocity_unit(
     V: np.ndarray,     # Velocities, (n_cells, d); rows that are not finite do not count
     a: float = 5.0,    # The outlier parameter of the fit
@@ -446,5 +452,7 @@ def in_unit(
     unit: float,       # The unit
 ) -> Fit:              # The same in the unit of the data
     "A fit brought back to the unit of the data: its field and velocities times `unit`, its variance times `unit²`."
-    field = replace(fit.field, coefficients=fit.field.coefficients * unit)
-    return replace(fit, field=field, velocities=fit.velocities * unit, sigma2=fit.sigma2 * unit**2)
+    parts = {name: getattr(fit.field, name) for name in ("coefficients", "offset", "slope")}
+    field = replace(fit.field, **{name: part * unit for name, part in parts.items() if part is not None})
+    variances = dict(sigma2=fit.sigma2 * unit**2, noise=fit.noise * unit**2)
+    return replace(fit, field=field, velocities=fit.velocities * unit, **variances)

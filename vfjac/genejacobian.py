@@ -7,7 +7,7 @@ __all__ = ['find_names', 'in_order_of', 'find_cells', 'sum_over_cells', 'is_lazy
            'sum_over_groups', 'sum_jacobians', 'sum_products', 'project_moment', 'sum_entries', 'is_positive',
            'group_rows', 'check_budget', 'GeneJacobian', 'Quantiles']
 
-# %% ../nbs/09_genejacobian.ipynb #f38cbcb1
+# %% ../nbs/09_genejacobian.ipynb #93a58c99
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +17,13 @@ from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtr
+from scipy.stats import false_discovery_control
 from threadpoolctl import threadpool_limits
 
 from .differentiation import count_cores, map_cells
 from .fields import GaussianField, VectorField, as_field, as_states, patch, progress, row_blocks
+from .posterior import Posterior, effector_part, mean_gram, mean_part, posterior_of, regulator_part
 from .projection import projected_jacobian, scaled_loadings
 
 # %% ../nbs/09_genejacobian.ipynb #29c300da
@@ -330,7 +333,7 @@ def check_budget(
         values = " × ".join(f"{n:,}" for n in shape)
         raise MemoryError(f"the result, {values} values, takes {size} and the budget is {budget}; {remedy}")
 
-# %% ../nbs/09_genejacobian.ipynb #a58aa242
+# %% ../nbs/09_genejacobian.ipynb #fe0ad6ae
 @dataclass(frozen=True, eq=False, repr=False)
 class GeneJacobian:
     """The Jacobian between genes, `∂(velocity of effector) / ∂(expression of regulator)` for every cell, when asked.
@@ -346,7 +349,7 @@ class GeneJacobian:
     genes: np.ndarray                         # Names of the genes, (n_genes,), no two alike
     cells: np.ndarray | None = None           # Names of the cells, (n_cells,); None numbers them
     scale: np.ndarray | None = None           # Standard deviations by which genes were divided before PCA, (n_genes,)
-    fit: object | None = dataclass_field(default=None, repr=False)   # The `Fit` that the field came from, if any
+    fit: object | None = dataclass_field(default=None, repr=False)   # Its `Fit` or `Posterior`, for standard errors
     dtype: str = "float64"                    # Precision of a Gaussian field's work; "float32" is about twice as fast
 
     def __post_init__(self):
@@ -394,6 +397,21 @@ class GeneJacobian:
     def n_genes(self) -> int:
         "Number of genes."
         return len(self.genes)
+
+    @property
+    def has_stderr(self) -> bool:
+        "Whether standard errors can be given: the fit is known, and the field is Gaussian."
+        return self.fit is not None and isinstance(self.field, GaussianField)
+
+    @cached_property
+    def posterior(self) -> Posterior:
+        "The posterior of the field's coefficients; ValueError where there is none."
+        if not self.has_stderr:
+            raise ValueError(
+                "no standard errors are known for this field: they need the covariance of a Gaussian field's fit; fit "
+                "with vf.fit_vector_field, or give GeneJacobian(fit=…)"
+            )
+        return self.fit if isinstance(self.fit, Posterior) else posterior_of(self.fit)
 
     @cached_property
     def _sides(self) -> tuple[np.ndarray, np.ndarray]:
@@ -658,3 +676,99 @@ def top(
         best = pd.concat([best, found]) if len(best) else found
         best = best.sort_values("value", key=lambda v: -v.abs(), kind="stable").head(k)
     return best.reset_index(drop=True)
+
+# %% ../nbs/09_genejacobian.ipynb #6a1b8adf
+@patch
+def stderr(self: GeneJacobian, effectors=None, regulators=None, cells=None, *, memory_mb: float = 512) -> np.ndarray:
+    """Standard errors of the entries of `effectors` × `regulators` at `cells`: an array (n_cells, n_effectors,
+    n_regulators). Raises ValueError where the fit is not known."""
+    posterior, (left, right) = self.posterior, self._loadings(effectors, regulators)
+    at = find_cells(cells, self.cells)
+    check_budget(
+        (len(at), len(left), len(right)), memory_mb,
+        "name fewer genes or cells, ask for .mean_stderr, or raise memory_mb")
+    return effector_part(posterior, left)[:, None] * regulator_part(posterior, self.states[at], right)[:, None, :]
+
+
+@patch
+def pair_stderr(self: GeneJacobian, effector: str, regulator: str, cells=None) -> np.ndarray:
+    "Standard errors of one gene pair's entry at `cells`: an array (n_cells,)."
+    return self.stderr([effector], [regulator], cells)[:, 0, 0]
+
+# %% ../nbs/09_genejacobian.ipynb #d4f58299
+@patch
+def _gram(self: GeneJacobian, rows, weights) -> np.ndarray:
+    "Products of the mean responses of some cells, see `posterior.mean_gram`."
+    parts = list(row_blocks(len(rows), self.states.shape[1], 32_000_000))
+    return mean_gram(self.posterior, (np.asarray(self.states[rows[s]]) for s in parts), (weights[s] for s in parts))
+
+
+@patch
+def mean_stderr(self: GeneJacobian, groups=None, effectors=None, regulators=None, *, memory_mb: float = 512):
+    "Standard errors of `mean`, shaped as it is."
+    posterior, (left, right) = self.posterior, self._loadings(effectors, regulators)
+    def errors(rows):
+        at = [np.arange(self.n_cells)[r] for r in rows]
+        grams = [self._gram(r, np.full(len(r), 1 / len(r))) for r in at]
+        return [np.outer(effector_part(posterior, left), mean_part(G, right)) for G in grams]
+    return self._by_group(groups, (len(left), len(right)), memory_mb, errors)
+
+
+@patch
+def difference(
+    self: GeneJacobian, a, b, effectors=None, regulators=None, *, memory_mb: float = 512
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over the cells `a` less the mean over the cells `b` (positions, masks or names), and its standard error:
+    two arrays (n_effectors, n_regulators)."""
+    posterior, (left, right) = self.posterior, self._loadings(effectors, regulators)
+    check_budget((2, len(left), len(right)), memory_mb, "name fewer effectors or regulators, or raise memory_mb")
+    rows = [find_cells(cells, self.cells) for cells in (a, b)]
+    J, J_b = self._means([partial(sum_jacobians, self.field)] * 2, rows, cores=1, what="difference")
+    weights = np.concatenate([np.full(len(r), sign / len(r)) for r, sign in zip(rows, (1, -1))])
+    G = self._gram(np.concatenate(rows), weights)
+    return left @ (J - J_b) @ right.T, np.outer(effector_part(posterior, left), mean_part(G, right))
+
+# %% ../nbs/09_genejacobian.ipynb #43fc2254
+@patch
+def z(self: GeneJacobian, effectors=None, regulators=None, cells=None, *, memory_mb: float = 512) -> np.ndarray:
+    "Entries over their standard errors, shaped as `block`; zero where an entry has no error since it cannot vary."
+    values = self.block(effectors, regulators, cells, memory_mb=memory_mb / 2)
+    return _ratio(np.asarray(values), self.stderr(effectors, regulators, cells, memory_mb=memory_mb / 2))
+
+
+def _ratio(values, errors): return np.divide(values, errors, out=np.zeros_like(values), where=errors > 0)
+
+
+@patch
+def sign_probability(
+    self: GeneJacobian, effectors=None, regulators=None, cells=None, *, memory_mb: float = 512
+) -> np.ndarray:
+    "Probability that an entry is positive, given the velocities, shaped as `block`: 0.5 is unsure."
+    return ndtr(self.z(effectors, regulators, cells, memory_mb=memory_mb))
+
+
+@patch
+def significant(
+    self: GeneJacobian, groups=None, effectors=None, regulators=None, *, fdr: float = 0.05,
+    exclude_diagonal: bool = False, memory_mb: float = 512
+) -> pd.DataFrame:
+    """The pairs whose mean over a group of cells differs from zero: a table effector, regulator, group, value, stderr,
+    z, fdr, largest |z| first. At most a share `fdr` of each group's list is expected to be false."""
+    if not 0 < fdr < 1: raise ValueError(f"fdr = {fdr!r}: expected a share between 0 and 1")
+    rows, cols = (self.genes if names is None else np.array([names] if isinstance(names, str) else names, object)
+                  for names in (effectors, regulators))
+    check_budget((6, len(rows), len(cols)), memory_mb, "name fewer effectors or regulators, or raise memory_mb")
+    means, errors = (
+        statistic(groups, effectors, regulators, memory_mb=memory_mb) for statistic in (self.mean, self.mean_stderr))
+    if groups is None: means, errors = {"all": means}, {"all": errors}
+    found = []
+    for group, values in means.items():
+        z = _ratio(values, errors[group])
+        asked = ~np.equal.outer(rows, cols) if exclude_diagonal else np.ones(z.shape, bool)
+        adjusted = np.ones(z.shape)
+        adjusted[asked] = false_discovery_control(2 * ndtr(-np.abs(z[asked])))
+        e, r = np.nonzero(adjusted <= fdr)
+        found.append(pd.DataFrame(dict(
+            effector=rows[e], regulator=cols[r], group=group, value=values[e, r], stderr=errors[group][e, r], z=z[e, r],
+            fdr=adjusted[e, r])).sort_values("z", key=lambda z: -z.abs(), kind="stable"))
+    return pd.concat(found, ignore_index=True)

@@ -8,6 +8,8 @@ __all__ = ['project_jacobian', 'project_pairs', 'straight_is_cheaper', 'projecte
 # %% ../nbs/07_projection.ipynb #5ecc14cc
 import numpy as np
 
+from .fields import row_blocks, side_by_side
+
 # %% ../nbs/07_projection.ipynb #c7629dfc
 def project_jacobian(
     J: np.ndarray,       # Jacobians in components, (n_cells, d, d)
@@ -22,7 +24,13 @@ def project_jacobian(
             f"Jacobians {J.shape} do not fit loadings {left.shape} and {right.shape}: expected (n_cells, d, d) with "
             f"(n_effectors, d) and (n_regulators, d)"
         )
-    return left @ J @ right.T if len(left) < len(right) else left @ (J @ right.T)
+    d, n_e, n_r = left.shape[1], len(left), len(right)
+    out = np.empty((len(J), n_e, n_r), dtype)
+    def work(s):
+        if n_e <= n_r: np.matmul((left @ J[s]).reshape(-1, d), right.T, out=out[s].reshape(-1, n_r))
+        else: np.matmul(left, (J[s].reshape(-1, d) @ right.T).reshape(-1, d, n_r), out=out[s])
+    side_by_side(work, row_blocks(len(J), max(1, min(n_e, n_r) * d + n_e * n_r), 8_000_000))
+    return out
 
 # %% ../nbs/07_projection.ipynb #4d3e474d
 def project_pairs(

@@ -5,9 +5,11 @@
 # %% auto #0
 __all__ = ['fit_vector_field', 'jacobian', 'gene_jacobian', 'read_entries', 'get_jacobian']
 
-# %% ../nbs/13_tools.ipynb #a9b7880e
+# %% ../nbs/13_tools.ipynb #1894f400
+import inspect
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -19,13 +21,14 @@ from vfjac.adata import (
     write_jacobian
 )
 from .differentiation import analytical_jacobian, numerical_jacobian
-from .fields import as_field
+from .fields import GaussianField, as_field
 from .fitting import Fit, default_n_control_points, in_unit, sparse_vfc, velocity_unit
+from .tuning import tuned_vfc
 from .genejacobian import GeneJacobian, check_budget, find_cells, find_names
 from .projection import project_jacobian
 from .sampling import METHODS, sample
 
-# %% ../nbs/13_tools.ipynb #92a19ff8
+# %% ../nbs/13_tools.ipynb #b4046b70
 def fit_vector_field(
     adata: AnnData,                    # The data, changed in place
     basis: str | None = "pca",           # Basis of the states, `obsm["X_<basis>"]`; None fits in gene space
@@ -35,39 +38,58 @@ def fit_vector_field(
     genes=None,                          # Genes of a gene-space fit (basis None); None is all
     layer: str = "X",                    # Layer with the expression of a gene-space fit; "X" is adata.X
     Qkey: str = "PCs",                   # Loadings for the projection of a velocity layer
-    M: int | None = None,                # Number of control points; None is max(min(50, n), n // 20 + 1)
-    unit_free: bool = True,              # Fit in a unit of the velocities' own; False takes the numbers, as dynamo does
-    **params,                            # Passed to `sparse_vfc`
+    M: int | None = None,                # Number of control points; None: as many as needed, or dynamo's (not tuned)
+    tune: bool | None = None,            # Tune (`tuned_vfc`) or not (`sparse_vfc`); None: unless params speak against it
+    compat: str | None = None,           # "dynamo": SparseVFC on the velocities as they are, with dynamo's numbers
+    **params,                            # Passed to `tuned_vfc` or `sparse_vfc`
 ) -> Fit:                                # The fit, which is also stored in `adata`
-    """Fit a SparseVFC field to states and velocities and store it in `uns['VecFld_<basis>']` with dynamo's keys.
+    """Fit a vector field to states and velocities and store it in `uns['VecFld_<basis>']` with dynamo's keys.
 
     Raises KeyError for missing states, velocities or layers, ValueError where they do not fit together or are not
-    finite, before anything is written. Source: Ma et al., Pattern Recognition 2013; Qiu et al., Cell 2022."""
+    finite, TypeError for parameters that the fit does not have, before anything is written. Source: Ma et al., Pattern
+    Recognition 2013; Qiu et al., Cell 2022; the choice of parameters MacKay, Neural Computation 1992."""
+    tune = _is_tuned(tune, compat, params)
     if basis is None:
         if dims is not None:
             raise ValueError("dims are given, but basis=None: choose the dimensions of gene space with genes")
         X, V, source, extra = _gene_space_data(adata, genes, layer, velocity_key)
+    else: X, V, source, extra = _basis_data(adata, basis, velocity_key, dims, genes, layer, Qkey)
+    if tune: fit = tuned_vfc(X, V, M, **params)
     else:
-        if layer != "X":
-            raise ValueError(f"layer={layer!r} is given, but basis={basis!r}: a layer is for gene space, basis=None")
-        if genes is not None:
-            raise ValueError(
-                f"genes are given, but basis={basis!r}: genes choose the dimensions of a gene-space fit, basis=None"
-            )
-        X = read_states(adata, basis)
-        dims = _chosen_dims(dims, X.shape[1])
-        X = X if dims is None else X[:, dims]
-        V, source = read_velocities(adata, basis, velocity_key, Qkey)
-        V, extra = V if dims is None else V[:, dims], dict(dims=dims)
-        if X.shape != V.shape:
-            raise ValueError(
-                f"states {X.shape} and velocities {V.shape} ({source}) differ in shape: expected one velocity "
-                f"component for each component of obsm[{basis_key('X', basis)!r}]"
-            )
-    unit = velocity_unit(V, params.get("a", 5.0)) if unit_free else 1.0
-    fit = in_unit(sparse_vfc(X, V / unit, M=default_n_control_points(len(X)) if M is None else M, **params), unit)
+        unit = 1.0 if compat == "dynamo" else velocity_unit(V, params.get("a", 5.0))
+        fit = in_unit(sparse_vfc(X, V / unit, M=default_n_control_points(len(X)) if M is None else M, **params), unit)
     write_field(adata, fit, basis, X, V, source, **extra)
     return fit
+
+
+def _is_tuned(tune, compat, params) -> bool:
+    "Whether the fit is tuned: if nothing is said, unless a parameter is given that only `sparse_vfc` has."
+    if compat not in (None, "dynamo"): raise ValueError(f"compat={compat!r}: expected None or 'dynamo'")
+    if compat and tune: raise ValueError("tune=True and compat='dynamo': dynamo does not tune; leave one of them out")
+    known = {True: set(inspect.signature(tuned_vfc).parameters), False: set(inspect.signature(sparse_vfc).parameters)}
+    if tune is None: tune = compat is None and params.keys() <= known[True]
+    if unknown := params.keys() - known[tune]:
+        raise TypeError(
+            f"fit_vector_field() got unexpected arguments {', '.join(map(repr, sorted(unknown)))}; with tune={tune} "
+            f"it takes {', '.join(sorted(known[tune] - {'X', 'V', 'M'}))}")
+    return tune
+
+
+def _basis_data(adata, basis, velocity_key, dims, genes, layer, Qkey):
+    "States, velocities and their description for a field in a basis of obsm."
+    if layer != "X":
+        raise ValueError(f"layer={layer!r} is given, but basis={basis!r}: a layer is for gene space, basis=None")
+    if genes is not None:
+        raise ValueError(
+            f"genes are given, but basis={basis!r}: genes choose the dimensions of a gene-space fit, basis=None")
+    X, dims = read_states(adata, basis), _chosen_dims(dims, read_states(adata, basis).shape[1])
+    V, source = read_velocities(adata, basis, velocity_key, Qkey)
+    if dims is not None: X, V = X[:, dims], V[:, dims]
+    if X.shape != V.shape:
+        raise ValueError(
+            f"states {X.shape} and velocities {V.shape} ({source}) differ in shape: expected one velocity component "
+            f"for each component of obsm[{basis_key('X', basis)!r}]")
+    return X, V, source, dict(dims=dims)
 
 
 def _chosen_dims(dims, n):
@@ -134,7 +156,7 @@ def _select_cells(adata, placed: PlacedField, basis, cell_idx, sampling, sample_
     V = cell_velocities(adata, placed, basis) if sampling == "velocity" else None
     return sample(np.arange(adata.n_obs), sample_ncells, sampling, X=placed.states, V=V, seed=seed)
 
-# %% ../nbs/13_tools.ipynb #d1b4638b
+# %% ../nbs/13_tools.ipynb #c7b12e48
 def jacobian(
     adata: AnnData,                     # The data, with a fitted field
     regulators=None,                      # Regulators ∂x_j: names, or a yes/no column of .var. Alone: effectors too
@@ -151,6 +173,7 @@ def jacobian(
     *,
     store: str = "tensor",                # "tensor" stores the numbers, "lazy" only what was asked for
     memory_mb: float = 4096,              # Most memory that the tensors may take
+    dtype: str = "float64",               # Precision of the tensors and of a Gaussian field's work; or "float32"
     seed: int = 19491001,                 # Seed of `sampling`
     **options,                            # Options of `numerical_jacobian`, with method="numerical" only
 ):  # The AnnData, or with `store_in_adata=False` the dict that would have been stored
@@ -160,7 +183,7 @@ def jacobian(
     Entries have the unit of velocity over that of expression: 1/time where velocities are expression/time. Raises
     KeyError (no field, loadings, gene or cell of that name), ValueError (what does not fit together), IndexError (cells
     out of range), TypeError (unknown arguments) or MemoryError (a tensor over `memory_mb`), before anything is written.
-    Source: Qiu et al., Cell 2022; notebooks 00 (closed form) and 04 (loadings)."""
+    Source: Qiu et al., Cell 2022; notebooks 00 (closed form) and 07 (loadings)."""
     if not isinstance(adata, AnnData): raise TypeError(f"adata is a {type(adata).__name__}, expected an AnnData")
     methods = {"analytical": analytical_jacobian, "parallel": analytical_jacobian, "numerical": numerical_jacobian}
     if method not in methods: raise ValueError(f"method={method!r}: expected 'analytical' or 'numerical'")
@@ -174,6 +197,7 @@ def jacobian(
             f"cell names repeat ({', '.join(adata.obs_names[adata.obs_names.duplicated()].unique()[:3])} …), so "
             f"results could not be told apart later; call adata.obs_names_make_unique() first"
         )
+    if dtype not in ("float64", "float32"): raise ValueError(f"dtype={dtype!r}: expected 'float64' or 'float32'")
     if store not in ("tensor", "lazy"): raise ValueError(f"store={store!r}: expected 'tensor' or 'lazy'")
     if store == "lazy" and (vector_field_class is not None or not store_in_adata or method == "numerical"):
         raise ValueError(
@@ -199,17 +223,19 @@ def jacobian(
             "ask for any pair or statistic with vf.gene_jacobian(adata), which stores nothing; or call with "
             "store='lazy', choose cells with sampling=…, or raise memory_mb"
         )
-        J = methods[method](placed.field, placed.states[cells], cores, **options)
+        field = replace(placed.field, dtype=dtype) if isinstance(placed.field, GaussianField) else placed.field
+        J = methods[method](field, placed.states[cells], cores, **options)
+        J = J.astype(dtype, copy=False)
         if names:
             extra["genes"] = project_jacobian(
-                J, *(Q[find_names(names[what], genes)] for what in ("effectors", "regulators"))
+                J, *(Q[find_names(names[what], genes)] for what in ("effectors", "regulators")), dtype
             )
     packed = pack_jacobian(J, cells, adata.obs_names[cells], **names, **extra)
     if not store_in_adata: return packed
     write_jacobian(adata, packed, basis)
     return adata
 
-# %% ../nbs/13_tools.ipynb #4167ebcb
+# %% ../nbs/13_tools.ipynb #53cfc79b
 def gene_jacobian(
     adata: AnnData,               # The data, with a fitted field
     basis: str | None = "pca",      # Basis of the field; None is gene space
@@ -226,7 +252,7 @@ def gene_jacobian(
     cells = slice(None) if cell_idx is None else find_cells(cell_idx, adata.obs_names.to_numpy())
     return GeneJacobian(
         field=placed.field, states=placed.states[cells], loadings=Q, genes=genes,
-        cells=adata.obs_names[cells].to_numpy()
+        cells=adata.obs_names[cells].to_numpy(), fit=placed.posterior
     )
 
 # %% ../nbs/13_tools.ipynb #435fc1d0

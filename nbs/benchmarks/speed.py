@@ -3,27 +3,33 @@
     python nbs/benchmarks/speed.py --reference ~/dynamo-env/bin/python --out nbs/benchmarks/speed.json
     python nbs/benchmarks/speed.py --quick            small sizes, to see that it works; the goals are not for these
     python nbs/benchmarks/speed.py --only fit         rows whose name contains "fit"
+    python nbs/benchmarks/speed.py --only profile     which part of the work takes how long, on one thread
+    /usr/bin/time -v python nbs/benchmarks/speed.py --alone fit    one large task in this process: "fit" or "all pairs"
 
 The first line makes the table of the documentation, in about half an hour on an otherwise idle machine. `--reference`
 is a Python with dynamo-release installed, in a virtual environment of its own; without it the figures about dynamo are
-left out.
+left out. What needs numba runs in this Python if it has it, else in that of the reference, whose numba it borrows.
 
 Both sides get the same inputs (an .npz file in a temporary folder). Each contender of a row runs in a process of its
 own, started for the row; imports, input and a warm-up on a few cells are done before the clock starts. Then the
 contenders run in turn, again and again. What is compared are medians of wall-clock seconds, with the threads that each
-takes by default. Peak memory is that of the first run over the memory at rest just before it.
+takes by default (of CPU seconds where it says so: TRN sampling, one thread each, several minutes). Peak memory is that
+of the first run over the memory at rest just before it.
 """
 
 import argparse
 import gc
 import json
+import linecache
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
 import time
 import traceback
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +49,7 @@ def cells(n, d=30, M=500, n_genes=0, seed=0):
 
 
 def noisy_velocities(n, d=30, seed=0):
-    "States and velocities of a saturating field with noise and a tenth of outliers, root mean square 0.2 (what the fit expects)."
+    "States and velocities (root mean square 0.2, as the fit expects) of a saturating field: noise, a tenth outliers."
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, d)) * np.linspace(2, 0.4, d)
     V = np.tanh(X @ rng.normal(size=(d, d)) * 0.15) + 0.1 * rng.normal(size=X.shape)
@@ -107,24 +113,29 @@ def ours_pair(z):
     return lambda: genes.pair("g0001", "g0000"), few
 
 
-def ours_genes(z, k):
+def ours_genes(z, k, **more):
     import vfjac as vf
     adata, names = as_adata(z), gene_names(k)
-    return lambda: vf.jacobian(adata, names, names, store_in_adata=False)["jacobian_gene"], last_to_first
+    return lambda: vf.jacobian(adata, names, names, store_in_adata=False, **more)["jacobian_gene"], last_to_first
 
 
-def ours_block(z, k, dtype):
-    genes, names = genes_of(z, dtype=dtype), gene_names(k)
-    return lambda: genes.block(names, names, memory_mb=4000), few
-
-
-def ours_all_pairs(z):
+def ours_all_pairs(z, cores=None):
     genes = genes_of(z)
-    return lambda: (genes.mean(cores=None), genes.std(cores=None)), None
+    return lambda: (genes.mean(cores=cores), genes.std(cores=cores)), None
 
 
 def ours_trn(z, k):
+    sys.modules["numba"] = None   # as if it were not installed
     import vfjac as vf
+    return lambda: vf.sample(np.arange(len(z["X"])), k, "trn", X=z["X"], distinct=False), np.asarray
+
+
+def compiled_trn(z, k):
+    import numba  # noqa: F401
+
+    import vfjac as vf
+    from vfjac.sampling import neural_gas
+    neural_gas(z["X"], 500)   # enough work to have it compiled
     return lambda: vf.sample(np.arange(len(z["X"])), k, "trn", X=z["X"], distinct=False), np.asarray
 
 
@@ -195,7 +206,7 @@ def versions():
     "Versions and BLAS of this process."
     import scipy
     found = dict(numpy=np.__version__, scipy=scipy.__version__)
-    found |= {name: sys.modules[name].__version__ for name in ("vfjac", "dynamo", "numba") if name in sys.modules}
+    found |= {name: sys.modules[name].__version__ for name in ("vfjac", "dynamo", "numba") if sys.modules.get(name)}
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return dict(python=platform.python_version(), **found, blas=f"{blas['name']} {blas['version']}")
 
@@ -293,11 +304,11 @@ def rows(quick):
         sides=dict(ours=("ours_pair", {}), dynamo=("dynamo_pair", {})), checks=[(FASTER, faster, ">=", 50)])
     yield dict(
         name="genes", work=f"100 × 100 genes, {n:,} cells, M = {few_M}", data=data,
-        sides=dict(ours=("ours_genes", dict(k=100)), single=("ours_block", dict(k=100, dtype="float32")),
+        sides=dict(ours=("ours_genes", dict(k=100)), single=("ours_genes", dict(k=100, dtype="float32")),
                    dynamo=("dynamo_block", dict(k=100))),
         checks=[(FASTER, faster, ">=", 5), (MEMORY, ratio("ours", "dynamo", "peak_mb"), "<=", 1),
-                (f"{FASTER}, single precision", ratio("dynamo", "single"), ">=", 5),
-                (f"{MEMORY}, single precision", ratio("single", "dynamo", "peak_mb"), "<=", 1)])
+                (f"{FASTER}, in single precision as dynamo's", ratio("dynamo", "single"), ">=", 5),
+                (f"{MEMORY}, in single precision as dynamo's", ratio("single", "dynamo", "peak_mb"), "<=", 1)])
     many_n, n_genes = (5000, 300) if quick else (100000, 2000)
     yield dict(
         name="all pairs", work=f"mean and std of all {n_genes:,}² gene pairs, {many_n:,} cells, M = {many_M:,}",
@@ -306,8 +317,11 @@ def rows(quick):
     k, trn_n = (200, 1000) if quick else (1000, 5000)
     yield dict(
         name="trn", work=f"TRN sampling, {k:,} of {trn_n:,} cells", data=cells(trn_n, M=50), exact=True,
-        sides=dict(ours=("ours_trn", dict(k=k)), dynamo=("dynamo_trn", dict(k=k))),
-        checks=[(FASTER, faster, ">=", 50), ("indices that differ from dynamo's", difference("dynamo"), "<=", 0)])
+        sides=dict(ours=("ours_trn", dict(k=k)), numba=("compiled_trn", dict(k=k)), dynamo=("dynamo_trn", dict(k=k))),
+        checks=[(f"{FASTER} (CPU), NumPy alone", ratio("dynamo", "ours", "cpu_s"), ">=", 50),
+                (f"{FASTER} (CPU), with the extra `speed`", ratio("dynamo", "numba", "cpu_s"), ">=", 50),
+                ("indices that differ from dynamo's", difference("dynamo"), "<=", 0),
+                ("indices that differ with and without numba", difference("numba"), "<=", 0)])
     for M in (few_M, many_M):
         yield dict(
             name="fit", work=f"SparseVFC fit, {n:,} cells, d = 30, M = {M:,}", data=noisy_velocities(n),
@@ -351,8 +365,8 @@ def run_row(row, pythons, repeats, folder):
     "Measure one row: its sides in turn, then the differences of their results and the figures that have a goal."
     path = folder / "input.npz"
     np.savez(path, **row["data"])
-    sides = {label: Contender(pythons[task.startswith("dynamo")], task, path, folder, options)
-             for label, (task, options) in row["sides"].items() if pythons[task.startswith("dynamo")]}
+    sides = {label: Contender(python, task, path, folder, options) for label, (task, options) in row["sides"].items()
+             if (python := pythons[task.split("_")[0]])}
     begun = time.perf_counter()
     for i in range(repeats):
         for side in sides.values(): side.turn()
@@ -363,13 +377,14 @@ def run_row(row, pythons, repeats, folder):
                            for label, values in saved.items() if label != "ours"}
     if "truth" in row:
         task, options = row["truth"]
-        truth = Contender(pythons[False], task, path, folder, options)
+        truth = Contender(pythons["ours"], task, path, folder, options)
         truth.turn()
         done["errors"] = {label: apart(values, np.load(truth.saved)) for label, values in saved.items()}
         truth.end()
     for side in sides.values(): side.end()
     done["checks"] = [check(done, *c) for c in row["checks"]]
-    return done, {("dynamo" if label == "dynamo" else "vfjac"): side.versions for label, side in sides.items()}
+    names = dict(dynamo="dynamo", numba="vfjac with numba")
+    return done, {names.get(label, "vfjac"): side.versions for label, side in sides.items()}
 
 
 def check(done, what, value, sign, goal):
@@ -436,6 +451,107 @@ def run_import(python, repeats, folder):
     return done
 
 
+# ---------------------------------------------------------------- where the time goes
+
+WHOLE = ("_learn", "_move", "_nearest_nodes")   # of the TRN: too short and too often called to be timed by lines
+PARTS = {   # what a line does, told by "function: its text"; the first that fits
+    "exponentials": r"^gaussian_kernel: .*np\.exp",
+    "distances": r"^(gaussian_kernel|_learn):",
+    "kernel × coefficients": r"np\.matmul\(K, P|K @ C$|\.T @ K$|^NormalEquations\.fitted",
+    "outer products with states": r"\(K @ C\)\[|outer\[g\] \+=",
+    "components to genes": r"^project|left @ J @ right",
+    "sums of products over cells": r"^sum_products|^WeightedSums|^KernelTable",
+    "linear systems": r"^(CholeskyFactor|EigenFactor|NormalEquations\.solve)",
+    "nearest nodes": r"^_nearest_nodes",
+    "moving nodes": r"^_move",
+}
+
+
+def seconds_by_line(call):
+    "CPU seconds that each line of the package took by itself while `call` ran, as {(function, file, line): seconds}."
+    seconds, stack, folder = Counter(), [("", "", 0)], str(TOP / "vfjac")
+    then = time.process_time()
+    def charge():
+        nonlocal then
+        now = time.process_time()
+        seconds[stack[-1]] += now - then
+        then = now
+    def inside(frame, event, _):
+        charge()
+        if event == "line": stack[-1] = (*stack[-1][:2], frame.f_lineno)
+        elif event == "return": stack.pop()
+        return inside
+    def entered(frame, event, _):
+        code = frame.f_code
+        if not code.co_filename.startswith(folder): return None
+        charge()
+        stack.append((code.co_qualname, code.co_filename, frame.f_lineno))
+        frame.f_trace_lines = code.co_name not in WHOLE
+        return inside
+    sys.settrace(entered)
+    try: call()
+    finally: sys.settrace(None)
+    return seconds
+
+
+def traced(z, task, **options):
+    "CPU seconds of another task on one thread: untraced, then by part, the rest last."
+    from threadpoolctl import threadpool_limits
+    run, _ = globals()[task](z, **options)
+    def seconds():
+        with threadpool_limits(1):
+            plain, parts = measured(run)[1]["cpu"], Counter()
+            for (function, file, line), took in seconds_by_line(run).items():
+                text = f"{function}: {linecache.getline(file, line).strip()}"
+                parts[next((part for part, pattern in PARTS.items() if re.search(pattern, text)), "the rest")] += took
+        return [plain, *(parts[part] for part in (*PARTS, "the rest"))]
+    return seconds, np.array
+
+
+def run_profile(python, quick, folder):
+    "Of the rows' work: CPU seconds on one thread, the percentage of each part (below 1 % it counts as the rest)."
+    profile = []
+    for row in rows(quick):
+        if row["name"] in ("numerical", "float32"): continue
+        task, options = row["sides"]["ours"]
+        if row["name"] == "all pairs": options = options | dict(cores=1)
+        np.savez(folder / "input.npz", **row["data"])
+        side = Contender(python, "traced", folder / "input.npz", folder, dict(task=task, **options))
+        side.turn()
+        seconds, *parts = np.load(side.saved).tolist()
+        side.end()
+        shares = {part: round(100 * took / sum(parts), 1) for part, took in zip(PARTS, parts)}
+        percent = {part: share for part, share in shares.items() if share >= 1}
+        percent["the rest"] = round(100 - sum(percent.values()), 1)
+        profile.append(dict(work=row["work"], seconds=rounded(seconds), percent=percent))
+        print(f"  {row['work']}, one thread: {rounded(seconds)} s; {percent}", file=sys.stderr)
+    return profile
+
+
+# ---------------------------------------------------------------- the memory of whole processes
+
+def run_alone(what, quick=False):
+    "One large task, once, in this process, for the system to measure."
+    sys.path.insert(0, str(TOP))
+    n, M, n_genes = (5000, 300, 300) if quick else (100000, 1500, 2000)
+    if what == "fit": ours_fit(noisy_velocities(n), M)[0]()
+    else: ours_all_pairs(cells(n, M=M, n_genes=n_genes))[0]()
+
+
+def run_memory(python, quick):
+    "What GNU time says about each of these processes, from start to end; None where it is not installed."
+    if not Path("/usr/bin/time").exists(): return None
+    said = ("User time (seconds)", "System time (seconds)", "Maximum resident set size (kbytes)")
+    found = []
+    for what in ("all pairs", "fit"):
+        command = ["/usr/bin/time", "-v", python, __file__, "--alone", what, *(["--quick"] if quick else [])]
+        lines = subprocess.run(command, check=True, capture_output=True, text=True).stderr.splitlines()
+        pairs = dict(line.strip().rsplit(": ", 1) for line in lines if ": " in line)
+        found.append(dict(task=what) | {key: pairs[key] for key in said})
+        print(f"  {found[-1]}", file=sys.stderr)
+    return found
+
+
 # ---------------------------------------------------------------- the command
 
 def machine():
@@ -447,6 +563,12 @@ def machine():
     return dict(system=platform.system(), cpu=cpu, cores=cores, load_before=busy)
 
 
+def with_numba(reference):
+    "A Python that has numba: this one, else the reference's; None if neither has."
+    for python in filter(None, (sys.executable, reference)):
+        if not subprocess.run([python, "-c", "import numba"], capture_output=True).returncode: return python
+
+
 def table(report):
     "The figures beside their goals, as a Markdown table."
     lines = ["| work | figure | goal | measured | reached |", "|---|---|---|---|---|"]
@@ -456,6 +578,17 @@ def table(report):
             reached = {None: "", True: "yes", False: "no"}[c["reached"]]
             lines.append(f"| {'' if i else row['work']} | {c['what']} | {c['goal']} | {shown} | {reached} |")
     return "\n".join(lines)
+
+
+def merged(old, new):
+    "The old report, with what was measured anew in its place. Raises SystemExit if sizes or machines differ."
+    for what in ("system", "cpu", "cores"):
+        if old["quick"] != new["quick"] or old["machine"][what] != new["machine"][what]:
+            sys.exit("the file holds figures of another machine, or of other sizes (--quick): write to another one")
+    fresh = {row["work"]: row for row in new["rows"]}
+    rows = [fresh.pop(row["work"], row) for row in old["rows"]] + list(fresh.values())
+    parts = {what: new[what] or old.get(what) for what in ("growth", "profile", "memory")}
+    return old | parts | dict(rows=rows, versions=old["versions"] | new["versions"])
 
 
 def in_words(done):
@@ -470,15 +603,19 @@ def main():
     parser.add_argument("--quick", action="store_true", help="small sizes")
     parser.add_argument(
         "--only", metavar="TEXT", default="", help="rows whose name contains this: field, one pair, genes, all pairs, "
-        "trn, fit, numerical, float32, import, growth")
+        "trn, fit, numerical, float32, import, growth, profile, memory")
     parser.add_argument("--repeats", type=int, default=5, help="turns of each row; after a minute three are enough")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the figures to this JSON file")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="write the figures to this JSON file; with --only, only replace these")
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--alone", choices=("all pairs", "fit"), help="run this once, in this process, and say nothing")
     given = parser.parse_args()
+    if given.alone: return run_alone(given.alone, given.quick)
     if given.worker: return worker(given.worker[0], given.worker[1], json.loads(given.worker[2]))
     if given.repeats < 3: parser.error("--repeats: at least 3")
-    pythons = {False: sys.executable, True: given.reference and os.path.abspath(os.path.expanduser(given.reference))}
-    report = dict(quick=given.quick, machine=machine(), versions={}, rows=[], growth=None)
+    reference = given.reference and os.path.abspath(os.path.expanduser(given.reference))
+    pythons = dict(ours=sys.executable, bare=sys.executable, dynamo=reference, compiled=with_numba(reference))
+    report = dict(quick=given.quick, machine=machine(), versions={}, rows=[], growth=None, profile=None, memory=None)
     with tempfile.TemporaryDirectory(prefix="vfjac-speed-") as folder:
         folder = Path(folder)
         for row in rows(given.quick):
@@ -489,9 +626,13 @@ def main():
             print(in_words(done), file=sys.stderr)
         if given.only in "import": report["rows"].append(run_import(sys.executable, max(7, given.repeats), folder))
         if given.only in "growth": report["growth"] = run_growth(sys.executable, given.quick, folder)
+        if given.only in "memory": report["memory"] = run_memory(sys.executable, given.quick)
+        if given.only in "profile": report["profile"] = run_profile(sys.executable, given.quick, folder)
     print(table(report))
     for s in (report["growth"] or {}).get("slopes", []):
         print(f"{s['operation']}: seconds grow with {s['axis']} to the power of {s['slope']}")
+    if given.out and given.only and given.out.exists():
+        report = merged(json.loads(given.out.read_text(encoding="utf-8")), report)
     if given.out: given.out.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
