@@ -8,6 +8,7 @@ the number of failures. Without Chromium (or playwright) it says so and exits wi
 """
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -33,21 +34,27 @@ explorer = explore(adata, ["Spi1", "Gata1"])
 explorer"""
 ODD = "<img src=x onerror=alert(1)>.a['b']\"</script>"
 
-# Marks that are drawn: SVG nodes know their item, a canvas is asked through its view.
-SVG_DOTS = """() => [...document.querySelectorAll('.vega-embed svg .mark-symbol.role-mark path')]
-    .map(e => [e.__data__, e.getAttribute('fill')])
-    .filter(([item]) => item && item.datum && 'cell' in item.datum)
-    .map(([item, fill]) => [item.datum.cell, item.datum.value, fill])"""
-PLACES = SVG_DOTS.replace("[item.datum.cell, item.datum.value, fill]", "[item.x, item.y]")
-HEATMAP = """() => { const c = document.querySelector('.vega-embed canvas');
-    return c ? [c.clientWidth, c.clientHeight, c.toDataURL()] : null; }"""
-VIEW_ITEMS = """(type) => { const found = [], seen = new Set();
+# Marks that are drawn, asked of the Vega view that draws them.
+ITEMS = """([where, type]) => { const found = [], seen = new Set();
+    const view = where ? document.querySelector(where)?.vegaView : window.vegaView;
+    if (!view) return found;
     const walk = (item, mark) => { if (!item || seen.has(item)) return; seen.add(item);
         if (item.marktype) (item.items || []).forEach(child => walk(child, item));
-        else { if (mark && mark.marktype === type && mark.role === 'mark' && item.datum)
-                   found.push({text: item.text, stroke: item.stroke, opacity: item.opacity, ...item.datum});
+        else { if (mark && mark.marktype === type && mark.role === 'mark' && item.datum) {
+                   found.push({text: item.text, stroke: item.stroke, fill: item.fill, opacity: item.opacity,
+                               name: mark.name, px: item.x, py: item.y, ...item.datum}); }
                (item.items || []).forEach(child => walk(child, null)); } };
-    walk(window.vegaView.scenegraph().root, null); return found; }"""
+    walk(view.scenegraph().root, null); return found; }"""
+PLACE = """([where, name]) => { const view = where ? document.querySelector(where).vegaView : window.vegaView;
+    const find = item => { for (const part of item.items || []) {
+        if (part.name === name) return part; const found = find(part); if (found) return found; } return null; };
+    const mark = find(view.scenegraph().root), o = view.origin(), b = mark.bounds;
+    let x = o[0], y = o[1];
+    for (let g = mark.group; g; g = g.mark && g.mark.group) { x += g.x || 0; y += g.y || 0; }
+    const c = (where ? document.querySelector(where) : document.querySelector('#chart')).querySelector('canvas').getBoundingClientRect();
+    return {x: c.x + x, y: c.y + y, left: b.x1, top: b.y1, right: b.x2, bottom: b.y2,
+            items: mark.items.map(i => [i.datum.effector, i.datum.regulator, i.x + (i.width || 0) / 2, i.y + (i.height || 0) / 2])}; }"""
+LIVE = ".vfjac-chart"
 
 
 class Tests:
@@ -147,18 +154,42 @@ def run_notebook(page, url):
     page.wait_for_function(idle, timeout=90_000)
     for command in ("application:toggle-left-area", "notebook:run-all-cells"):
         page.evaluate("command => { window.jupyterapp.commands.execute(command); }", command)
-    until(lambda: len(page.evaluate(SVG_DOTS)) == N_CELLS, "the cells are not drawn", 90)
+    until(lambda: len(drawn(page)) == N_CELLS, "the cells are not drawn", 90)
+
+
+def items(page, kind, where=LIVE): return page.evaluate(ITEMS, [where, kind])
+
+
+def dots(page, where=LIVE):
+    "The dots of the embedding, one for each cell: the first view has them first."
+    found = {}
+    for item in items(page, "symbol", where):
+        if "cell" in item: found.setdefault(item["cell"], item)
+    return found
 
 
 def drawn(page):
     "Cell -> value, as drawn."
-    return {cell: value for cell, value, _ in page.evaluate(SVG_DOTS)}
+    return {cell: item["value"] for cell, item in dots(page).items()}
 
 
 def agrees(page, truth, effector, regulator):
     "Whether the drawn values are those of the pair, to three digits."
     seen, pair = drawn(page), dict(zip(truth.cells, truth.pair(effector, regulator)))
     return seen.keys() == pair.keys() and all(abs(seen[c] - pair[c]) <= 0.006 * abs(pair[c]) + 1e-12 for c in pair)
+
+
+def squares(page, where=LIVE):
+    "Effector, regulator -> mean, as drawn; and the pair in the frame."
+    found = [item for item in items(page, "rect", where) if "effector" in item and "regulator" in item]
+    framed = [(s["effector"], s["regulator"]) for s in found if s["stroke"] not in (None, "white")]
+    return {(s["effector"], s["regulator"]): s["value"] for s in found}, framed
+
+
+def counted(page, where=LIVE):
+    "How many cells the view by group counts."
+    words = [str(item["text"]).replace(",", "") for item in items(page, "text", where)]
+    return sum(int(word) for word in words if word.isdigit())
 
 
 def pick(page, place, gene):
@@ -169,22 +200,70 @@ def pick(page, place, gene):
     box.press("Tab")
 
 
+def choose(page, name, **option):
+    "Choose in the menu with this name before it."
+    menus = page.locator(".widget-dropdown").filter(has=page.locator("label", has_text=re.compile(f"^{name}$")))
+    menus.locator("select").select_option(**option)
+
+
+def drag(page, name, start, end, where=LIVE):
+    "Drag a box over a view, from and to shares of its width and height."
+    page.locator(where or "#chart").scroll_into_view_if_needed()
+    at = page.evaluate(PLACE, [where, name])
+    place = lambda part: (at["x"] + at["left"] + part[0] * (at["right"] - at["left"]),
+                          at["y"] + at["top"] + part[1] * (at["bottom"] - at["top"]))
+    page.mouse.move(*place(start))
+    page.mouse.down()
+    page.mouse.move(*place(((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)), steps=4)
+    page.mouse.move(*place(end), steps=4)
+    page.mouse.up()
+
+
+def click_square(page, effector, regulator, where=LIVE):
+    "Click a square of the heatmap."
+    page.locator(where or "#chart").scroll_into_view_if_needed()
+    at = page.evaluate(PLACE, [where, squares_name(page, where)])
+    x, y = next((x, y) for e, r, x, y in at["items"] if (e, r) == (effector, regulator))
+    page.mouse.click(at["x"] + x, at["y"] + y)
+
+
+def view_name(page, kind, field, where=LIVE):
+    "Name of the first mark of this kind whose rows have this field."
+    return next(item["name"] for item in items(page, kind, where) if field in item)
+
+
+def squares_name(page, where=LIVE): return view_name(page, "rect", "effector", where)
+
+
+def cells_name(page, where=LIVE): return view_name(page, "symbol", "cell", where)
+
+
+def plane_name(page, where=LIVE):
+    names = list(dict.fromkeys(item["name"] for item in items(page, "symbol", where) if "cell" in item))
+    return names[1]
+
+
 def test_first_picture(page, truth):
     until(lambda: agrees(page, truth, "Gata1", "Spi1") or agrees(page, truth, "Spi1", "Gata1"),
           "the first picture is not a pair of the data")
-    assert page.evaluate(HEATMAP)[0] > 200, "no heatmap"
+    assert len(squares(page)[0]) == 4, "no heatmap"
+    assert counted(page) == N_CELLS, counted(page)
+    symbols = {item["name"] for item in items(page, "symbol") if "cell" in item}
+    assert len(symbols) == 4, f"cells are drawn in {len(symbols)} views, expected embedding, plane, response, groups"
 
 
 def test_pick_gene(page, truth):
     pick(page, 0, "Gata1")
     pick(page, 1, "Gata1")
     until(lambda: agrees(page, truth, "Gata1", "Gata1"), "the picture does not follow the pick")
-    before, colours, heatmap = drawn(page), [fill for *_, fill in page.evaluate(SVG_DOTS)], page.evaluate(HEATMAP)
+    before, colours = drawn(page), [item["fill"] for item in dots(page).values()]
+    started = time.time()
     pick(page, 1, "Spi1")
     until(lambda: agrees(page, truth, "Gata1", "Spi1"), "the picture does not follow the second pick")
-    assert drawn(page) != before and [fill for *_, fill in page.evaluate(SVG_DOTS)] != colours
-    until(lambda: page.evaluate(HEATMAP) not in (None, heatmap), "the heatmap does not move its frame")
-    assert page.get_by_text("∂f_Gata1 / ∂x_Spi1").count() >= 1
+    assert time.time() - started < 2, f"{time.time() - started:.1f} s from gene to picture"
+    assert drawn(page) != before and [item["fill"] for item in dots(page).values()] != colours
+    until(lambda: squares(page)[1] == [("Gata1", "Spi1")], "the heatmap does not move its frame")
+    page.get_by_text("as Spi1 rises in").wait_for(timeout=10_000)
 
 
 def test_wrong_gene(page, truth):
@@ -192,7 +271,7 @@ def test_wrong_gene(page, truth):
     page.get_by_text("did you mean Gata1").wait_for(timeout=10_000)
     assert agrees(page, truth, "Gata1", "Spi1"), "the picture changed"
     pick(page, 1, "Spi1")
-    page.get_by_text("means are over all").wait_for(timeout=10_000)
+    page.get_by_text("percentages are over all").wait_for(timeout=10_000)
 
 
 def test_swap(page, truth):
@@ -200,17 +279,90 @@ def test_swap(page, truth):
     until(lambda: agrees(page, truth, "Spi1", "Gata1"), "the picture does not follow the swap")
 
 
+def test_square(page, truth):
+    for pair in (("Gata1", "Spi1"), ("Gata1", "Gata1"), ("Gata1", "Spi1")):
+        click_square(page, *pair)
+        until(lambda pair=pair: agrees(page, truth, *pair) and squares(page)[1] == [pair], f"a click does not pick {pair}")
+
+
+def test_brush(page, truth, adata):
+    "A box on the embedding: the other views follow at once, the means from Python."
+    before = squares(page)[0]
+    drag(page, cells_name(page), (0.02, 0.05), (0.55, 0.95))
+    until(lambda: 0 < counted(page) < N_CELLS, "the view by group does not follow the box")
+    until(lambda: squares(page)[0] != before, "the means do not follow the box")
+    seen = [cell for cell, item in dots(page).items() if item["opacity"] > 0.2]
+    assert abs(len(seen) - counted(page)) <= 1, (len(seen), counted(page))
+    wanted = truth.pair("Gata1", "Spi1", cells=seen).mean()
+    assert abs(squares(page)[0]["Gata1", "Spi1"] - wanted) < 0.02 * abs(wanted), (squares(page)[0], wanted)
+    page.get_by_text(f"of these {len(seen)} cells").wait_for(timeout=10_000)
+
+
+def test_brush_stays(page, truth):
+    n = counted(page)
+    pick(page, 1, "Gata1")
+    until(lambda: agrees(page, truth, "Gata1", "Gata1"), "the picture does not follow the pick")
+    assert counted(page) == n, "the box is lost when the gene changes"
+    pick(page, 1, "Spi1")
+    until(lambda: agrees(page, truth, "Gata1", "Spi1"), "the picture does not follow the pick")
+
+
+def test_clear(page):
+    at = page.evaluate(PLACE, [LIVE, cells_name(page)])
+    page.mouse.click(at["x"] + at["right"] - 3, at["y"] + at["top"] + 3)
+    until(lambda: counted(page) == N_CELLS, "a click beside the box does not let go")
+    page.get_by_text(f"of all {N_CELLS} cells").wait_for(timeout=10_000)
+
+
+def test_plane(page):
+    before = squares(page)[0]
+    drag(page, plane_name(page), (0.3, 0.02), (1.0, 0.98))
+    until(lambda: 0 < counted(page) < N_CELLS and squares(page)[0] != before, "the gene plane does not select")
+    faint = [item for item in dots(page).values() if item["opacity"] < 0.1]
+    assert len(faint) == N_CELLS - counted(page), (len(faint), counted(page))
+    at = page.evaluate(PLACE, [LIVE, plane_name(page)])
+    page.mouse.click(at["x"] + at["left"] + 2, at["y"] + at["top"] + 2)
+    until(lambda: counted(page) == N_CELLS, "the gene plane does not let go")
+
+
+def test_hover(page):
+    page.locator(LIVE).scroll_into_view_if_needed()
+    at, dot = page.evaluate(PLACE, [LIVE, cells_name(page)]), next(iter(reversed(dots(page).values())))
+    page.mouse.move(at["x"] + dot["px"] - 3, at["y"] + dot["py"] - 3)
+    page.mouse.move(at["x"] + dot["px"], at["y"] + dot["py"], steps=3)
+    page.locator("#vg-tooltip-element.visible").wait_for(timeout=5_000)
+    words = page.locator("#vg-tooltip-element").inner_text()
+    for part in ("cell", "group", "∂f / ∂x"): assert part in words, words
+    page.mouse.move(5, 300)
+
+
 def test_menus(page, truth):
-    wide = page.evaluate(HEATMAP)[0]
-    page.locator(".widget-dropdown select").nth(1).select_option(label="all cells together")
-    until(lambda: page.evaluate(HEATMAP)[0] < wide - 100, "the heatmap is not one panel")
-    page.locator(".widget-dropdown select").nth(1).select_option(index=1)
-    until(lambda: page.evaluate(HEATMAP)[0] == wide, "the heatmap has not its panels back")
-    where = page.evaluate(PLACES)
-    page.locator(".widget-dropdown select").nth(0).select_option(label="pca")
-    until(lambda: len(page.evaluate(PLACES)) == N_CELLS and page.evaluate(PLACES) != where, "the cells do not move")
-    page.locator(".widget-dropdown select").nth(0).select_option(index=0)
-    until(lambda: page.evaluate(PLACES) == where, "the cells do not come back")
+    where = {cell: (item["px"], item["py"]) for cell, item in dots(page).items()}
+    choose(page, "embedding", label="pca")
+    until(lambda: {c: (i["px"], i["py"]) for c, i in dots(page).items()} != where and len(dots(page)) == N_CELLS, "the cells do not move")
+    choose(page, "embedding", index=0)
+    until(lambda: {c: (i["px"], i["py"]) for c, i in dots(page).items()} == where, "the cells do not come back")
+    colours = {cell: item["fill"] for cell, item in dots(page).items()}
+    choose(page, "colour", label="obs: group")
+    until(lambda: {c: i["fill"] for c, i in dots(page).items()} != colours, "the colours do not change")
+    choose(page, "colour", label="Jacobian")
+    until(lambda: {c: i["fill"] for c, i in dots(page).items()} == colours, "the colours do not come back")
+    choose(page, "in view", index=1)
+    until(lambda: 0 < counted(page) < N_CELLS, "the group in view does not reach the counts")
+    choose(page, "in view", index=0)
+    until(lambda: counted(page) == N_CELLS, "the cells do not come back")
+
+
+def test_themes(page):
+    fills = [item["fill"] for item in dots(page).values()]
+    page.evaluate("() => { window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'}); }")
+    until(lambda: len(dots(page)) == N_CELLS and [item["fill"] for item in dots(page).values()] != fills, "no dark colours")
+
+
+def test_light(page):
+    page.evaluate("() => { window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'}); }")
+    until(lambda: page.evaluate("() => document.body.dataset.jpThemeLight") == "true", "no light theme")
+    time.sleep(1)
 
 
 def test_screens(page, shots, name, wait):
@@ -218,6 +370,13 @@ def test_screens(page, shots, name, wait):
         page.set_viewport_size(viewport)
         time.sleep(wait)
         page.screenshot(path=shots / f"{name}-{size}.png")
+    page.set_viewport_size(SIZES["wide"])
+    time.sleep(wait)
+
+
+def into_view(page):
+    "Scroll so that the explorer fills the window."
+    page.locator("input[placeholder='type a gene']").first.evaluate("e => e.scrollIntoView({block: 'start'})")
 
 
 def test_clean(page):
@@ -233,16 +392,9 @@ def open_report(page, path):
     page.wait_for_function("() => window.vegaView", timeout=30_000)
 
 
-def coloured(page):
-    "Cell -> value on the embedding (the first view's dots come first)."
-    found = {}
-    for item in page.evaluate(VIEW_ITEMS, "symbol"): found.setdefault(item["cell"], item["value"])
-    return found
-
-
 def reported(page, truth, effector, regulator):
     "Whether the page shows the pair, within half a step."
-    seen, pair = coloured(page), dict(zip(truth.cells, truth.pair(effector, regulator)))
+    seen, pair = {c: i["value"] for c, i in dots(page, "").items()}, dict(zip(truth.cells, truth.pair(effector, regulator)))
     tolerance = max(map(abs, pair.values())) / 999
     return seen.keys() == pair.keys() and all(abs(seen[c] - pair[c]) <= tolerance for c in pair)
 
@@ -250,44 +402,49 @@ def reported(page, truth, effector, regulator):
 def test_report_draws(page, truth, path):
     open_report(page, path)
     assert reported(page, truth, "Gata1", "Spi1") or reported(page, truth, "Spi1", "Gata1"), "not a pair of the data"
+    assert len({item["name"] for item in items(page, "symbol", "") if "cell" in item}) == 4, "not five views"
 
 
 def test_report_menus(page, truth):
     menus = page.locator("#menus select")
-    for effector, regulator in (("Gata1", "Gata1"), ("Spi1", "Gata1"), ("Gata1", "Spi1")):
-        menus.nth(0).select_option(label=effector)
-        menus.nth(1).select_option(label=regulator)
-        wanted = (effector, regulator)
+    for wanted in (("Gata1", "Gata1"), ("Spi1", "Gata1"), ("Gata1", "Spi1")):
+        menus.nth(0).select_option(label=wanted[0])
+        menus.nth(1).select_option(label=wanted[1])
         until(lambda wanted=wanted: reported(page, truth, *wanted), f"the page does not show {wanted}", 10)
-    squares = [item for item in page.evaluate(VIEW_ITEMS, "rect") if "key" in item]
-    framed = [(s["effector"], s["regulator"]) for s in squares if s["stroke"] not in (None, "white")]
-    assert framed == [("Gata1", "Spi1")], framed
+        assert squares(page, "")[1] == [wanted], squares(page, "")[1]
 
 
-def counts(page): return sum(int(item["text"].replace(",", "")) for item in page.evaluate(VIEW_ITEMS, "text"))
+def sentence(page): return next(str(i["text"]) for i in items(page, "text", "") if "velocity" in str(i["text"]))
 
 
-def means(page): return {item["key"]: item["mean"] for item in page.evaluate(VIEW_ITEMS, "rect") if "key" in item}
+def test_report_brush(page, truth):
+    before = squares(page, "")[0]
+    assert counted(page, "") == N_CELLS, counted(page, "")
+    assert f"of these {N_CELLS} cells" in sentence(page), sentence(page)
+    drag(page, cells_name(page, ""), (0.05, 0.05), (0.6, 0.9), "")
+    until(lambda: 0 < counted(page, "") < N_CELLS, "the brush does not reach the counts", 10)
+    clear = [cell for cell, item in dots(page, "").items() if item["opacity"] > 0.2]
+    assert len(clear) == counted(page, ""), (len(clear), counted(page, ""))
+    means = squares(page, "")[0]
+    assert means.keys() == before.keys() and means != before
+    wanted = truth.pair("Gata1", "Spi1", cells=clear).mean()
+    assert abs(means["Gata1", "Spi1"] - wanted) < 0.01 * abs(wanted), (means, wanted)
+    assert f"of these {len(clear)} cells" in sentence(page), sentence(page)
 
 
-def test_report_brush(page):
-    before, start = counts(page), means(page)
-    assert before == N_CELLS, before
-    box = page.locator("#chart canvas").bounding_box()
-    page.mouse.move(box["x"] + 70, box["y"] + 110)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 250, box["y"] + 330, steps=8)
-    page.mouse.up()
-    until(lambda: 0 < counts(page) < before, "the brush does not reach the counts", 10)
-    clear = sum(item["opacity"] == 0.95 for item in page.evaluate(VIEW_ITEMS, "symbol"))
-    assert clear == counts(page), (clear, counts(page))
-    assert means(page).keys() == start.keys() and means(page) != start
+def test_report_square(page, truth):
+    click_square(page, "Spi1", "Gata1", "")
+    until(lambda: reported(page, truth, "Spi1", "Gata1"), "a click on a square does not choose its pair", 10)
+    assert page.locator("#menus select").nth(0).input_value() is not None
+    click_square(page, "Gata1", "Spi1", "")
+    until(lambda: reported(page, truth, "Gata1", "Spi1"), "a click on a square does not choose its pair", 10)
 
 
 def test_report_group(page):
     page.locator("#menus select").nth(2).select_option(index=1)
-    until(lambda: counts(page) < N_CELLS, "the group menu does not reach the counts", 10)
+    until(lambda: counted(page, "") < N_CELLS, "the group menu does not reach the counts", 10)
     page.locator("#menus select").nth(2).select_option(index=0)
+    until(lambda: counted(page, "") == N_CELLS, "the group menu does not let go", 10)
 
 
 def test_odd_names(page, adata, folder):
@@ -334,8 +491,12 @@ def main() -> int:
         tests.run("report: draws from disk with the network off", test_report_draws, page, truth, path)
         tests.run("report: menus choose the pair", test_report_menus, page, truth)
         tests.run("report: group menu", test_report_group, page)
-        tests.run("report: brush reaches means and counts", test_report_brush, page)
-        tests.run("report: screenshots", test_screens, page, shots, "report", 0.3)
+        tests.run("report: a square chooses its pair", test_report_square, page, truth)
+        tests.run("report: brush reaches means, counts and words", test_report_brush, page, truth)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            time.sleep(0.5)
+            tests.run(f"report: screenshots, {scheme}", test_screens, page, shots, f"report-{scheme}", 0.7)
         tests.run("report: no request, no error", test_clean, page)
         page = watched_page(browser, folder.as_uri(), viewport=SIZES["wide"])
         tests.run("report: odd names do no harm", test_odd_names, page, adata, folder)
@@ -349,8 +510,19 @@ def main() -> int:
             tests.run("explorer: picking a gene redraws", test_pick_gene, page, truth)
             tests.run("explorer: a wrong gene is a message", test_wrong_gene, page, truth)
             tests.run("explorer: swap", test_swap, page, truth)
-            tests.run("explorer: group and embedding menus", test_menus, page, truth)
-            tests.run("explorer: screenshots", test_screens, page, shots, "explorer", 1.5)
+            tests.run("explorer: a click on a square picks its pair", test_square, page, truth)
+            tests.run("explorer: a box selects, all views follow", test_brush, page, truth, adata)
+            tests.run("explorer: the box stays when the gene changes", test_brush_stays, page, truth)
+            into_view(page)
+            tests.run("explorer: screenshots, light", test_screens, page, shots, "explorer-light", 1.5)
+            tests.run("explorer: a click lets go of the box", test_clear, page)
+            tests.run("explorer: the gene plane selects too", test_plane, page)
+            tests.run("explorer: a pointer tells", test_hover, page)
+            tests.run("explorer: embedding, colour and group menus", test_menus, page, truth)
+            tests.run("explorer: dark theme", test_themes, page)
+            into_view(page)
+            tests.run("explorer: screenshots, dark", test_screens, page, shots, "explorer-dark", 1.5)
+            tests.run("explorer: light theme again", test_light, page)
             tests.run("explorer: no request elsewhere, no error", test_clean, page)
         finally: stop(process)
         browser.close()

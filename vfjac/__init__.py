@@ -17,6 +17,13 @@ _home = {
     "projection": ["project_jacobian", "project_pairs"],
     "genejacobian": ["GeneJacobian"],
     "tools": ["fit_vector_field", "jacobian", "get_jacobian", "gene_jacobian"],
+    "diagnostics": ["diagnose"],
+    "ranking": ["rank_jacobian_genes", "rank_divergence_genes", "compare_groups"],
+    "networks": ["jacobian_network", "differential_network", "conserved_network", "save_network"],
+    "response": [
+        "divergence", "speed", "curl", "acceleration", "curvature", "torsion", "determinant", "eigenvalues",
+        "eigenmodes", "sensitivity", "fixed_points", "integrate", "along_path", "response_curve", "kinetics",
+        "response_density", "gene_set_jacobian", "perturb", "perturb_cells"],
     "explorer": ["explore", "report"],
 }
 _modules = [*_home, "adata", "datasets", "charts", "cli", "dynamics"]

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['basis_key', 'listed', 'dense', 'read_mask', 'read_states', 'Loadings', 'read_loadings', 'select_genes',
            'read_velocities', 'field_from_vecfld', 'PlacedField', 'read_posterior', 'read_field', 'cell_velocities',
-           'write_field', 'fingerprint', 'pack_jacobian', 'write_jacobian', 'StoredJacobian', 'read_jacobian']
+           'write_field', 'FitData', 'read_fit_data', 'fingerprint', 'pack_jacobian', 'write_jacobian',
+           'StoredJacobian', 'read_jacobian']
 
 # %% ../nbs/11_adata.ipynb #85abd084
 import hashlib
@@ -508,7 +509,7 @@ def cell_velocities(
     V = dense(adata.obsm[key])
     return V if placed.dims is None else V[:, placed.dims]
 
-# %% ../nbs/11_adata.ipynb #ce078d29
+# %% ../nbs/11_adata.ipynb #d91f8dad
 def write_field(
     adata: AnnData,                   # The data, changed in place
     fit,                                # The `Fit`
@@ -527,7 +528,7 @@ def write_field(
             VFCIndex=np.flatnonzero(np.isin(fit.valid, fit.inliers)), valid_ind=fit.valid, iteration=fit.iterations - 1,
             tecr_traj=fit.changes, E_traj=fit.energies, normalize=False, velocity_source=velocity_source,
             method="SparseVFC" if fit.field.slope is None else "vfjac",   # a method that dynamo refuses to read
-            offset=fit.field.offset, slope=fit.field.slope, noise_variance=fit.noise, dof=fit.dof,
+            offset=fit.field.offset, slope=fit.field.slope, noise_variance=fit.noise, dof=fit.dof, ridge=fit.ridge,
             error_beta=fit.error_beta, covariance_root=fit.covariance_root
         )
         | extra
@@ -539,6 +540,44 @@ def write_field(
     adata.obs[basis_key("control_point", basis)], adata.obs[basis_key("inlier_prob", basis)] = control, inlier
     if basis is not None:
         adata.obsm[f"velocity_{basis}_SparseVFC"], adata.obsm[f"X_{basis}_SparseVFC"] = stored["V"].copy(), X.copy()
+
+# %% ../nbs/11_adata.ipynb #b2c2c790
+@dataclass(frozen=True, eq=False)
+class FitData:
+    "What a stored field was fitted to."
+    states: np.ndarray        # States of the cells that were used, (n, d)
+    velocities: np.ndarray    # Their velocities, (n, d)
+    posterior: np.ndarray     # Their inlier probabilities, (n,)
+    rows: np.ndarray          # Their rows among all cells at the time of the fit, (n,)
+    n_cells: int              # How many cells there were at that time
+    ridge: float              # Noise variance over prior variance of the fit
+
+    @property
+    def spread(self) -> float:
+        "Root of the states' total variance."
+        return float(np.sqrt(self.states.var(axis=0).sum())) or 1.0
+
+
+def read_fit_data(
+    adata: AnnData,              # The data
+    basis: str | None = "pca",     # The basis; None is gene space
+) -> FitData:
+    """What the stored field of a basis was fitted to. Without a stored ridge, that of dynamo's default, lambda = 3.
+
+    Raises KeyError if there is no field, or no record of its data."""
+    key = basis_key("VecFld", basis)
+    if key not in adata.uns: read_field(adata, basis)   # raises and says what is there
+    stored = adata.uns[key]
+    if missing := [name for name in ("X", "Y", "P", "sigma2") if name not in stored]:
+        raise KeyError(f"uns[{key!r}] lacks {', '.join(missing)}: what the field was fitted to is not known; fit again")
+    X, V = dense(stored["X"]), dense(stored["Y"])
+    P = dense(stored["P"]).ravel()
+    rows = np.asarray(stored["valid_ind"], dtype=int).ravel() if "valid_ind" in stored else np.arange(len(X))
+    if len(P) != len(rows): rows = np.arange(len(X))
+    if len(P) != len(rows) or X.shape != V.shape:
+        raise ValueError(f"uns[{key!r}]: {len(P)} inlier probabilities for {len(rows)} of {X.shape} states; fit again")
+    ridge = float(stored.get("ridge", 3 * float(np.ravel(stored["sigma2"])[0])))
+    return FitData(X[rows], V[rows], P, rows, len(X), ridge)
 
 # %% ../nbs/11_adata.ipynb #dd07dcf3
 def fingerprint(

@@ -6,7 +6,8 @@
 __all__ = ['VectorField', 'as_states', 'patch', 'row_blocks', 'quiet_blas', 'side_by_side', 'progress', 'gaussian_kernel',
            'GaussianField', 'default_step', 'differentiate', 'FunctionField', 'RescaledField', 'as_field']
 
-# %% ../nbs/00_fields.ipynb #97c58ec7
+# %% ../nbs/00_fields.ipynb #1b00aec2
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -109,17 +110,18 @@ def side_by_side(
         else:
             for block in blocks: work(block)
 
-# %% ../nbs/00_fields.ipynb #ae2399be
+# %% ../nbs/00_fields.ipynb #49b93066
 def progress(iterable=None, **options):
     """A tqdm progress bar that appears after two seconds, and only where somebody watches: on a terminal or in a
-    Jupyter notebook."""
+    Jupyter notebook; `TQDM_DISABLE=1` in the environment turns it off."""
     from tqdm.auto import tqdm
     watched = (
         sys.stderr is not None
         and sys.stderr.isatty()
         or "IPKernelApp" in getattr(getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)(), "config", ())
     )
-    return tqdm(iterable, delay=2, disable=not watched, leave=False, **options)
+    off = not watched or os.environ.get("TQDM_DISABLE", "") not in ("", "0")
+    return tqdm(iterable, delay=2, disable=off, leave=False, **options)
 
 # %% ../nbs/00_fields.ipynb #595cdb6f
 def gaussian_kernel(

@@ -279,7 +279,7 @@ class NormalEquations:
         Kz = self.z if self.basis is not None else self.K @ self.z
         return float(np.einsum("md,md->", self.z, Kz))
 
-# %% ../nbs/01_fitting.ipynb #93d45e44
+# %% ../nbs/01_fitting.ipynb #bc34375c
 @dataclass(frozen=True, eq=False, repr=False)
 class Fit:
     "A fitted field, and how it came about. All cell indices are rows of the `X` that was given."
@@ -301,6 +301,7 @@ class Fit:
     params: dict                  # The parameters used; M and beta are what they came to
     noise: np.ndarray             # Noise variance of the inliers in each dimension, (d,)
     error_beta: float | None = None   # beta of the kernels that `covariance_root` is for; None is the field's
+    ridge: float | None = None    # Noise variance over prior variance, lambda_ * sigma2 in the fit's own unit
     dof: float | None = None      # Effective number of coefficients in each dimension, where known
     tuning: object | None = None  # What `tuned_vfc` tried: beta, trend, ridge, log_evidence, dof, the best first
 
@@ -327,7 +328,7 @@ class Fit:
                 f"beta={self.params['beta']:.4g}, sigma2={self.sigma2:.3g}, {len(self.inliers)} inliers, "
                 f"{self.iterations} iterations, {'converged' if self.converged else 'not converged'})")
 
-# %% ../nbs/01_fitting.ipynb #0648308f
+# %% ../nbs/01_fitting.ipynb #32625d3f
 def expectation_maximisation(system: NormalEquations, *, a, ecr, gamma, lambda_, minP, MaxIter, theta, **_) -> dict:
     "SparseVFC's EM loop (Ma et al. 2013, algorithm 1) from the field zero: the results as a dict of `Fit`'s fields."
     V, norm2, energies, changes = system.V, 0.0, [1.0], [1.0]
@@ -349,7 +350,7 @@ def expectation_maximisation(system: NormalEquations, *, a, ecr, gamma, lambda_,
     bar.close()
     noise = P @ (V - velocities) ** 2 / P.sum()
     return dict(
-        noise=noise, coefficients=C, velocities=velocities, posterior=P, sigma2=float(sigma2), gamma=float(gamma),
+        ridge=float(lambda_ * sigma2), noise=noise, coefficients=C, velocities=velocities, posterior=P, sigma2=float(sigma2), gamma=float(gamma),
         factor=system.factor, basis=system.basis, energies=np.array(energies[1:]), changes=np.array(changes[1:]),
         stopped="ecr" if changes[-1] <= ecr else "sigma2" if sigma2 <= 1e-8 else "MaxIter"
     )

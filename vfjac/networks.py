@@ -190,7 +190,7 @@ def _named(which, groups, otherwise):
     if groups is None: return otherwise
     return " + ".join(map(str, which)) if isinstance(which, (list, tuple)) else str(which)
 
-# %% ../nbs/16_networks.ipynb #950d64ff
+# %% ../nbs/16_networks.ipynb #8416acb3
 def differential_network(
     data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian; it is not changed
     a,                                 # Label(s) of `groups`; without groups cells: positions, mask or names
@@ -206,7 +206,8 @@ def differential_network(
     """Edges whose mean effect differs most between two sets of cells: weight is the mean over `a` minus that over `b`.
 
     Further columns: mean_a, mean_b, change ("stronger", "weaker", "flipped") and effect, with stderr and fdr where the
-    field has standard errors. What was repressed, and is so less, is "higher", not activated. Raises ValueError for `fdr` without them."""
+    field has standard errors. What was repressed, and is so less, is "higher", not activated. Raises ValueError for
+    `fdr` without errors."""
     how = dict(effectors=genes, regulators=genes) | how
     table = compare_groups(data, a, b, groups, exclude_diagonal=exclude_diagonal, **how)
     if fdr is not None:
@@ -272,7 +273,7 @@ def conserved_network(
     about = dict(weight="weakest mean ∂f / ∂x", errors=NO_ERRORS if worst is None else "of the regression")
     return _network([edges.assign(group=" & ".join(map(str, parts)))], names, names, **about)
 
-# %% ../nbs/16_networks.ipynb #e127c75d
+# %% ../nbs/16_networks.ipynb #1c9b2e83
 def save_network(
     network: Network,       # The network
     path: str | Path,       # `.graphml` or `.csv`; an older file is replaced
@@ -288,7 +289,8 @@ def save_network(
     elif path.suffix == ".graphml":
         graph = nx.MultiDiGraph()
         for group in network.groups:
-            for row in _plain(network.of(group).edges, network.kinds): graph.add_edge(row["regulator"], row["effector"], **row)
+            for row in _plain(network.of(group).edges, network.kinds):
+                graph.add_edge(row["regulator"], row["effector"], **row)
         nx.set_node_attributes(graph, {gene: gene for gene in graph}, "name")
         nx.write_graphml(graph if len(network.groups) > 1 else nx.DiGraph(graph), path)
     else: raise ValueError(f"{path.name!r} ends in {path.suffix!r}: expected .graphml or .csv")

@@ -166,7 +166,7 @@ def any_cells(
     rows = np.random.default_rng(seed).permutation(np.sort(first))[:M]
     return rows, position[rows]
 
-# %% ../nbs/03_tuning.ipynb #986d3249
+# %% ../nbs/03_tuning.ipynb #49cc415c
 def tuned_vfc(
     X,                            # States, (n_cells, d); never changed
     V,                            # Velocities, (n_cells, d), in any unit
@@ -196,7 +196,7 @@ def tuned_vfc(
         features = Features(X[:1], table.beta[0], table.trend[0], X.mean(axis=0), _spread(X))
         rows, ctrl_idx = _enough(features, X[some], V[some], X, M, seed, table.ridge[0])
         found = _settle(replace(features, control_points=X[rows]), X, V, robust, MaxIter, ecr, bar)
-    params = dict(M=len(rows), beta=features.beta, trend=features.trend, ridge=found.pop("ridge"), theta=theta,
+    params = dict(M=len(rows), beta=features.beta, trend=features.trend, ridge=found["ridge"], theta=theta,
                   MaxIter=MaxIter, ecr=ecr, robust=robust, n_tune=n_tune, seed=seed)
     fit = Fit(valid=valid, inliers=valid[found["posterior"] > theta], n_dropped=len(given) - len(valid), basis=None,
               control_idx=valid[rows], ctrl_idx=ctrl_idx, params=params, tuning=table, **found)

@@ -580,11 +580,14 @@ def table(report):
     return "\n".join(lines)
 
 
+def same_setting(old, new):
+    "Whether two reports are of the same machine and sizes, so that rows of one may stand in the other."
+    machines = [{k: v for k, v in report["machine"].items() if k != "load_before"} for report in (old, new)]
+    return old["quick"] == new["quick"] and machines[0] == machines[1]
+
+
 def merged(old, new):
-    "The old report, with what was measured anew in its place. Raises SystemExit if sizes or machines differ."
-    for what in ("system", "cpu", "cores"):
-        if old["quick"] != new["quick"] or old["machine"][what] != new["machine"][what]:
-            sys.exit("the file holds figures of another machine, or of other sizes (--quick): write to another one")
+    "The old report, with what was measured anew in its place."
     fresh = {row["work"]: row for row in new["rows"]}
     rows = [fresh.pop(row["work"], row) for row in old["rows"]] + list(fresh.values())
     parts = {what: new[what] or old.get(what) for what in ("growth", "profile", "memory")}
@@ -616,6 +619,9 @@ def main():
     reference = given.reference and os.path.abspath(os.path.expanduser(given.reference))
     pythons = dict(ours=sys.executable, bare=sys.executable, dynamo=reference, compiled=with_numba(reference))
     report = dict(quick=given.quick, machine=machine(), versions={}, rows=[], growth=None, profile=None, memory=None)
+    old = json.loads(given.out.read_text(encoding="utf-8")) if given.out and given.only and given.out.exists() else None
+    if old and not same_setting(old, report):
+        parser.error("--out: the file holds figures of another machine, or of other sizes; write to another one")
     with tempfile.TemporaryDirectory(prefix="vfjac-speed-") as folder:
         folder = Path(folder)
         for row in rows(given.quick):
@@ -631,8 +637,7 @@ def main():
     print(table(report))
     for s in (report["growth"] or {}).get("slopes", []):
         print(f"{s['operation']}: seconds grow with {s['axis']} to the power of {s['slope']}")
-    if given.out and given.only and given.out.exists():
-        report = merged(json.loads(given.out.read_text(encoding="utf-8")), report)
+    if old: report = merged(old, report)
     if given.out: given.out.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
