@@ -41,6 +41,8 @@ setup(
     extras_require={
         "dask": cfg["dask_requirements"].split(),
         "speed": cfg["speed_requirements"].split(),
+        "jax": cfg["jax_requirements"].split(),
+        "torch": cfg["torch_requirements"].split(),
         "dev": cfg["dev_requirements"].split() + cfg["dask_requirements"].split(),
     },
     entry_points={

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['basis_key', 'listed', 'dense', 'read_mask', 'read_states', 'Loadings', 'read_loadings', 'select_genes',
-           'read_velocities', 'field_from_vecfld', 'PlacedField', 'read_posterior', 'read_field', 'cell_velocities',
-           'write_field', 'FitData', 'read_fit_data', 'fingerprint', 'pack_jacobian', 'write_jacobian',
-           'StoredJacobian', 'read_jacobian']
+           'read_velocities', 'tell_velocity_kind', 'field_from_vecfld', 'PlacedField', 'read_posterior', 'read_field',
+           'cell_velocities', 'write_field', 'FitData', 'read_fit_data', 'fingerprint', 'pack_jacobian',
+           'write_jacobian', 'StoredJacobian', 'read_jacobian']
 
-# %% ../nbs/11_adata.ipynb #85abd084
+# %% ../nbs/11_adata.ipynb #8ea89db1
 import hashlib
 import warnings
 from collections.abc import Iterable, Mapping
@@ -23,6 +23,7 @@ from scipy.sparse import issparse
 
 from .fields import GaussianField, RescaledField, VectorField
 from .genejacobian import find_cells, find_names, is_lazy
+from .kernels import MatrixGaussianField, matrix_field_from
 from .posterior import Posterior, posterior_of
 
 # %% ../nbs/11_adata.ipynb #1e6da3ec
@@ -95,13 +96,14 @@ def _refuse_non_finite(X, where, cells):
             f"adata[np.isfinite(…).all(axis=1)].copy()"
         )
 
-# %% ../nbs/11_adata.ipynb #8e7b523f
+# %% ../nbs/11_adata.ipynb #2a27e953
 @dataclass(frozen=True, eq=False)
 class Loadings:
     "Loadings of the genes that took part in PCA."
     genes: np.ndarray              # Names, (n_genes,)
     values: np.ndarray             # (n_genes, d)
     reproduces: bool               # Whether they turn this AnnData's expression into its states
+    scale: np.ndarray | None = None   # What genes were divided by before PCA, (n_genes,); None: nothing
 
 
 def _misfit(X, states, Q, mean=None) -> float:
@@ -183,7 +185,36 @@ def _some_states(adata, key):
     some = np.flatnonzero(np.isfinite(X).all(axis=1))[:: max(1, len(rows) // 300)]
     return X[some], rows[some]
 
-# %% ../nbs/11_adata.ipynb #c9bc8cc8
+# %% ../nbs/11_adata.ipynb #9e6f8fc4
+def _scaled_here(x, states, Q, mean, std) -> bool | None:
+    "Whether loadings are those of scaled genes, as some expression `x`, scaled or not, tells; None if it does not."
+    if _misfit(x, states, Q) < 1e-3:
+        spread = x.std(axis=0)
+        some = spread > 0
+        to_one, to_std = (np.median(np.abs(np.log(spread[some] / size[some]))) for size in (np.ones_like(std), std))
+        return bool(to_one < to_std)
+    z = (x - mean) / std
+    if min(_misfit(values, states, Q) for values in (z, np.clip(z, None, 10), np.clip(z, -10, 10))) < 1e-2: return True
+    return False if _misfit(x * std, states, Q) < 1e-2 else None
+
+
+def _perhaps_scaled(adata, Q, genes, states, some):
+    "Loadings in `varm` where genes have been scaled: the scales too, if PCA was run on scaled genes."
+    std = adata.var["std"].to_numpy(dtype=float)[genes]
+    std = np.where(np.isfinite(std) & (std > 0), std, 1.0)
+    mean = adata.var["mean"].to_numpy(dtype=float)[genes] if "mean" in adata.var else 0.0
+    names = adata.var_names[genes].to_numpy()
+    for values in [adata.X, *(adata.layers[key] for key in adata.layers if key is not None)]:
+        told = None if values is None else _scaled_here(dense(values[some][:, genes]), states, Q, mean, std)
+        if told is not None: return Loadings(names, Q, True, std if told else None)
+    warnings.warn(
+        "genes were scaled (var['std']), but neither X nor a layer tells whether PCA was run on scaled values: the "
+        "loadings are taken as those of unscaled genes; keep the expression that PCA was run on, or delete var['std']",
+        stacklevel=4
+    )
+    return Loadings(names, Q, False)
+
+# %% ../nbs/11_adata.ipynb #3e81e138
 def read_loadings(
     adata: AnnData,            # The data
     Qkey: str = "PCs",           # Key of the loadings, in varm (scanpy) or uns (dynamo)
@@ -201,13 +232,10 @@ def read_loadings(
     if Qkey in adata.varm:
         Q = dense(adata.varm[Qkey])
         genes = np.flatnonzero(np.isfinite(Q).all(axis=1) & (Q != 0).any(axis=1))
-        fits = (
-            states is not None
-            and adata.X is not None
-            and states.shape[1] == Q.shape[1]
-            and _misfit(dense(adata.X[some][:, genes]), states, Q[genes]) < 1e-3
-        )
-        return Loadings(adata.var_names[genes].to_numpy(), Q[genes], fits)
+        Q, comparable = Q[genes], states is not None and states.shape[1] == Q.shape[1]
+        if "std" in adata.var and comparable: return _perhaps_scaled(adata, Q, genes, states, some)
+        fits = comparable and adata.X is not None and _misfit(dense(adata.X[some][:, genes]), states, Q) < 1e-3
+        return Loadings(adata.var_names[genes].to_numpy(), Q, fits)
     if Qkey not in adata.uns:
         raise KeyError(
             f"no loadings {Qkey!r} in varm or uns; found in varm: {listed(adata.varm)}. Run PCA "
@@ -277,7 +305,7 @@ def _find_or_explain(adata, missing, available, what):
         )
     find_names(missing, available, f"genes with loadings (asked for as {what})")
 
-# %% ../nbs/11_adata.ipynb #46731000
+# %% ../nbs/11_adata.ipynb #245cdf6b
 def read_velocities(
     adata: AnnData,                   # The data
     basis: str = "pca",                 # The basis
@@ -316,15 +344,52 @@ def _project_layer(adata, key, basis, Qkey):
             stacklevel=4
         )
     V[:, lacking] = 0
-    return V @ loadings.values
+    return V @ (loadings.values if loadings.scale is None else loadings.values / loadings.scale[:, None])
 
-# %% ../nbs/11_adata.ipynb #f5317491
+# %% ../nbs/11_adata.ipynb #c3dd652b
+_DRAWN = ("umap", "tsne", "draw_graph", "phate", "trimap", "pacmap")   # embeddings that no linear map leads to
+
+
+def tell_velocity_kind(
+    adata: AnnData,         # The data
+    basis: str | None,        # The basis; None is gene space
+    V: np.ndarray,            # Velocities in the basis, (n_cells, d)
+    source: str,              # Where they came from, see `read_velocities`
+    Qkey: str = "PCs",        # Key of the loadings, in uns or varm
+) -> str:                     # "projection", "displacement" or "unknown"
+    """What velocities in a basis are: a linear projection of the genes' velocities, or a mean step on an embedding.
+
+    Warns where the projection left out the scales of scaled genes."""
+    if basis is None or "layer:" in source: return "projection"
+    if basis.lower().startswith(_DRAWN): return "displacement"
+    layer = next((key for key in ("velocity", "velocity_S") if key in adata.layers), None)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            loadings = read_loadings(adata, Qkey, basis)
+    except (KeyError, ValueError): return "unknown"
+    if layer is None or loadings.values.shape[1] != V.shape[1]: return "unknown"
+    some = np.flatnonzero(np.isfinite(V).all(axis=1))
+    some = some[:50] if is_lazy(adata.layers[layer]) else some[:: max(1, len(some) // 50)]
+    genes = np.nan_to_num(dense(adata.layers[layer][some][:, adata.var_names.get_indexer(loadings.genes)]))
+    if not len(some): return "unknown"
+    if _misfit(genes / (1.0 if loadings.scale is None else loadings.scale), V[some], loadings.values, 0.0) < 1e-3:
+        return "projection"
+    if loadings.scale is not None and _misfit(genes, V[some], loadings.values, 0.0) < 1e-3:
+        warnings.warn(
+            f"{source}: velocities were projected by the loadings of scaled genes without being scaled themselves, so "
+            f"they do not belong to obsm[{basis_key('X', basis)!r}]; delete them, and layer {layer!r} is projected",
+            stacklevel=4
+        )
+    return "displacement" if basis_key("grid_velocity", basis) in adata.uns else "unknown"
+
+# %% ../nbs/11_adata.ipynb #0f83ed24
 def field_from_vecfld(
     vecfld: Mapping,       # dynamo's dictionary of a fitted field: X_ctrl (M, d), C (M, d), beta, …
 ) -> VectorField:          # In the units of the data
     """The vector field that dynamo's dictionary describes.
 
-    Raises KeyError on missing parts and NotImplementedError for kernels other than the plain Gaussian."""
+    Raises KeyError on missing parts, ValueError on shapes that do not fit."""
     if not isinstance(vecfld, Mapping):
         raise TypeError(f"expected a dictionary as dynamo stores a field, not {type(vecfld).__name__}")
     if missing := [key for key in ("X_ctrl", "C", "beta") if key not in vecfld]:
@@ -334,24 +399,24 @@ def field_from_vecfld(
         )
     c, C = dense(vecfld["X_ctrl"]), dense(vecfld["C"])
     if vecfld.get("div_cur_free_kernels", False) or (C.ndim == 2 and C.shape[1] == 1 and len(C) == c.size > len(c)):
-        raise NotImplementedError(
-            f"coefficients {C.shape} for control points {c.shape}: this field has divergence-/curl-free kernels, of "
-            f"which vfjac has no Jacobian yet; fit with div_cur_free_kernels=False"
-        )
-    trend = {key: dense(vecfld[key]) for key in ("offset", "slope") if key in vecfld}
-    gaussian = GaussianField(c, C, float(np.ravel(dense(vecfld["beta"]))[0]), **trend)
-    if not vecfld.get("normalize", False): return gaussian
+        usual = dict(sigma=0.8, eta=0.5)
+        width, mix = (float(np.ravel(dense(vecfld.get(key, usual[key])))[0]) for key in usual)
+        field = matrix_field_from(c, C, width, mix)
+    else:
+        trend = {key: dense(vecfld[key]) for key in ("offset", "slope") if key in vecfld}
+        field = GaussianField(c, C, float(np.ravel(dense(vecfld["beta"]))[0]), **trend)
+    if not vecfld.get("normalize", False): return field
     if "norm_dict" not in vecfld:
         raise KeyError("the stored field is normalised, but its norm_dict is missing: fit again")
-    return _denormalised(gaussian, vecfld["norm_dict"])
+    return _denormalised(field, vecfld["norm_dict"])
 
 
-def _denormalised(gaussian, norm):
+def _denormalised(field, norm):
     "The field in the units of the data: x was centred and scaled, and so was v unless `fix_velocity`."
-    d = gaussian.n_dims
+    d = field.n_dims
     xm, ym, xs, ys = (np.broadcast_to(np.ravel(dense(norm[key])), d).copy() for key in ("xm", "ym", "xscale", "yscale"))
-    if norm.get("fix_velocity", True): return RescaledField(gaussian, xm, xs, np.ones(d), np.zeros(d), np.zeros(d))
-    return RescaledField(gaussian, xm, xs, ys, ys / xs - 1, ym - ys * xm / xs)
+    if norm.get("fix_velocity", True): return RescaledField(field, xm, xs, np.ones(d), np.zeros(d), np.zeros(d))
+    return RescaledField(field, xm, xs, ys, ys / xs - 1, ym - ys * xm / xs)
 
 # %% ../nbs/11_adata.ipynb #37e8b0f6
 def _columns_in(states, fitted):
@@ -448,7 +513,7 @@ def _dims(dims, fitted, d, adata, basis, own=True):
     )
     return np.arange(d)
 
-# %% ../nbs/11_adata.ipynb #2bc5d03f
+# %% ../nbs/11_adata.ipynb #27b6fb31
 def _placed_in_genes(adata, stored, field) -> PlacedField:
     "A gene-space field with the expression of its genes for every cell, genes in the order of the field's dimensions."
     genes = [str(g) for g in np.asarray(stored.get("genes", adata.var_names))]
@@ -478,7 +543,8 @@ def _placed_in_genes(adata, stored, field) -> PlacedField:
         outputs = _output_order(adata, stored, positions)
         if outputs is not None and isinstance(field, GaussianField):
             turned = [outputs.index(g) for g in order]
-            trend = {name: getattr(field, name)[turned] for name in ("offset", "slope") if getattr(field, name) is not None}
+            trend = dict(offset=field.offset, slope=field.slope)
+            trend = {name: part[turned] for name, part in trend.items() if part is not None}
             field = replace(field, coefficients=field.coefficients[:, turned], **trend)
             if posterior is not None: posterior = replace(posterior, noise=posterior.noise[turned])
         return PlacedField(field, states[:, order], None, np.array(genes, dtype=object)[order], posterior)
@@ -509,7 +575,7 @@ def cell_velocities(
     V = dense(adata.obsm[key])
     return V if placed.dims is None else V[:, placed.dims]
 
-# %% ../nbs/11_adata.ipynb #d91f8dad
+# %% ../nbs/11_adata.ipynb #721677bd
 def write_field(
     adata: AnnData,                   # The data, changed in place
     fit,                                # The `Fit`
@@ -521,18 +587,16 @@ def write_field(
 ) -> None:
     """Store a fitted field in `uns['VecFld_<basis>']`, fitted velocities in `obsm`, control points and inlier
     probabilities in `obs`."""
-    stored = (
-        dict(
-            X=X, Y=V, V=fit.field.velocity(X), X_ctrl=fit.field.control_points, ctrl_idx=fit.ctrl_idx,
-            C=fit.field.coefficients, beta=fit.field.beta, sigma2=fit.sigma2, P=fit.posterior[:, None],
-            VFCIndex=np.flatnonzero(np.isin(fit.valid, fit.inliers)), valid_ind=fit.valid, iteration=fit.iterations - 1,
-            tecr_traj=fit.changes, E_traj=fit.energies, normalize=False, velocity_source=velocity_source,
-            method="SparseVFC" if fit.field.slope is None else "vfjac",   # a method that dynamo refuses to read
-            offset=fit.field.offset, slope=fit.field.slope, noise_variance=fit.noise, dof=fit.dof, ridge=fit.ridge,
-            error_beta=fit.error_beta, covariance_root=fit.covariance_root
-        )
-        | extra
+    stored = dict(
+        X=X, Y=V, V=fit.field.velocity(X), X_ctrl=fit.field.control_points, ctrl_idx=fit.ctrl_idx,
+        C=fit.field.coefficients, beta=fit.field.beta, sigma2=fit.sigma2, P=fit.posterior[:, None],
+        VFCIndex=np.flatnonzero(np.isin(fit.valid, fit.inliers)), valid_ind=fit.valid, iteration=fit.iterations - 1,
+        tecr_traj=fit.changes, E_traj=fit.energies, normalize=False, velocity_source=velocity_source,
+        method="SparseVFC" if fit.field.slope is None else "vfjac",   # a method that dynamo refuses to read
+        offset=fit.field.offset, slope=fit.field.slope, noise_variance=fit.noise, dof=fit.dof, ridge=fit.ridge,
+        error_beta=fit.error_beta
     )
+    stored |= _kernel_entries(fit) | extra
     if fit.tuning is not None: stored["tuning"] = {name: np.array(column) for name, column in fit.tuning.items()}
     adata.uns[basis_key("VecFld", basis)] = {key: value for key, value in stored.items() if value is not None}
     control, inlier = np.zeros(adata.n_obs, dtype=bool), np.full(adata.n_obs, np.nan)
@@ -541,7 +605,14 @@ def write_field(
     if basis is not None:
         adata.obsm[f"velocity_{basis}_SparseVFC"], adata.obsm[f"X_{basis}_SparseVFC"] = stored["V"].copy(), X.copy()
 
-# %% ../nbs/11_adata.ipynb #b2c2c790
+
+def _kernel_entries(fit) -> dict:
+    "What is stored besides for the kind of kernel: of matrix-valued ones dynamo's entries, of plain ones the errors."
+    if not isinstance(fit.field, MatrixGaussianField): return dict(covariance_root=fit.covariance_root)
+    column = fit.field.coefficients.reshape(-1, 1)
+    return dict(C=column, div_cur_free_kernels=True, sigma=fit.field.sigma, eta=fit.field.eta)
+
+# %% ../nbs/11_adata.ipynb #c1af079c
 @dataclass(frozen=True, eq=False)
 class FitData:
     "What a stored field was fitted to."
@@ -573,18 +644,22 @@ def read_fit_data(
     X, V = dense(stored["X"]), dense(stored["Y"])
     P = dense(stored["P"]).ravel()
     rows = np.asarray(stored["valid_ind"], dtype=int).ravel() if "valid_ind" in stored else np.arange(len(X))
+    if stored.get("div_cur_free_kernels", False) and len(P) == len(rows) * V.shape[1] > len(rows):
+        P = P.reshape(len(rows), -1).mean(axis=1)
     if len(P) != len(rows): rows = np.arange(len(X))
     if len(P) != len(rows) or X.shape != V.shape:
         raise ValueError(f"uns[{key!r}]: {len(P)} inlier probabilities for {len(rows)} of {X.shape} states; fit again")
     ridge = float(stored.get("ridge", 3 * float(np.ravel(stored["sigma2"])[0])))
     return FitData(X[rows], V[rows], P, rows, len(X), ridge)
 
-# %% ../nbs/11_adata.ipynb #dd07dcf3
+# %% ../nbs/11_adata.ipynb #be75791f
 def fingerprint(
     vecfld: Mapping,    # A stored field
 ) -> str:               # 16 hexadecimal digits
-    "A short fingerprint of a stored field: of its control points, coefficients and beta."
+    "A short fingerprint of a stored field: of its control points, coefficients and kernel."
     parts = [dense(vecfld[key]) for key in ("X_ctrl", "C", "beta", "offset", "slope") if key in vecfld]
+    if vecfld.get("div_cur_free_kernels", False):
+        parts += [dense(vecfld[key]) for key in ("sigma", "eta") if key in vecfld]
     return hashlib.sha256(b"".join(np.ascontiguousarray(p).tobytes() for p in parts)).hexdigest()[:16]
 
 # %% ../nbs/11_adata.ipynb #a6886f64
@@ -611,18 +686,23 @@ def pack_jacobian(
     }
     return tensors | lists | dict(cell_idx=np.asarray(cells)) | extra
 
-# %% ../nbs/11_adata.ipynb #1e45d695
+# %% ../nbs/11_adata.ipynb #1584e3a9
 def write_jacobian(
     adata: AnnData,       # The data, changed in place
     packed: dict,           # From `pack_jacobian`
     basis: str | None,      # The basis; None is gene space
 ) -> None:
-    """Store a Jacobian in `uns['jacobian_<basis>']` and its determinants, where there are tensors, in
-    `obs['jacobian_det_<basis>']` (NaN where not computed)."""
+    """Store a Jacobian in `uns['jacobian_<basis>']`, its determinants, where there are tensors, in
+    `obs['jacobian_det_<basis>']`, and the R² of the local maps through which genes were reached, if any, in
+    `obs['local_r2_<basis>']` (NaN where not computed)."""
     packed = _keep_genes(packed, adata.uns.get(basis_key("jacobian", basis), {}))
     det = np.full(adata.n_obs, np.nan)
     if "jacobian" in packed: det[packed["cell_idx"]] = np.linalg.det(np.moveaxis(packed["jacobian"], -1, 0))
     adata.obs[basis_key("jacobian_det", basis)] = det
+    if "local_r2" in packed:
+        r2 = np.full(adata.n_obs, np.nan)
+        r2[packed["cell_idx"]] = packed["local_r2"]
+        adata.obs[basis_key("local_r2", basis)] = r2
     adata.uns[basis_key("jacobian", basis)] = packed
 
 
@@ -635,7 +715,8 @@ def _keep_genes(packed, previous):
     )
     if same and "jacobian" in packed:
         return packed | {
-            key: previous[key] for key in ("jacobian_gene", "effectors", "regulators", "Qkey") if key in previous
+            key: previous[key]
+            for key in ("jacobian_gene", "effectors", "regulators", "Qkey", "local_r2") if key in previous
         }
     warnings.warn("the Jacobian between genes that was stored before is replaced by one without genes", stacklevel=4)
     return packed

@@ -7,7 +7,7 @@ __all__ = ['VEGALITE_MIME', 'NO_GROUP', 'SCHEME', 'INK', 'QUIET', 'MISSING', 'ED
            'LOOKS_JS', 'NAMED_COLOURS', 'stored_charts', 'entry_label', 'entry_words', 'symmetric_domain',
            'significant', 'chart_data', 'signed_colour', 'embedding_chart', 'heatmap_chart', 'repainted',
            'param_values', 'arrows_table', 'linked_rows', 'linked_squares', 'linked_params', 'linked_chart', 'redrawn',
-           'quantise', 'PairTable', 'pair_table', 'pair_chart', 'page_html', 'save_html']
+           'quantise', 'PairTable', 'page_levels', 'pair_table', 'pair_chart', 'page_html', 'save_html']
 
 # %% ../nbs/18_charts.ipynb #e81621bd
 import html
@@ -290,7 +290,7 @@ def heatmap_chart(
         if _ragged(len(groups), panels["columns"]): chart = chart.resolve_axis(x="independent")
     return chart.properties(title=_titled(title, ["Row: whose velocity. Column: which gene rises.", FALLS_RISES]))
 
-# %% ../nbs/18_charts.ipynb #cc201f20
+# %% ../nbs/18_charts.ipynb #4dc8734b
 DARK = {INK: "#e6e9ed", QUIET: "#a3adb8", MISSING: "#4c555f", EDGE: "#8b96a1", "white": "#15181c", "#fff": "#15181c"}
 DARK_SIGNED = ["#7cc4ff", "#3e86c4", "#27506f", "#2b3036", "#7a4a17", "#d07a1f", "#ffc078"] # blue, dark, orange
 
@@ -302,7 +302,9 @@ def repainted(
     if isinstance(spec, str): return DARK.get(spec, spec)
     if not isinstance(spec, dict): return spec
     if spec.get("scheme") == SCHEME:
-        spec = {**{key: value for key, value in spec.items() if key != "scheme"}, "range": DARK_SIGNED, "interpolate": "rgb"}
+        spec = {
+            **{key: value for key, value in spec.items() if key != "scheme"}, "range": DARK_SIGNED, "interpolate": "rgb"
+        }
     return {key: value if key in ("datasets", "values") else repainted(value) for key, value in spec.items()}
 
 LOOKS_JS = f"""
@@ -400,7 +402,7 @@ def _cell_colour(kind: str, title: str, names: list[str]):
     legend = alt.Legend(symbolLimit=13, labelLimit=84, symbolOpacity=1, symbolType="circle", **looks)
     return alt.Color("colour:N", scale=alt.Scale(domain=names, range=colours), legend=legend)
 
-# %% ../nbs/18_charts.ipynb #92c42b06
+# %% ../nbs/18_charts.ipynb #9773c910
 _DOT = dict(stroke=EDGE, strokeWidth=0.25, invalid=None)
 
 def _dot_size(n_cells: int) -> float:
@@ -414,14 +416,21 @@ def _box(name: str, start: dict | None) -> alt.Parameter:
 def _cells_view(base: alt.Chart, colour, x_title, y_title, n_cells: int, errors: bool, size: dict, box=None,
                 title=None) -> alt.Chart:
     "Cells on the embedding; `colour` as from `_cell_colour`."
-    return _told(base).mark_circle(size=_dot_size(n_cells), **_DOT).encode(
-        x=alt.X(**_place("x", x_title)), y=alt.Y(**_place("y", y_title)), tooltip=_cell_tips(errors), color=colour,
-        opacity=_opacity(),
-    ).add_params(_box("brush", box)).properties(
-        view=alt.ViewBackground(**_BLANK), title=_titled(title or "Cells", ["Drag a box to select cells, click to let go."], "group"),
-        **size)
+    return (
+        _told(base)
+        .mark_circle(size=_dot_size(n_cells), **_DOT)
+        .encode(
+            x=alt.X(**_place("x", x_title)), y=alt.Y(**_place("y", y_title)), tooltip=_cell_tips(errors), color=colour,
+            opacity=_opacity()
+        )
+        .add_params(_box("brush", box))
+        .properties(
+            view=alt.ViewBackground(**_BLANK),
+            title=_titled(title or "Cells", ["Drag a box to select cells, click to let go."], "group"), **size
+        )
+    )
 
-# %% ../nbs/18_charts.ipynb #04e61e00
+# %% ../nbs/18_charts.ipynb #1c352f83
 def arrows_table(
     xy: np.ndarray, # Positions, (n_cells, 2)
     velocity: np.ndarray, # Velocities in the same plane, (n_cells, 2)
@@ -437,20 +446,27 @@ def arrows_table(
     mean = table.groupby([column, row]).mean()
     speed = np.hypot(mean["u"], mean["v"])
     size = 60 + 160 * speed / (speed.max() or 1)
-    return pd.DataFrame({"x": significant(mean["x"], 4), "y": significant(mean["y"], 4), "size": size.round().to_numpy(),
-                         "angle": np.degrees(np.arctan2(mean["u"], mean["v"])).round().to_numpy()})
+    return pd.DataFrame(
+        {
+            "x": significant(mean["x"], 4), "y": significant(mean["y"], 4), "size": size.round().to_numpy(),
+            "angle": np.degrees(np.arctan2(mean["u"], mean["v"])).round().to_numpy()
+        }
+    )
 
 def _arrows_view(arrows: pd.DataFrame) -> alt.Chart:
     "Arrows on the embedding."
-    return alt.Chart(chart_data(arrows)).mark_point(shape="arrow", filled=True, fill=INK, stroke="white", strokeWidth=0.8, opacity=0.85).encode(
-        x="x:Q", y="y:Q", angle=alt.Angle("angle:Q", scale=None), size=alt.Size("size:Q", scale=None))
+    return (
+        alt.Chart(chart_data(arrows))
+        .mark_point(shape="arrow", filled=True, fill=INK, stroke="white", strokeWidth=0.8, opacity=0.85)
+        .encode(x="x:Q", y="y:Q", angle=alt.Angle("angle:Q", scale=None), size=alt.Size("size:Q", scale=None))
+    )
 
-# %% ../nbs/18_charts.ipynb #c89d011c
+# %% ../nbs/18_charts.ipynb #4c467820
 def _panel_step(effectors: list[str], regulators: list[str], side: int) -> float:
     "Side of a square, so that the larger number of genes fits."
     return float(np.clip(side / max(len(regulators), len(effectors)), 9, 34))
 
-def _means_view(base: alt.Chart, effectors: list[str], regulators: list[str], errors: bool, side: int) -> alt.LayerChart:
+def _means_view(base: alt.Chart, effectors: list, regulators: list, errors: bool, side: int) -> alt.LayerChart:
     "Effectors × regulators: means over the cells that are seen, the chosen pair framed."
     step = _panel_step(effectors, regulators, side)
     names = dict(labelFontSize=float(np.clip(step - 3, 7, 11)), **{**_NAMES, "labelLimit": 80})
@@ -461,14 +477,16 @@ def _means_view(base: alt.Chart, effectors: list[str], regulators: list[str], er
     height, ends = step * len(effectors), [_js("-mean_limit"), _js("mean_limit")]
     tips = [*_tips({"effector", "regulator"}, "mean"), *[alt.Tooltip("shown_error:N", title="standard error")] * errors]
     squares = base.mark_rect(stroke="white", invalid=None, cursor="pointer").encode(
-        color=signed_colour("value", ends, "mean", length=_legend_length(height)), tooltip=tips, opacity=_strength(1, 0.35))
+        color=signed_colour("value", ends, "mean", length=_legend_length(height)), tooltip=tips,
+        opacity=_strength(1, 0.35)
+    )
     frame = base.transform_filter("datum.effector == effector_name && datum.regulator == regulator_name").mark_rect(
         filled=False, stroke=INK, strokeWidth=2)
     return alt.layer(squares, frame).properties(
         name="means", width=step * len(regulators), height=height, view=alt.ViewBackground(**_BLANK),
         title=_titled("Mean over the cells in view", ["Click a square to choose its pair."], "group"))
 
-# %% ../nbs/18_charts.ipynb #e7853c82
+# %% ../nbs/18_charts.ipynb #5bb83a76
 def _signed_dots() -> alt.Color:
     "Dots in the colour of the entry, explained elsewhere."
     return signed_colour("value", [_js("-limit"), _js("limit")], None)
@@ -476,17 +494,28 @@ def _signed_dots() -> alt.Color:
 def _plane_view(base: alt.Chart, n_cells: int, errors: bool, size: dict, box=None) -> alt.Chart:
     "Expression of regulator and effector, coloured by the entry."
     x, y = _place("regulator_x", "regulator expression"), _place("effector_x", "effector expression")
-    return _told(base.transform_filter("isValid(datum.regulator_x) && isValid(datum.effector_x)")).mark_circle(
-        size=_dot_size(n_cells), **_DOT).encode(
-        x=alt.X(**x), y=alt.Y(**y), tooltip=_cell_tips(errors), color=_signed_dots(), opacity=_opacity(),
-    ).add_params(_box("plane", box)).properties(
-        view=alt.ViewBackground(**_BLANK), title=_titled(_js("effector_name + ' against ' + regulator_name"), ["Colour: ∂f / ∂x. A box selects here too."], "group"), **size)
+    return (
+        _told(base.transform_filter("isValid(datum.regulator_x) && isValid(datum.effector_x)"))
+        .mark_circle(size=_dot_size(n_cells), **_DOT)
+        .encode(x=alt.X(**x), y=alt.Y(**y), tooltip=_cell_tips(errors), color=_signed_dots(), opacity=_opacity())
+        .add_params(_box("plane", box))
+        .properties(
+            view=alt.ViewBackground(**_BLANK),
+            title=_titled(
+                _js("effector_name + ' against ' + regulator_name"), ["Colour: ∂f / ∂x. A box selects here too."],
+                "group"
+            ),
+            **size,
+        )
+    )
 
-# %% ../nbs/18_charts.ipynb #db27b89b
+# %% ../nbs/18_charts.ipynb #831f731e
 def _response_view(base: alt.Chart, along_title, n_cells: int, errors: bool, size: dict) -> alt.LayerChart:
     "The entry against `along`: dots, and means in bins with a band of two standard errors."
     good = _seen(base).transform_filter("isValid(datum.along) && isValid(datum.value)")
-    x, y = alt.X(**_place("along", along_title)), alt.Y("value:Q", title="∂f / ∂x", axis=alt.Axis(format=".2~g", **_AXIS))
+    x, y = (
+        alt.X(**_place("along", along_title)), alt.Y("value:Q", title="∂f / ∂x", axis=alt.Axis(format=".2~g", **_AXIS))
+    )
     zero = alt.Chart({"values": [{"zero": 0}]}).mark_rule(color=MISSING).encode(y="zero:Q")
     dots = _told(good).mark_circle(size=max(8, _dot_size(n_cells) / 2), **_DOT).encode(
         x=x, y=y, tooltip=_cell_tips(errors), color=_signed_dots(), opacity=_strength(0.8, 0.25))
@@ -495,9 +524,11 @@ def _response_view(base: alt.Chart, along_title, n_cells: int, errors: bool, siz
     line = means.mark_line(color=INK, strokeWidth=2).encode(x="along:Q", y="mean:Q")
     band = means.transform_calculate(low="datum.mean - 2 * datum.error", high="datum.mean + 2 * datum.error").mark_area(
         color=QUIET, opacity=0.28).encode(x="along:Q", y=alt.Y("low:Q"), y2="high:Q")
-    says = "band: ± 2 standard errors." if errors else "in bins."
+    says = ", ± 2 standard errors." if errors else "."
     return alt.layer(zero, dots, *[band] * errors, line).properties(
-        view=alt.ViewBackground(**_BLANK), title=_titled("Response", [f"Line: mean of the cells in view, {says}"], "group"), **size)
+        view=alt.ViewBackground(**_BLANK),
+        title=_titled("Response", [f"Line: mean in bins{says}"], "group"), **size
+    )
 
 # %% ../nbs/18_charts.ipynb #35623d38
 def _groups_view(base: alt.Chart, groups: list[str], errors: bool, size: dict) -> alt.LayerChart:
@@ -576,9 +607,9 @@ def linked_params(
                 colour_limit=end(df["colour"], quantile) if signed else limit, mean_limit=end(means["value"], 1.0),
                 groups=groups, chosen_group=groups.index(group) if group else -1)
 
-# %% ../nbs/18_charts.ipynb #358e2eec
+# %% ../nbs/18_charts.ipynb #abe87ba2
 def linked_chart(
-    df: pd.DataFrame, # One row per cell: cell, x, y, value; if there are: group, error, effector_x, regulator_x, along, …
+    df: pd.DataFrame, # One row per cell: cell, x, y, value, and the other columns of the views if there are
     means: pd.DataFrame, # One row per square: effector, regulator, value; error and faded if there are
     effector: str, # The chosen pair: gene whose velocity changes
     regulator: str, # Gene that rises
@@ -594,7 +625,7 @@ def linked_chart(
     title: str | list | None = None, # Headline: a line, or a line and those below it
     columns: int = 3, # Views in a row
     width: int = 280, # Width of a view in pixels
-    height: int = 215, # Height of a view in pixels
+    height: int = 205, # Height of a view in pixels
     **names, # groups, group, quantile of `linked_params`
 ) -> alt.ConcatChart: # Embedding, means, gene plane, response, groups; boxes on the first and third select
     "Five linked views of one pair of genes. Raises ValueError for missing columns."
@@ -615,7 +646,9 @@ def linked_chart(
     views.append(_groups_view(base, known["groups"], errors, size))
     chart = _side_by_side(views, columns).add_params(*param_values(**known))
     if not plane: chart = chart.add_params(*param_values(plane=True))
-    chart = chart.properties(datasets={"cells": _csv(rows), "means": _csv(squares)}, usermeta={"view": width, "panel": side})
+    chart = chart.properties(
+        datasets={"cells": _csv(rows), "means": _csv(squares)}, usermeta={"view": width, "panel": side}
+    )
     return chart if title is None else chart.properties(title=_titled(*_headline(title)))
 
 def _headline(title) -> tuple[str, list[str]]:
@@ -709,14 +742,21 @@ def _strongest(wide: pd.DataFrame) -> tuple[str, str]:
     different = size[[effector != regulator for effector, regulator in size.index]]
     return (different if len(different) else size).idxmax()
 
-# %% ../nbs/18_charts.ipynb #01af8bd0
+# %% ../nbs/18_charts.ipynb #152d2a63
+def page_levels(
+    n_values: int, # Cells × pairs
+) -> int: # The largest whole number
+    "How finely a page keeps its numbers: 999 steps to each side, 499 where there are so many that it would grow "
+    "too large."
+    return 999 if n_values <= 400_000 else 499
+
 def _columns(wide: pd.DataFrame, quantile: float) -> tuple[dict, dict, dict, dict]:
     "Whole-number columns by id, and per id: step, end of the colours, largest |value|."
     n_regulators = wide.columns.get_level_values(1).nunique()
     whole, steps, limits, reaches = {}, {}, {}, {}
     for i, values in enumerate(wide.to_numpy(dtype=float).T):
         key = f"j{i // n_regulators}_{i % n_regulators}"
-        numbers, steps[key] = quantise(values)
+        numbers, steps[key] = quantise(values, page_levels(wide.size))
         whole[key] = pd.array(numbers, dtype="Float64").astype("Int64")
         limits[key], reaches[key] = (float(significant(symmetric_domain(values, q)[1])) for q in (quantile, 1.0))
     return whole, steps, limits, reaches
@@ -752,7 +792,7 @@ def _error_parts(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
                          "expected those of GeneJacobian.stderr: leave the column 'error' out for others")
     return parts, np.where(np.isfinite(errors[:, np.argmax(top)]), rest, np.nan)
 
-# %% ../nbs/18_charts.ipynb #0884e519
+# %% ../nbs/18_charts.ipynb #f0a421a1
 def pair_table(
     entries: pd.DataFrame, # One row per cell and pair: cell, effector, regulator, value, and error if there is one
     cells: pd.DataFrame, # One row per cell: cell, x, y; group and outside (of the field's support) if there are
@@ -765,19 +805,28 @@ def pair_table(
     entries, cells = _named(entries, ["cell", "effector", "regulator", "value"]), _named(cells, ["cell", "x", "y"])
     kept = _placed(cells).to_numpy()
     wide, errors = _spread(entries, cells)[kept], _page_errors(entries, cells)
-    cells = cells[kept].reset_index(drop=True).assign(outside=cells["outside"][kept].to_numpy() if "outside" in cells else 0)
+    cells = (
+        cells[kept]
+        .reset_index(drop=True)
+        .assign(outside=cells["outside"][kept].to_numpy() if "outside" in cells else 0)
+    )
     if "group" not in cells: cells["group"] = "all cells"
     whole, steps, limits, reaches = _columns(wide, quantile)
     effectors, regulators = (list(wide.columns.unique(level)) for level in (0, 1))
-    parts, error_whole, error_steps = ([], {}, []) if errors is None else (errors[0], *_whole_columns(errors[1][kept], "s"))
+    parts, error_whole, error_steps = (
+        ([], {}, []) if errors is None else (errors[0], *_whole_columns(errors[1][kept], "s"))
+    )
     genes, gene_whole, gene_steps = _page_genes(expression, cells, effectors, regulators)
     effector, regulator = _strongest(wide)
     return PairTable(
         data=_page_rows(cells, {**whole, **gene_whole, **error_whole}), n_cells=len(cells), effectors=effectors,
         regulators=regulators, groups=_levels(cells["group"]), steps=steps, limits=limits, reaches=reaches,
-        start=(effectors.index(effector), regulators.index(regulator)), top_mean=_top_mean(wide, _as_text(cells["group"])),
-        gene_steps=gene_steps, effector_genes=[genes.index(g) if g in genes else -1 for g in effectors],
-        regulator_genes=[genes.index(g) if g in genes else -1 for g in regulators], error_parts=parts, error_steps=error_steps)
+        start=(effectors.index(effector), regulators.index(regulator)),
+        top_mean=_top_mean(wide, _as_text(cells["group"])), gene_steps=gene_steps,
+        effector_genes=[genes.index(g) if g in genes else -1 for g in effectors],
+        regulator_genes=[genes.index(g) if g in genes else -1 for g in regulators], error_parts=parts,
+        error_steps=error_steps
+    )
 
 def _page_errors(entries: pd.DataFrame, cells: pd.DataFrame) -> tuple[list[float], pd.DataFrame] | None:
     "Error parts of the effectors, and those of cells and regulators, if the entries have errors."
@@ -787,7 +836,7 @@ def _page_errors(entries: pd.DataFrame, cells: pd.DataFrame) -> tuple[list[float
     parts, rest = _error_parts(wide.to_numpy(dtype=float).reshape(shape))
     return [float(p) for p in significant(parts, 5)], pd.DataFrame(rest)
 
-def _page_genes(expression, cells: pd.DataFrame, effectors: list[str], regulators: list[str]) -> tuple[list, dict, list]:
+def _page_genes(expression, cells: pd.DataFrame, effectors: list, regulators: list) -> tuple[list, dict, list]:
     "Genes with expression, their columns of whole numbers, and the size of one whole number in each."
     if expression is None: return [], {}, []
     expression = _with_columns(expression, ["cell", "gene", "value"])
@@ -796,7 +845,7 @@ def _page_genes(expression, cells: pd.DataFrame, effectors: list[str], regulator
     genes = [gene for gene in dict.fromkeys([*effectors, *regulators]) if gene in wide]
     return genes, *_whole_columns(wide.reindex(cells["cell"])[genes], "g")
 
-# %% ../nbs/18_charts.ipynb #783416ee
+# %% ../nbs/18_charts.ipynb #7ef9247b
 def _menu(name: str, label: str, labels: list[str], start: int, first: int = 0) -> alt.Parameter:
     "A parameter that a menu sets: the position of a name."
     positions = list(range(first, first + len(labels)))
@@ -813,20 +862,25 @@ def _pair_params(table: PairTable) -> list[alt.Parameter]:
     menus = [_menu("effector", "effector", table.effectors, table.start[0]),
              _menu("regulator", "regulator", table.regulators, table.start[1]),
              _menu("chosen_group", "group", ["all groups", *table.groups], -1, first=-1)]
-    chosen = {"pair": "'j' + effector + '_' + regulator", "limit": "limits[pair]", "reach": "reaches[pair]",
-              "colour_limit": "limit", "effector_name": "effectors[effector]", "regulator_name": "regulators[regulator]"}
+    chosen = {
+        "pair": "'j' + effector + '_' + regulator", "limit": "limits[pair]", "reach": "reaches[pair]",
+        "colour_limit": "limit", "effector_name": "effectors[effector]", "regulator_name": "regulators[regulator]"
+    }
     fixed = param_values(mean_limit=table.top_mean)
     return [*lookups, *menus, *(alt.param(name=name, expr=expr) for name, expr in chosen.items()), *fixed]
 
-# %% ../nbs/18_charts.ipynb #eca57d2d
+# %% ../nbs/18_charts.ipynb #1b47d895
 def _page_cells(table: PairTable) -> alt.Chart:
     "The rows of a page with the columns that the views read, for the chosen pair."
     gene = "isValid(datum['g' + {0}]) ? datum['g' + {0}] * gene_steps[{0}] : null"
-    error = "isValid(datum['s' + regulator]) ? datum['s' + regulator] * error_steps[regulator] * error_parts[effector] : null"
+    part = "datum['s' + regulator]"
+    error = f"isValid({part}) ? {part} * error_steps[regulator] * error_parts[effector] : null"
     columns = dict(value="isValid(datum[pair]) ? datum[pair] * steps[pair] : null")
     if table.error_steps: columns["error"] = error
     if table.gene_steps:
-        columns |= dict(effector_x=gene.format("effector_genes[effector]"), regulator_x=gene.format("regulator_genes[regulator]"))
+        columns |= dict(
+            effector_x=gene.format("effector_genes[effector]"), regulator_x=gene.format("regulator_genes[regulator]")
+        )
     base = alt.Chart(table.data)
     for name, expression in columns.items(): base = base.transform_calculate(**{name: expression})
     unsure = " || (isValid(datum.value) && abs(datum.value) < 2 * datum.error)" if table.error_steps else ""
@@ -842,10 +896,13 @@ def _page_means(table: PairTable) -> alt.Chart:
         value="isValid(datum.mean) ? datum.mean * steps[datum.key] : null", place="split(slice(datum.key, 1), '_')",
     ).transform_calculate(effector="effectors[+datum.place[0]]", regulator="regulators[+datum.place[1]]", faded="false")
 
-# %% ../nbs/18_charts.ipynb #d1f18f4a
-_FINDING = ("effector_name + \"'s velocity \" + (datum.falls >= datum.rises ? 'falls' : 'rises') + ' as ' + "
-            f"{_RISING} + ' rises in ' + format(datum.n ? 100 * max(datum.falls, datum.rises) / datum.n : 0, '.0f') + ' % of these '"
-            " + format(datum.n, ',') + ' cells'")
+# %% ../nbs/18_charts.ipynb #e10b70ae
+_FINDING = (
+    "effector_name + \"'s velocity \" + (datum.falls >= datum.rises ? 'falls' : 'rises') + ' as ' + "
+    f"{_RISING} + ' rises in ' + format(datum.n ? 100 * max(datum.falls, datum.rises) / datum.n : 0, '.0f') + ' % "
+    f"of these '"
+    " + format(datum.n, ',') + ' cells'"
+)
 
 def _words_view(base: alt.Chart, width: int) -> alt.LayerChart:
     "The pair in symbols, and the finding in a sentence."
@@ -853,14 +910,17 @@ def _words_view(base: alt.Chart, width: int) -> alt.LayerChart:
         up="datum.value > 0 ? 1 : 0", down="datum.value < 0 ? 1 : 0",
     ).transform_aggregate(rises="sum(up)", falls="sum(down)", n="count()")
     says = f"datum.n ? {_FINDING} : 'No cell is selected: draw another box, or click beside it'"
-    sentence = counted.transform_calculate(sentence=says).mark_text(align="left", baseline="top", fontSize=15, color=INK).encode(
-        x=alt.value(0), y=alt.value(26), text="sentence:N")
+    sentence = (
+        counted.transform_calculate(sentence=says)
+        .mark_text(align="left", baseline="top", fontSize=15, color=INK)
+        .encode(x=alt.value(0), y=alt.value(26), text="sentence:N")
+    )
     symbols = counted.transform_calculate(symbols=_SYMBOLS).mark_text(
         align="left", baseline="top", fontSize=19, fontWeight="bold", color=INK).encode(
         x=alt.value(0), y=alt.value(0), text="symbols:N")
     return alt.layer(symbols, sentence).properties(width=width, height=46, view=alt.ViewBackground(**_BLANK))
 
-# %% ../nbs/18_charts.ipynb #995301d1
+# %% ../nbs/18_charts.ipynb #7b200664
 def pair_chart(
     entries: pd.DataFrame, # One row per cell and pair: cell, effector, regulator, value, and error if there is one
     cells: pd.DataFrame, # One row per cell: cell, x, y; group and outside (of the field's support) if there are
@@ -882,7 +942,9 @@ def pair_chart(
         views += [_plane_view(base, n, errors, size),
                   _response_view(base, "regulator expression", n, errors, size)]
     views.append(_groups_view(base, table.groups, errors, size))
-    chart = alt.vconcat(_words_view(base, 560), _side_by_side(views, columns), spacing=12).add_params(*_pair_params(table))
+    chart = alt.vconcat(_words_view(base, 560), _side_by_side(views, columns), spacing=12).add_params(
+        *_pair_params(table)
+    )
     if not table.gene_steps: chart = chart.add_params(*param_values(plane=True))
     return chart.properties(description="Entries of the Jacobian: choose effector and regulator, select cells",
                             usermeta={"view": width})
@@ -894,7 +956,7 @@ def _script_json(value) -> str:
     for c in "<>&\u2028\u2029": text = text.replace(c, f"\\u{ord(c):04x}")
     return text
 
-# %% ../nbs/18_charts.ipynb #5a19bfc8
+# %% ../nbs/18_charts.ipynb #26152084
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -904,7 +966,8 @@ _PAGE = """<!DOCTYPE html>
   script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'">
 <title>{title}</title>
 <style>
-  :root {{ color-scheme: light dark; --paper: #fff; --ink: #1f2933; --text: #47525d; --quiet: #616e7c; --line: #9aa5b1; }}
+  :root {{ color-scheme: light dark; --paper: #fff; --ink: #1f2933; --text: #47525d; --quiet: #616e7c;
+          --line: #9aa5b1; }}
   @media (prefers-color-scheme: dark) {{
     :root {{ --paper: #15181c; --ink: #e6e9ed; --text: #c3cad2; --quiet: #a3adb8; --line: #5a646e; }} }}
   body {{ margin: 0; background: var(--paper); color: var(--ink);
@@ -939,7 +1002,8 @@ _PAGE = """<!DOCTYPE html>
     wide = fit[2];
     if (shown) shown.finalize();
     document.getElementById("menus").textContent = "";
-    const options = {{mode: "vega-lite", renderer: "canvas", bind: "#menus", downloadFileName: "vfjac", patch: seeThrough,
+    const options = {{mode: "vega-lite", renderer: "canvas", bind: "#menus", downloadFileName: "vfjac",
+                      patch: seeThrough,
                       tooltip: {{theme: dark ? "dark" : "light"}},
                       actions: {{export: true, source: false, compiled: false, editor: false}}}};
     const wanted = Object.assign({{background: dark ? DARK.white : "white"}}, dark ? repainted(fit[0]) : fit[0]);
@@ -955,7 +1019,10 @@ _PAGE = """<!DOCTYPE html>
   const tell = function (error) {{ chart.textContent = "The chart could not be drawn: " + error.message; }};
   const redraw = function () {{ draw().catch(tell); }};
   wishes.addEventListener("change", redraw);
-  window.addEventListener("resize", function () {{ if (arranged(spec, chart.clientWidth)[1] !== columns) redraw(); }});
+  window.addEventListener("resize", function () {{
+    clearTimeout(timer);
+    timer = setTimeout(function () {{ if (Math.abs(arranged(spec, chart.clientWidth)[2] - wide) > 8) redraw(); }}, 200);
+  }});
   redraw();
 }})();
 </script>

@@ -19,7 +19,7 @@ from .genejacobian import GeneJacobian
 from .tools import gene_jacobian
 from .tuning import Features, RidgePath, best_ridge
 
-# %% ../nbs/14_diagnostics.ipynb #24a0cb55
+# %% ../nbs/14_diagnostics.ipynb #ee8baee6
 def held_out_r2(
     features: Features,   # Kernels and trend of the field
     X: np.ndarray,        # States, (n, d)
@@ -29,7 +29,9 @@ def held_out_r2(
     folds: int = 5,       # Number of parts
     seed: int = 0,        # Seed of the parts
 ) -> float:               # 1 is perfect, 0 no better than a constant, negative worse
-    "Share of the variance of held-out velocities that the field explains. Raises ValueError for fewer cells than parts."
+    """Share of the variance of held-out velocities that the field explains.
+
+    Raises ValueError for fewer cells than parts."""
     if len(X) < folds: raise ValueError(f"{len(X)} cells cannot be cut into {folds} parts: give fewer folds")
     part, left, total = np.random.default_rng(seed).permutation(len(X)) % folds, 0.0, 0.0
     for k in range(folds):
@@ -62,7 +64,7 @@ def null_slopes(
 
 def _slope(field, X): return float(np.sqrt(np.square(field.jacobian(X)).mean()))
 
-# %% ../nbs/14_diagnostics.ipynb #6b39151f
+# %% ../nbs/14_diagnostics.ipynb #2fd86c23
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
     "How far a field's Jacobian can be trusted: questions with figures and verdicts, and tables of cells and genes."
@@ -75,26 +77,59 @@ class Diagnosis:
         "What to look at, in sentences."
         return self.table.loc[self.table["verdict"] == "look", "meaning"].tolist()
 
+    def chart(self):
+        "The questions with their verdicts, and the cells' support."
+        from vfjac.diagrams import diagnosis_chart   # Altair is loaded only when a chart is wanted
+        return diagnosis_chart(self.table, self.cells)
+
     def __repr__(self):
         shown = self.table[["question", "figure", "expected", "verdict"]].to_string(index=False)
         return "\n".join([shown, *(f"- {said}" for said in self.warnings)])
 
-# %% ../nbs/14_diagnostics.ipynb #170aa058
+# %% ../nbs/14_diagnostics.ipynb #bf3a307d
 _QUESTIONS = {
-    "held-out velocity R²": ("> 0.2", lambda x: x > 0.2, "Only {figure:.0%} of the variance of velocities that were held "
-        "out is explained: the field hardly knows where cells go, its slopes even less."),
-    "share of inliers": ("> 0.7", lambda x: x > 0.7, "{figure:.0%} of the velocities are followed, the rest count as "
-        "outliers: look where they are before you believe the field there."),
-    "coefficients used, of those there are": ("< 0.6", lambda x: x < 0.6, "The field uses {figure:.0%} of its control "
-        "points' freedom: sharp bends may be smoothed away; more control points (M=…) or cells would tell."),
-    "cells outside the support": ("< 0.1", lambda x: x < 0.1, "{figure:.0%} of the cells lie where there are hardly any "
-        "data: their entries are mostly the prior's (they are marked in .cells)."),
-    "slope over that of shuffled velocities": ("> 2", lambda x: x > 2, "The field is only {figure:.1f} times as steep as "
-        "one fitted to shuffled velocities: its Jacobian may be noise."),
-    "entries of the mean whose sign is sure": ("> 0.2", lambda x: x > 0.2, "The sign of {figure:.0%} of the mean "
-        "Jacobian's entries (in the basis) is sure at two standard errors: read single entries with their errors."),
-    "genes with next to no loading": ("< 0.5", lambda x: x < 0.5, "{figure:.0%} of the genes have loadings below a tenth "
-        "of the median: their entries are small by construction (see .genes)."),
+    "held-out velocity R²": (
+        "> 0.2",
+        lambda x: x > 0.2,
+        "Only {figure:.0%} of the variance of velocities that were held "
+        "out is explained: the field hardly knows where cells go, its slopes even less.",
+    ),
+    "share of inliers": (
+        "> 0.7",
+        lambda x: x > 0.7,
+        "{figure:.0%} of the velocities are followed, the rest count as "
+        "outliers: look where they are before you believe the field there.",
+    ),
+    "coefficients used, of those there are": (
+        "< 0.6",
+        lambda x: x < 0.6,
+        "The field uses {figure:.0%} of its control "
+        "points' freedom: sharp bends may be smoothed away; more control points (M=…) or cells would tell.",
+    ),
+    "cells outside the support": (
+        "< 0.1",
+        lambda x: x < 0.1,
+        "{figure:.0%} of the cells lie where there are hardly any "
+        "data: their entries are mostly the prior's (they are marked in .cells).",
+    ),
+    "slope over that of shuffled velocities": (
+        "> 2",
+        lambda x: x > 2,
+        "The field is only {figure:.1f} times as steep as "
+        "one fitted to shuffled velocities: its Jacobian may be noise.",
+    ),
+    "entries of the mean whose sign is sure": (
+        "> 0.2",
+        lambda x: x > 0.2,
+        "The sign of {figure:.0%} of the mean "
+        "Jacobian's entries (in the basis) is sure at two standard errors: read single entries with their errors.",
+    ),
+    "genes with next to no loading": (
+        "< 0.5",
+        lambda x: x < 0.5,
+        "{figure:.0%} of the genes have loadings below a tenth "
+        "of the median: their entries are small by construction (see .genes).",
+    ),
 }
 
 
@@ -110,7 +145,7 @@ def judged(
         rows.append((question, figure, expected, verdict, meaning.format(figure=figure) if verdict == "look" else ""))
     return pd.DataFrame(rows, columns=["question", "figure", "expected", "verdict", "meaning"])
 
-# %% ../nbs/14_diagnostics.ipynb #a3042c08
+# %% ../nbs/14_diagnostics.ipynb #af199570
 def diagnose(
     adata: AnnData,              # The data, with a fitted field
     basis: str | None = "pca",   # Basis of the field; None is gene space
@@ -122,8 +157,8 @@ def diagnose(
 ) -> Diagnosis:
     """How far the Jacobian of the stored field can be trusted; nothing is written.
 
-    Raises KeyError if there is no field, TypeError if it is not a Gaussian one. For a field of dynamo's, lambda is taken
-    to be its default, 3."""
+    Raises KeyError if there is no field, TypeError if it is not a Gaussian one. For a field of dynamo's, lambda is
+    taken to be its default, 3."""
     placed, data = read_field(adata, basis), read_fit_data(adata, basis)
     if not isinstance(placed.field, GaussianField):
         raise TypeError(f"the stored field is a {type(placed.field).__name__}: only Gaussian fields can be diagnosed")
@@ -162,8 +197,12 @@ def _cell_table(adata, placed, data, basis):
     if len(data.rows) and data.rows.max() < adata.n_obs and data.n_cells == adata.n_obs:
         inlier[data.rows] = data.posterior
         residual[data.rows] = np.linalg.norm(data.velocities - placed.field.velocity(data.states), axis=1)
-    return pd.DataFrame(dict(
-        cell=adata.obs_names, support=inside, inlier=inlier.to_numpy(), residual=residual.to_numpy(), outside=inside < 0.05))
+    return pd.DataFrame(
+        dict(
+            cell=adata.obs_names, support=inside, inlier=inlier.to_numpy(), residual=residual.to_numpy(),
+            outside=inside < 0.05
+        )
+    )
 
 
 def _gene_table(adata, basis, Qkey):

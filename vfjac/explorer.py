@@ -6,11 +6,12 @@
 __all__ = ['JACOBIAN', 'BY_REGULATOR', 'RANKS', 'ExplorerChoices', 'ExplorerState', 'swap', 'panel_genes', 'find_embeddings',
            'find_groupings', 'find_numbers', 'expression_reader', 'find_flows', 'outside_support', 'ExplorerSource',
            'choose_shown', 'explorer_source', 'component_means', 'mean_entries', 'strongest_genes', 'start_genes',
-           'colour_choices', 'start_state', 'cells_in_view', 'cells_table', 'cell_colours', 'gene_velocity',
-           'view_means', 'means_table', 'strongest_pairs', 'finding', 'sentence', 'view_note', 'chart_options', 'draw',
-           'LinkedChart', 'JacobianExplorer', 'resampled', 'find_bases', 'explore', 'report']
+           'colour_choices', 'start_state', 'cells_in_view', 'with_shown', 'cells_table', 'cell_colours',
+           'gene_velocity', 'view_means', 'means_table', 'mean_errors', 'strongest_pairs', 'finding', 'sentence',
+           'view_note', 'chart_options', 'draw', 'LinkedChart', 'JacobianExplorer', 'resampled', 'find_bases',
+           'explore', 'report']
 
-# %% ../nbs/19_explorer.ipynb #041643ee
+# %% ../nbs/19_explorer.ipynb #42fd9c8d
 import html
 import json
 from collections.abc import Callable, Sequence
@@ -26,11 +27,13 @@ import traitlets
 from anndata import AnnData
 
 from .adata import read_jacobian, select_genes
-from .charts import (
-    DARK, LOOKS_JS, NO_GROUP, arrows_table, linked_chart, linked_params, linked_rows, linked_squares, page_html, pair_chart,
-    redrawn, repainted, save_html)
+from vfjac.charts import (
+    DARK, LOOKS_JS, NO_GROUP, arrows_table, linked_chart, linked_params, linked_rows, linked_squares, page_html,
+    page_levels, pair_chart, redrawn, repainted, save_html
+)
 from .fields import gaussian_kernel, patch
 from .genejacobian import GeneJacobian, find_names
+from .posterior import effector_part, mean_gram, mean_part
 from .projection import scaled_loadings
 from .sampling import METHODS, sample
 from .tools import fit_vector_field, gene_jacobian, read_entries
@@ -48,7 +51,7 @@ class ExplorerChoices(traitlets.HasTraits):
     colours = traitlets.Tuple((JACOBIAN,), help="What can colour the embedding")
     alongs = traitlets.Tuple((BY_REGULATOR,), help="What the response can be drawn against")
 
-# %% ../nbs/19_explorer.ipynb #ff99c5c1
+# %% ../nbs/19_explorer.ipynb #eec3302a
 def _known(what: str, wanted: Sequence, there: Sequence) -> tuple:
     "The wanted names, each once, if all are there; else TraitError with near matches."
     wanted = tuple(dict.fromkeys(wanted))
@@ -62,7 +65,9 @@ def _valid_box(what: str, box: dict, axes: tuple[str, str]) -> dict:
     "A box as {axis: [low, high]}, or an empty one; else TraitError."
     if not box: return {}
     if set(box) != set(axes) or not all(np.shape(ends) == (2,) and np.isfinite(ends).all() for ends in box.values()):
-        raise traitlets.TraitError(f"{what}: {box} is no box; expected {{{axes[0]!r}: [low, high], {axes[1]!r}: [low, high]}}")
+        raise traitlets.TraitError(
+            f"{what}: {box} is no box; expected {{{axes[0]!r}: [low, high], {axes[1]!r}: [low, high]}}"
+        )
     return {axis: sorted(float(end) for end in box[axis]) for axis in axes}
 
 # %% ../nbs/19_explorer.ipynb #3f1579a3
@@ -198,7 +203,7 @@ def expression_reader(
 
     return read
 
-# %% ../nbs/19_explorer.ipynb #7aeeb63e
+# %% ../nbs/19_explorer.ipynb #307eb31e
 def find_flows(
     adata: AnnData, # The data
     embeddings: dict, # Name -> positions
@@ -206,7 +211,9 @@ def find_flows(
     "Velocities in the plane of each embedding."
     there = {name: adata.obsm.get(f"velocity_{name}") for name in embeddings}
     there = {name: V for name, V in there.items() if V is not None and V.ndim == 2 and V.shape[1] >= 2}
-    return {name: np.asarray(V.toarray() if hasattr(V, "toarray") else V)[:, :2].astype(float) for name, V in there.items()}
+    return {
+        name: np.asarray(V.toarray() if hasattr(V, "toarray") else V)[:, :2].astype(float) for name, V in there.items()
+    }
 
 # %% ../nbs/19_explorer.ipynb #b598cd45
 def outside_support(
@@ -290,7 +297,7 @@ def component_means(
     means = of_components.mean(groups)
     return {"": means} if groups is None else means
 
-# %% ../nbs/19_explorer.ipynb #a561a1c2
+# %% ../nbs/19_explorer.ipynb #e47c53cb
 def mean_entries(
     source: ExplorerSource, # What the explorer reads
     grouping: str, # Name of a grouping; the empty text is all cells together
@@ -304,7 +311,7 @@ def mean_entries(
         kept[grouping] = component_means(source.jacobian, groups)
     return {group: _in_genes(source, mean, effectors, regulators) for group, mean in kept[grouping].items()}
 
-def _in_genes(source: ExplorerSource, mean: np.ndarray, effectors: Sequence[str], regulators: Sequence[str]) -> np.ndarray:
+def _in_genes(source: ExplorerSource, mean: np.ndarray, effectors: Sequence, regulators: Sequence) -> np.ndarray:
     "A mean Jacobian in components (d, d) as the entries of genes, (n_effectors, n_regulators)."
     left, right = scaled_loadings(source.jacobian.loadings, source.jacobian.scale)
     rows, columns = (find_names(list(genes), source.jacobian.genes) for genes in (effectors, regulators))
@@ -350,16 +357,23 @@ def start_genes(
     kept = [[gene for gene in genes if gene in known] for genes in (stored.effectors, stored.regulators)]
     return tuple(kept) if all(kept) else strongest_genes(source)
 
-# %% ../nbs/19_explorer.ipynb #67d786ce
+# %% ../nbs/19_explorer.ipynb #caef1305
 def colour_choices(
     source: ExplorerSource, # What the explorer reads
 ) -> dict[str, str]: # What can colour the embedding -> its kind: signed, number or names
     "What can colour the embedding."
-    of_genes = {f"expression of the {what}": "number" for what in ("regulator", "effector")} if source.expression else {}
-    return ({JACOBIAN: "signed"} | of_genes | {"velocity of the effector": "signed"}
-            | {f"obs: {name}": "names" for name in source.groupings} | {f"obs: {name}": "number" for name in source.numbers})
+    of_genes = (
+        {f"expression of the {what}": "number" for what in ("regulator", "effector")} if source.expression else {}
+    )
+    return (
+        {JACOBIAN: "signed"}
+        | of_genes
+        | {"velocity of the effector": "signed"}
+        | {f"obs: {name}": "names" for name in source.groupings}
+        | {f"obs: {name}": "number" for name in source.numbers}
+    )
 
-# %% ../nbs/19_explorer.ipynb #88654312
+# %% ../nbs/19_explorer.ipynb #1d607e0f
 def start_state(
     source: ExplorerSource, # What the explorer reads
     effectors: Sequence[str], # Rows of the heatmap
@@ -385,11 +399,13 @@ def start_state(
 
 def _choices(source: ExplorerSource) -> dict:
     "What a source lets one choose from."
-    return dict(genes=tuple(source.jacobian.genes), embeddings=tuple(source.embeddings), groupings=tuple(source.groupings),
-                groups_of={name: tuple(found.categories) for name, found in source.groupings.items()},
-                colours=tuple(colour_choices(source)), alongs=(BY_REGULATOR, *source.numbers))
+    return dict(
+        genes=tuple(source.jacobian.genes), embeddings=tuple(source.embeddings), groupings=tuple(source.groupings),
+        groups_of={name: tuple(found.categories) for name, found in source.groupings.items()},
+        colours=tuple(colour_choices(source)), alongs=(BY_REGULATOR, *source.numbers)
+    )
 
-# %% ../nbs/19_explorer.ipynb #68c01e3d
+# %% ../nbs/19_explorer.ipynb #7ec6202b
 def _within(ends: list[float], values: np.ndarray) -> np.ndarray:
     "Which values lie between the ends."
     return (values >= ends[0]) & (values <= ends[1])
@@ -402,7 +418,8 @@ def cells_in_view(
     inside = np.ones(source.jacobian.n_cells, dtype=bool)
     if state.group: inside &= np.asarray(source.groupings[state.grouping] == state.group)
     if state.brush:
-        for axis, values in zip("xy", source.embeddings[state.embedding].T): inside &= _within(state.brush[axis], values)
+        for axis, values in zip("xy", source.embeddings[state.embedding].T):
+            inside &= _within(state.brush[axis], values)
     if state.plane and source.expression:
         for axis, gene in (("regulator_x", state.regulator), ("effector_x", state.effector)):
             inside &= _within(state.plane[axis], _expression(source, gene))
@@ -416,15 +433,22 @@ def _expression(source: ExplorerSource, gene: str) -> np.ndarray:
         kept[gene] = source.expression(gene)
     return kept[gene]
 
-# %% ../nbs/19_explorer.ipynb #fc8d04e7
-def _entry(state: ExplorerState, source: ExplorerSource) -> tuple[np.ndarray, np.ndarray | None]:
-    "The entry of the chosen pair in all cells and its standard error, if there is one; kept until the pair changes."
+# %% ../nbs/19_explorer.ipynb #91a204be
+def _entry(state: ExplorerState, source: ExplorerSource) -> np.ndarray:
+    "The entry of the chosen pair in all cells; kept until the pair changes."
     pair = (state.effector, state.regulator)
     if source.kept.get("pair", [None])[0] != pair:
-        value = np.asarray(source.jacobian.pair(*pair))
-        error = np.asarray(source.jacobian.pair_stderr(*pair)) if _has_errors(source) else None
-        source.kept["pair"] = (pair, value, error)
-    return source.kept["pair"][1:]
+        source.kept["pair"] = (pair, np.asarray(source.jacobian.pair(*pair)))
+    return source.kept["pair"][1]
+
+def _entry_error(state: ExplorerState, source: ExplorerSource) -> np.ndarray | None:
+    "Its standard error in the cells drawn, if it is known; kept likewise."
+    pair = (state.effector, state.regulator)
+    if not _has_errors(source): return None
+    if source.kept.get("shown error", [None])[0] != pair:
+        error = source.jacobian.pair_stderr(*pair, cells=source.shown) if len(source.shown) else []
+        source.kept["shown error"] = (pair, np.asarray(error, dtype=float))
+    return source.kept["shown error"][1]
 
 def _has_errors(source: ExplorerSource) -> bool:
     "Whether standard errors are known."
@@ -432,19 +456,30 @@ def _has_errors(source: ExplorerSource) -> bool:
 
 def _outside(source: ExplorerSource) -> np.ndarray:
     "Which of the cells drawn are outside the field's support."
-    if "outside" not in source.kept: source.kept["outside"] = outside_support(source.jacobian, source.shown)
-    return source.kept["outside"]
+    if "shown outside" not in source.kept: source.kept["shown outside"] = outside_support(source.jacobian, source.shown)
+    return source.kept["shown outside"]
 
-# %% ../nbs/19_explorer.ipynb #c5c6d3ca
+def with_shown(
+    source: ExplorerSource, # What the explorer reads
+    shown: np.ndarray, # Which cells are drawn, positions
+) -> ExplorerSource: # The same with other cells drawn
+    "The source with other cells drawn; what is known of all cells is kept."
+    return replace(
+        source, shown=shown, kept={key: value for key, value in source.kept.items() if not key.startswith("shown")}
+    )
+
+# %% ../nbs/19_explorer.ipynb #41ff6d5f
 def cells_table(
     state: ExplorerState, # What is chosen
     source: ExplorerSource, # What the explorer reads
-) -> pd.DataFrame: # One row per cell drawn: cell, x, y, value, faded, and error, group, effector_x … where there are such
+) -> pd.DataFrame: # One row per cell drawn: cell, x, y, value, faded; error, group, effector_x … where there are
     "The cells that are drawn, with the entry of the chosen pair and what else the views show."
-    shown, xy, (value, error) = source.shown, source.embeddings[state.embedding], _entry(state, source)
+    shown, xy, value, error = (
+        source.shown, source.embeddings[state.embedding], _entry(state, source), _entry_error(state, source)
+    )
     columns = dict(cell=source.jacobian.cells[shown], x=xy[shown, 0], y=xy[shown, 1], value=value[shown])
     faded = _outside(source)
-    if error is not None: columns["error"], faded = error[shown], faded | (np.abs(value[shown]) < 2 * error[shown])
+    if error is not None: columns["error"], faded = error, faded | (np.abs(value[shown]) < 2 * error)
     if state.grouping: columns["group"] = source.groupings[state.grouping][shown]
     if source.expression:
         for name in ("effector", "regulator"): columns[f"{name}_x"] = _expression(source, getattr(state, name))[shown]
@@ -453,13 +488,13 @@ def cells_table(
     if state.colour != JACOBIAN: columns["colour"] = cell_colours(state, source)[shown]
     return pd.DataFrame(columns | dict(faded=faded))
 
-# %% ../nbs/19_explorer.ipynb #fa053f28
+# %% ../nbs/19_explorer.ipynb #d38da668
 def cell_colours(
     state: ExplorerState, # What is chosen
     source: ExplorerSource, # What the explorer reads
 ): # What colours the embedding, (n_cells,): numbers or names
     "The numbers or names that `state.colour` stands for, for all cells."
-    if state.colour == JACOBIAN: return _entry(state, source)[0]
+    if state.colour == JACOBIAN: return _entry(state, source)
     if state.colour == "expression of the regulator": return _expression(source, state.regulator)
     if state.colour == "expression of the effector": return _expression(source, state.effector)
     if state.colour == "velocity of the effector": return gene_velocity(source.jacobian, state.effector)
@@ -494,7 +529,7 @@ def _part(jacobian: GeneJacobian, inside: np.ndarray) -> GeneJacobian:
     "The same of some cells."
     return replace(jacobian, states=jacobian.states[inside], cells=jacobian.cells[inside])
 
-# %% ../nbs/19_explorer.ipynb #076ae08d
+# %% ../nbs/19_explorer.ipynb #503d50f8
 def means_table(
     state: ExplorerState, # What is chosen
     source: ExplorerSource, # What the explorer reads
@@ -503,21 +538,31 @@ def means_table(
     effectors, regulators = panel_genes(state)
     table = _square_table(view_means(state, source), effectors, regulators)
     if _has_errors(source) and table["value"].notna().any():
-        inside, key = cells_in_view(state, source), (tuple(effectors), tuple(regulators))
-        key = (inside.tobytes(), *key)
-        if source.kept.get("errors", [None])[0] != key:
-            part = source.jacobian if inside.all() else _part(source.jacobian, inside)
-            source.kept["errors"] = (key, part.mean_stderr(effectors=effectors, regulators=regulators))
-        table["error"] = np.ravel(source.kept["errors"][1])
+        table["error"] = np.ravel(mean_errors(source, cells_in_view(state, source), effectors, regulators))
         table["faded"] = table["value"].abs() < 2 * table["error"]
     return table.assign(chosen=(table["effector"] == state.effector) & (table["regulator"] == state.regulator))
+
+def mean_errors(
+    source: ExplorerSource, # What the explorer reads
+    inside: np.ndarray, # Which cells, (n_cells,) bool
+    effectors: Sequence[str], # Genes of the rows
+    regulators: Sequence[str], # Genes of the columns
+) -> np.ndarray: # (n_effectors, n_regulators)
+    "Standard errors of the mean entries over some cells. What all pairs share is kept for the cells asked for last."
+    jacobian, key = source.jacobian, inside.tobytes()
+    if source.kept.get("gram", [None])[0] != key:
+        X = np.asarray(jacobian.states[inside])
+        source.kept["gram"] = (key, mean_gram(jacobian.posterior, iter([X]), iter([np.full(len(X), 1 / len(X))])))
+    left, right = scaled_loadings(jacobian.loadings, jacobian.scale)
+    rows, columns = (find_names(list(genes), jacobian.genes) for genes in (effectors, regulators))
+    return np.outer(effector_part(jacobian.posterior, left[rows]), mean_part(source.kept["gram"][1], right[columns]))
 
 def _square_table(values: np.ndarray, effectors: list[str], regulators: list[str]) -> pd.DataFrame:
     "A matrix (n_effectors, n_regulators) as a table: effector, regulator, value."
     names = pd.MultiIndex.from_product([effectors, regulators], names=["effector", "regulator"])
     return pd.Series(np.ravel(values), names, name="value").reset_index()
 
-# %% ../nbs/19_explorer.ipynb #ca483c30
+# %% ../nbs/19_explorer.ipynb #6550a26a
 RANKS = ("|mean|", "mean, rising", "mean, falling", "|z|")
 
 def strongest_pairs(
@@ -538,16 +583,20 @@ def strongest_pairs(
     at = at[np.argsort(order[at], kind="stable")]
     at = at[np.isfinite(order[at])]
     row, column = np.divmod(at, len(genes))
-    table = pd.DataFrame(dict(effector=np.array(genes, object)[row], regulator=np.array(genes, object)[column], mean=mean.ravel()[at]))
+    table = pd.DataFrame(
+        dict(effector=np.array(genes, object)[row], regulator=np.array(genes, object)[column], mean=mean.ravel()[at])
+    )
     return table.assign(z=score.ravel()[at]) if by == "|z|" else table
 
 def _spread_of_means(source: ExplorerSource, genes: list[str]) -> np.ndarray:
     "Standard errors of the means, or the spread over the cells drawn, (n_genes, n_genes)."
     if _has_errors(source): spread = source.jacobian.mean_stderr(effectors=genes, regulators=genes)
-    else: spread = source.jacobian.block(genes, genes, cells=source.shown[:: max(1, len(source.shown) // 1000)]).std(axis=0)
+    else:
+        some = source.shown[:: max(1, len(source.shown) // 1000)]
+        spread = source.jacobian.block(genes, genes, cells=some).std(axis=0)
     return np.where(spread > 0, spread, np.nan)
 
-# %% ../nbs/19_explorer.ipynb #3f48f37d
+# %% ../nbs/19_explorer.ipynb #e7eb54c6
 def finding(
     effector: str, # Gene whose velocity changes
     regulator: str, # Gene that rises
@@ -557,7 +606,8 @@ def finding(
     "The sign of an entry in words: what it does in the larger part of the cells."
     values = np.asarray(values)[np.isfinite(values)]
     rising = f"{regulator} itself" if effector == regulator else regulator
-    if not len(values) or not values.any(): return f"{effector}'s velocity does not change as {rising} rises in any {which}"
+    if not len(values) or not values.any():
+        return f"{effector}'s velocity does not change as {rising} rises in any {which}"
     falls, rises = (values < 0).mean(), (values > 0).mean()
     share, verb = max((falls, "falls"), (rises, "rises"))
     return f"{effector}'s velocity {verb} as {rising} rises in {100 * share:.0f} % {which}"
@@ -570,9 +620,9 @@ def sentence(
     inside, n = cells_in_view(state, source), source.jacobian.n_cells
     if not inside.any(): return "No cell is in view"
     which = f"of all {n:,} cells" if inside.all() else f"of these {inside.sum():,} cells"
-    return finding(state.effector, state.regulator, _entry(state, source)[0][inside], which)
+    return finding(state.effector, state.regulator, _entry(state, source)[inside], which)
 
-# %% ../nbs/19_explorer.ipynb #61f057fa
+# %% ../nbs/19_explorer.ipynb #a3ef4165
 def view_note(
     state: ExplorerState, # What is chosen
     source: ExplorerSource, # What the explorer reads
@@ -581,14 +631,24 @@ def view_note(
     drawn, n, inside = len(source.shown), source.jacobian.n_cells, int(cells_in_view(state, source).sum())
     some = f"{drawn:,} of {n:,} cells are drawn ({source.sampling} sample)"
     which = f"all {n:,} cells" if inside == n else f"all {inside:,} cells in view, drawn or not"
-    notes = [(f"All {n:,} cells are drawn" if drawn == n else some) + f"; means and percentages are over {which}.", *source.notes]
+    notes = [
+        (f"All {n:,} cells are drawn" if drawn == n else some) + f"; means and percentages are over {which}.",
+        *source.notes
+    ]
     if state.grouping:
         counts = source.groupings[state.grouping].value_counts()
         lone = ", ".join(str(group) for group in counts.index[counts == 1])
         if lone: notes.append(f"Groups of one cell (its value is their mean): {lone}.")
     if source.expression:
-        lost = {gene: int(np.isnan(_expression(source, gene)).sum()) for gene in dict.fromkeys((state.regulator, state.effector))}
-        notes += [f"{count:,} cells have no expression of {gene}: not in the gene plane." for gene, count in lost.items() if count]
+        lost = {
+            gene: int(np.isnan(_expression(source, gene)).sum())
+            for gene in dict.fromkeys((state.regulator, state.effector))
+        }
+        notes += [
+            f"{count:,} cells have no expression of {gene}: not in the gene plane."
+            for gene, count in lost.items()
+            if count
+        ]
     if (outside := int(_outside(source).sum())): notes.append(f"Faint: {outside:,} cells outside the field's support.")
     return " ".join(notes)
 
@@ -620,8 +680,8 @@ def draw(
         cells_table(state, source), means_table(state, source), state.effector, state.regulator, group=state.group,
         boxes=boxes, title=title, **chart_options(state, source), **looks)
 
-# %% ../nbs/19_explorer.ipynb #cb935537
-_LIVE_JS = LOOKS_JS + """
+# %% ../nbs/19_explorer.ipynb #9ce6158d
+_LIVE_PARTS_JS = """
 const wishes = window.matchMedia("(prefers-color-scheme: dark)");
 function isDark(wanted) {
   if (wanted !== "auto") return wanted === "dark";
@@ -631,7 +691,8 @@ function isDark(wanted) {
 }
 function boxOf(value) {
   const ends = Object.values(value || {});
-  return ends.length === 2 && ends.every(e => Array.isArray(e) && e[0] !== e[1]) ? JSON.parse(JSON.stringify(value)) : {};
+  const drawn = ends.length === 2 && ends.every(e => Array.isArray(e) && e[0] !== e[1]);
+  return drawn ? JSON.parse(JSON.stringify(value)) : {};
 }
 function rowsOf(columns) {
   const names = Object.keys(columns), rows = [];
@@ -642,6 +703,10 @@ function rowsOf(columns) {
   }
   return rows;
 }
+"""
+
+# %% ../nbs/19_explorer.ipynb #45646d49
+_LIVE_JS = LOOKS_JS + _LIVE_PARTS_JS + """
 async function render({ model, el }) {
   const host = document.createElement("div");
   host.className = "vfjac-chart";
@@ -664,8 +729,9 @@ async function render({ model, el }) {
     Object.assign(state, { dark, width: width(), had: {} });
     host.style.minHeight = host.offsetHeight + "px";
     if (state.shown) state.shown.finalize();
-    const options = { mode: "vega-lite", renderer: "canvas", actions: false, patch: seeThrough, tooltip: { theme: dark ? "dark" : "light" } };
-    state.shown = await vegaEmbed(host, Object.assign({ background: "transparent" }, dark ? repainted(fit) : fit), options);
+    const options = { mode: "vega-lite", renderer: "canvas", actions: false, patch: seeThrough,
+                      tooltip: { theme: dark ? "dark" : "light" } };
+    state.shown = await vegaEmbed(host, { background: "transparent", ...(dark ? repainted(fit) : fit) }, options);
     host.style.minHeight = "";
     const view = host.vegaView = state.shown.view;
     for (const box of ["brush", "plane"]) {
@@ -697,7 +763,8 @@ async function render({ model, el }) {
   model.on("change:theme", look);
   wishes.addEventListener("change", look);
   const themes = new MutationObserver(look), sizes = new ResizeObserver(resized);
-  themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-vscode-theme-kind"] });
+  const kinds = ["data-jp-theme-light", "data-vscode-theme-kind"];
+  themes.observe(document.body, { attributes: true, attributeFilter: kinds });
   sizes.observe(host);
   await redraw();
   return () => {
@@ -734,7 +801,7 @@ class LinkedChart(anywidget.AnyWidget):
         "Hand new numbers to the chart that is there."
         self.news = dict(tables=tables, params=params)
 
-# %% ../nbs/19_explorer.ipynb #d5207fec
+# %% ../nbs/19_explorer.ipynb #dbc2b582
 _SMALL = {"description_width": "initial"}
 
 def _gene_box(label: str, genes: tuple) -> ipywidgets.Combobox:
@@ -742,39 +809,46 @@ def _gene_box(label: str, genes: tuple) -> ipywidgets.Combobox:
     return ipywidgets.Combobox(description=label, options=genes, placeholder="type a gene", continuous_update=False,
                                style=_SMALL, layout={"width": "190px"})
 
-def _genes_box(label: str, genes: tuple) -> ipywidgets.TagsInput:
+def _genes_box(genes: tuple) -> ipywidgets.TagsInput:
     "A box for several genes."
-    return ipywidgets.TagsInput(allowed_tags=list(genes), allow_duplicates=False, placeholder=f"add {label}",
+    return ipywidgets.TagsInput(allowed_tags=list(genes), allow_duplicates=False, placeholder="gene, then Tab",
                                 layout={"width": "auto", "min_width": "160px", "max_width": "520px"})
 
 def _menu(label: str, options: list) -> ipywidgets.Dropdown:
     "A menu of a few choices."
-    return ipywidgets.Dropdown(description=label, options=options, style=_SMALL, layout={"width": "max-content", "max_width": "300px"})
+    return ipywidgets.Dropdown(
+        description=label, options=options, style=_SMALL, layout={"width": "max-content", "max_width": "300px"}
+    )
 
 def _group_options(state: ExplorerState) -> list:
     "All groups, or one of them."
     return [("all", ""), *((name, name) for name in state.groups_of.get(state.grouping, ()))]
 
-# %% ../nbs/19_explorer.ipynb #bca2634f
+# %% ../nbs/19_explorer.ipynb #8c6fdfec
 def _pickers(state: ExplorerState) -> dict[str, ipywidgets.Widget]:
     "A picker for each choice, by the name of the trait that it sets."
-    number = ipywidgets.BoundedIntText(description="cells drawn", min=1, max=100_000, style=_SMALL, layout={"width": "150px"})
+    number = ipywidgets.BoundedIntText(
+        description="cells drawn", min=1, max=100_000, style=_SMALL, layout={"width": "150px"}
+    )
     return {
         "effector": _gene_box("effector", state.genes), "regulator": _gene_box("regulator", state.genes),
-        "effectors": _genes_box("rows (effectors)", state.genes), "regulators": _genes_box("columns (regulators)", state.genes),
+        "effectors": _genes_box(state.genes), "regulators": _genes_box(state.genes),
         "basis": _menu("basis", [(name or "genes", name) for name in state.bases]),
         "embedding": _menu("embedding", list(state.embeddings)),
         "grouping": _menu("groups", [("none", ""), *((name, name) for name in state.groupings)]),
         "group": _menu("in view", _group_options(state)), "colour": _menu("colour", list(state.colours)),
         "along": _menu("response against", list(state.alongs)),
-        "arrows": ipywidgets.Checkbox(description="arrows", indent=False, layout={"width": "80px"}),
-        "n_shown": number, "theme": _menu("theme", ["auto", "light", "dark"])}
+        "arrows": ipywidgets.Checkbox(description="arrows", indent=False, layout={"width": "80px"}), "n_shown": number,
+        "theme": _menu("theme", ["auto", "light", "dark"])
+    }
 
 def _row(widgets: list, **layout) -> ipywidgets.HBox:
     "Widgets side by side, on further lines where there is no room."
-    return ipywidgets.HBox(widgets, layout={"flex_flow": "row wrap", "align_items": "center", "grid_gap": "2px 10px", **layout})
+    return ipywidgets.HBox(
+        widgets, layout={"flex_flow": "row wrap", "align_items": "center", "grid_gap": "2px 10px", **layout}
+    )
 
-# %% ../nbs/19_explorer.ipynb #cc52c2e5
+# %% ../nbs/19_explorer.ipynb #8c1d57b9
 class JacobianExplorer(ipywidgets.VBox):
     "Pickers, a sentence, five linked views. Its `state` can be set from Python as well."
 
@@ -791,9 +865,9 @@ class JacobianExplorer(ipywidgets.VBox):
         super().__init__([self.message])
         self.state = self.source = None
         if state is not None: self._open(state, source)
-        self._say(problem, problem=bool(problem)) if problem else None
+        if problem: self._say(problem, problem=True)
 
-# %% ../nbs/19_explorer.ipynb #7748af90
+# %% ../nbs/19_explorer.ipynb #a6fe0ff5
 @patch
 def _open(self: JacobianExplorer, state: ExplorerState, source: ExplorerSource) -> None:
     "Show pickers and chart for a state."
@@ -817,9 +891,12 @@ def _open(self: JacobianExplorer, state: ExplorerState, source: ExplorerSource) 
     self._rank()
     self._follow()
 
+# %% ../nbs/19_explorer.ipynb #e9003ab2
 _NO_PAIR = ("choose one of the strongest pairs", ())
-_KEEP = {"PNG": "Save the picture as PNG", "SVG": "Save the picture as SVG", "HTML": "Save as a page that opens offline",
-         "cells": "Save the cells in view as CSV", "code": "Show the code that draws this view"}
+_KEEP = {
+    "PNG": "Save the picture as PNG", "SVG": "Save the picture as SVG", "HTML": "Save as a page that opens offline",
+    "cells": "Save the cells in view as CSV", "code": "Show the code that draws this view"
+}
 
 def _button(label: str, tooltip: str) -> ipywidgets.Button:
     "A small button."
@@ -837,8 +914,14 @@ def _arranged(self: JacobianExplorer) -> list:
     p = self.pickers
     p["basis"].layout.display = None if len(self.state.bases) > 1 else "none"
     genes = _row([p["effector"], self.swap_button, p["regulator"], self.rank, self.strongest])
-    panel = _row([ipywidgets.Label("rows"), p["effectors"], ipywidgets.Label("columns"), p["regulators"]])
-    menus = _row([p[name] for name in ("basis", "embedding", "colour", "grouping", "group", "along", "n_shown", "theme", "arrows")])
+    label = lambda text: ipywidgets.Label(text, tooltip="Click beside the names, type a gene, leave with Tab")
+    panel = _row([label("rows +"), p["effectors"], label("columns +"), p["regulators"]])
+    menus = _row(
+        [
+            p[name]
+            for name in ("basis", "embedding", "colour", "grouping", "group", "along", "n_shown", "theme", "arrows")
+        ]
+    )
     keep = _row([ipywidgets.Label("keep:"), *self.keep_buttons.values()])
     return [genes, menus, self.headline, self.message, self.chart_widget, panel, keep]
 
@@ -894,7 +977,7 @@ def _rank(self: JacobianExplorer) -> None:
              for row in table.itertuples()]
     self.strongest.options = [_NO_PAIR, *pairs]
 
-# %% ../nbs/19_explorer.ipynb #5aa4a8c9
+# %% ../nbs/19_explorer.ipynb #e12bfbf2
 @patch
 def _follow(self: JacobianExplorer, change=None) -> None:
     "Show what the state says: pickers, chart, sentence, message."
@@ -921,13 +1004,16 @@ def _show_pickers(self: JacobianExplorer) -> None:
         if box.value != value: box.value = value
     if self.strongest.value not in ((), (self.state.effector, self.state.regulator)): self.strongest.value = ()
 
+# %% ../nbs/19_explorer.ipynb #291fc5bc
 @patch
 def _draw(self: JacobianExplorer) -> None:
     "New numbers for the chart that is there; a new chart if it has to look different."
     state = self.state
     if state.n_shown != self.source.kept.get("n_shown", state.n_shown): self.source = resampled(self.source, state)
     self.source.kept["n_shown"] = state.n_shown
-    cells, means, options = cells_table(state, self.source), means_table(state, self.source), chart_options(state, self.source)
+    cells, means, options = (
+        cells_table(state, self.source), means_table(state, self.source), chart_options(state, self.source)
+    )
     params = linked_params(cells, means, state.effector, state.regulator, groups=options["groups"], group=state.group)
     boxes = {name: box for name, box in (("brush", state.brush), ("plane", state.plane)) if box}
     look, genes = _look(options, cells), panel_genes(state)
@@ -965,7 +1051,7 @@ def _columns_of(df: pd.DataFrame) -> dict[str, list]:
     plain = lambda x: None if isinstance(x, float) and not np.isfinite(x) else x
     return {name: [plain(x) for x in column.tolist()] for name, column in df.items()}
 
-# %% ../nbs/19_explorer.ipynb #794d7b02
+# %% ../nbs/19_explorer.ipynb #9443e13b
 def resampled(
     source: ExplorerSource, # What the explorer reads
     state: ExplorerState, # What is chosen: `n_shown` and the embedding
@@ -973,12 +1059,14 @@ def resampled(
     "The source with as many cells drawn as the state says."
     jacobian, xy = source.jacobian, source.embeddings[state.embedding]
     V = jacobian.field.velocity(np.asarray(jacobian.states)) if source.sampling == "velocity" else None
-    kept = {key: value for key, value in source.kept.items() if key != "outside"}
-    return replace(source, shown=choose_shown(xy, state.n_shown, source.sampling, V, source.seed), kept=kept)
+    return with_shown(source, choose_shown(xy, state.n_shown, source.sampling, V, source.seed))
 
-# %% ../nbs/19_explorer.ipynb #e89d952e
-_HOW = ("∂f_effector / ∂x_regulator: how the effector's velocity changes as the regulator rises. "
-        "Blue: it falls. Orange: it rises. Faint: sign unsure (within two standard errors of zero), or outside the field's support.")
+# %% ../nbs/19_explorer.ipynb #1f41ff76
+_HOW = (
+    "∂f_effector / ∂x_regulator: how the effector's velocity changes as the regulator rises. "
+    "Blue: it falls. Orange: it rises. Faint: sign unsure (within two standard errors of zero), or outside the "
+    "field's support."
+)
 
 @patch
 def _say_words(self: JacobianExplorer) -> None:
@@ -986,13 +1074,22 @@ def _say_words(self: JacobianExplorer) -> None:
     e, r = html.escape(self.state.effector), html.escape(self.state.regulator)
     words = html.escape(sentence(self.state, self.source))
     self.headline.value = (
-        f'<div style="line-height:1.45;margin:4px 0 0"><span style="font-size:19px;font-weight:600">∂f<sub>{e}</sub> / ∂x<sub>{r}</sub></span>'
+        f'<div style="line-height:1.45;margin:4px 0 0"><span style="font-size:19px;font-weight:600">'
+        f"∂f<sub>{e}</sub> / ∂x<sub>{r}</sub></span>"
         f'<span style="font-size:16px;margin-left:14px">{words}.</span><br>'
-        f'<span style="font-size:12px;opacity:.75">{_HOW}</span></div>')
+        f'<span style="font-size:12px;opacity:.75">{_HOW}</span></div>'
+    )
     nothing = not cells_in_view(self.state, self.source).any()
-    if nothing: return self._say("No cell lies in the box: draw another, or click beside it. Until then there are no means.", problem=True)
+    if nothing:
+        return self._say(
+            "No cell lies in the box: draw another, or click beside it. Until then there are no means.", problem=True
+        )
     if self.state.arrows and self.state.embedding not in self.source.flows:
-        return self._say(f"There are no velocities for {self.state.embedding} (obsm['velocity_{self.state.embedding}']), so no arrows.", problem=True)
+        return self._say(
+            f"There are no velocities for {self.state.embedding} (obsm['velocity_{self.state.embedding}']), so no "
+            f"arrows.",
+            problem=True
+        )
     self._say(view_note(self.state, self.source))
 
 @patch
@@ -1002,7 +1099,7 @@ def _say(self: JacobianExplorer, text: str, problem: bool = False) -> None:
     style = "color:#d9480f" if problem else "opacity:.8;font-size:12px"
     self.message.value = f'<span style="line-height:1.4;{style}">{html.escape(text)}</span>'
 
-# %% ../nbs/19_explorer.ipynb #282060f2
+# %% ../nbs/19_explorer.ipynb #e183a4a2
 @patch
 def _reopen(self: JacobianExplorer) -> None:
     "Open the basis that was chosen."
@@ -1017,6 +1114,7 @@ def _reopen(self: JacobianExplorer) -> None:
     if old.embedding in state.embeddings: state.embedding = old.embedding
     self._open(state, source)
 
+# %% ../nbs/19_explorer.ipynb #09ea6b59
 @patch
 def _shut(self: JacobianExplorer) -> None:
     "Stop listening, and take the pickers away."
@@ -1028,21 +1126,22 @@ def _shut(self: JacobianExplorer) -> None:
     ours = (self.message, self.headline, self.chart_widget)
     for row in self.children:
         for widget in (*getattr(row, "children", ()), row):
-            if widget not in ours: _close(widget)
+            if widget not in ours: self._close_parts(widget)
 
-def _close(widget) -> None:
+@patch
+def _close_parts(self: JacobianExplorer, widget) -> None:
     "Close a widget with its layout and style."
     for part in (getattr(widget, "layout", None), getattr(widget, "style", None), widget):
-        if isinstance(part, ipywidgets.Widget): part.close()
+        if hasattr(part, "close"): part.close()
 
 @patch
 def close(self: JacobianExplorer) -> None:
     "Take the explorer away; it no longer listens to its state."
     self._shut()
     self.state = None
-    for widget in (self.message, self.headline, self.chart_widget): _close(widget)
+    for widget in (self.message, self.headline, self.chart_widget): self._close_parts(widget)
     self.layout.close()
-    ipywidgets.VBox.close(self)
+    self.__class__.__mro__[1].close(self) # not by name: Python may be on its way out
 
 # %% ../nbs/19_explorer.ipynb #2e151d6f
 @patch
@@ -1070,7 +1169,7 @@ def _written(path: str | Path | None, content: str | bytes):
     path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
     return path
 
-# %% ../nbs/19_explorer.ipynb #405eeac4
+# %% ../nbs/19_explorer.ipynb #86636273
 def _version() -> str:
     "Altair's version of Vega-Lite, as vl-convert names it."
     return "_".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
@@ -1093,55 +1192,68 @@ def to_html(self: JacobianExplorer, path: str | Path | None = None, **looks) -> 
     self._opened()
     lead = f"{sentence(self.state, self.source)}. {_HOW}\n\n{view_note(self.state, self.source)}"
     chart = linked_chart(
-        cells_table(self.state, self.source), means_table(self.state, self.source), self.state.effector, self.state.regulator,
-        group=self.state.group, **chart_options(self.state, self.source), **looks)
+        cells_table(self.state, self.source), means_table(self.state, self.source), self.state.effector,
+        self.state.regulator, group=self.state.group, **chart_options(self.state, self.source), **looks
+    )
     return _written(path, page_html(chart, title=f"∂f_{self.state.effector} / ∂x_{self.state.regulator}", lead=lead))
 
-# %% ../nbs/19_explorer.ipynb #4da89918
+# %% ../nbs/19_explorer.ipynb #f6489f74
 @patch
 def cells(self: JacobianExplorer) -> np.ndarray:
     "Names of the cells in view."
     self._opened()
     return self.source.jacobian.cells[cells_in_view(self.state, self.source)].copy()
 
-JacobianExplorer.selected_cells = property(cells, doc="Names of the cells in view: in the boxes and in the chosen group, drawn or not.")
+JacobianExplorer.selected_cells = property(
+    cells, doc="Names of the cells in view: in the boxes and in the chosen group, drawn or not."
+)
 
 @patch
 def rows(self: JacobianExplorer) -> pd.DataFrame:
     "One row per cell in view, drawn or not: cell, effector, regulator, value, and what else is known."
     self._opened()
-    everything = replace(self.source, shown=np.flatnonzero(cells_in_view(self.state, self.source)), kept={
-        key: value for key, value in self.source.kept.items() if key != "outside"})
-    table = cells_table(self.state, everything).drop(columns=["along", "colour"], errors="ignore")
+    inside = np.flatnonzero(cells_in_view(self.state, self.source))
+    table = cells_table(self.state, with_shown(self.source, inside)).drop(columns=["along", "colour"], errors="ignore")
     table.insert(1, "effector", self.state.effector)
     table.insert(2, "regulator", self.state.regulator)
     return table.rename(columns=dict(effector_x="effector_expression", regulator_x="regulator_expression"))
 
-JacobianExplorer.table = property(rows, doc="The cells in view with their entry: cell, effector, regulator, x, y, value, …")
+JacobianExplorer.table = property(
+    rows, doc="The cells in view with their entry: cell, effector, regulator, x, y, value, …"
+)
 
-# %% ../nbs/19_explorer.ipynb #94598087
+# %% ../nbs/19_explorer.ipynb #61425067
 @patch
 def code(self: JacobianExplorer) -> str:
     "Python that draws this view again, for the same AnnData under the name `adata`."
     self._opened()
     state, recipe = self.state, dict(self._recipe)
     rows, columns = list(state.effectors), list(state.regulators)
-    given = dict(regulators=columns, effectors=rows, basis=state.basis or None, embedding=state.embedding, groups=state.grouping,
-                 max_cells=state.n_shown, **recipe)
-    chosen = {name: getattr(state, name) for name in ("effector", "regulator", "group", "colour", "along", "arrows", "theme")}
+    given = dict(
+        regulators=columns, effectors=rows, basis=state.basis or None, embedding=state.embedding, groups=state.grouping,
+        max_cells=state.n_shown, **recipe
+    )
+    chosen = {
+        name: getattr(state, name) for name in ("effector", "regulator", "group", "colour", "along", "arrows", "theme")
+    }
     boxes = {name: getattr(state, name) for name in ("brush", "plane") if getattr(state, name)}
     call = lambda values: ", ".join(f"{name}={value!r}" for name, value in values.items())
-    lines = ["import vfjac as vf", "", f"explorer = vf.explore(adata, {call(given)})", f"explorer.state.choose({call(chosen)})"]
+    lines = [
+        "import vfjac as vf", "", f"explorer = vf.explore(adata, {call(given)})",
+        f"explorer.state.choose({call(chosen)})"
+    ]
     if boxes: lines.append(f"explorer.state.choose({call(boxes)})")
     return "\n".join([*lines, "explorer.chart()"])
 
-# %% ../nbs/19_explorer.ipynb #9c7d997b
+# %% ../nbs/19_explorer.ipynb #24e89581
 @patch
 def _kept(self: JacobianExplorer, button) -> None:
     "A button of the last row was pressed: write the file beside the notebook, or show the code."
     if button.description == "code":
         text = html.escape(self.code())
-        self.message.value = f'<pre style="white-space:pre-wrap;line-height:1.4;font-size:12px;user-select:text">{text}</pre>'
+        self.message.value = (
+            f'<pre style="white-space:pre-wrap;line-height:1.4;font-size:12px;user-select:text">{text}</pre>'
+        )
         return
     name = "".join(c if c.isalnum() else "_" for c in f"vfjac_{self.state.effector}_{self.state.regulator}")
     writers = {"PNG": ("png", self.png), "SVG": ("svg", self.svg), "HTML": ("html", self.to_html),
@@ -1166,7 +1278,7 @@ def find_bases(
         found.append(basis)
     return tuple(found)
 
-# %% ../nbs/19_explorer.ipynb #a44f49ab
+# %% ../nbs/19_explorer.ipynb #4fd954ec
 def explore(
     adata: AnnData, # The data, with a fitted field
     regulators=None, # Columns of the heatmap to begin with: names, one name, a yes/no column of .var. Alone: rows too
@@ -1184,52 +1296,63 @@ def explore(
 
     What is wrong with data or arguments is said in the widget; where no field has been fitted, it offers to fit one."""
     def opening(basis, embedding=None):
-        return explorer_source(adata, basis, max_cells=max_cells, sampling=sampling, seed=seed, embedding=embedding, **options)
+        return explorer_source(
+            adata, basis, max_cells=max_cells, sampling=sampling, seed=seed, embedding=embedding, **options
+        )
 
-    recipe = dict(sampling=sampling, seed=seed, **options)
+    asked = dict(basis=basis, regulators=regulators, effectors=effectors, embedding=embedding, groups=groups,
+                 max_cells=max_cells, recipe=dict(sampling=sampling, seed=seed, **options))
     try: source = opening(basis, embedding)
-    except Exception as error: return _offer(adata, basis, error, opening, recipe)
-    return _explored(adata, source, opening, recipe, basis, regulators, effectors, embedding, groups, max_cells, options)
+    except Exception as error: return _offer(adata, error, opening, asked)
+    explorer = JacobianExplorer(opening=opening, recipe=asked["recipe"])
+    _begin(explorer, adata, source, asked)
+    return explorer
 
-def _explored(adata, source, opening, recipe, basis, regulators, effectors, embedding, groups, max_cells, options) -> JacobianExplorer:
-    "An explorer that begins with what was asked for; where that is not there, with something else, and says so."
-    problems = []
-    try: rows, columns = start_genes(adata, source, regulators, effectors, basis)
+def _reason(error: Exception) -> str:
+    "What an error says."
+    return str(error.args[0] if error.args else error)
+
+# %% ../nbs/19_explorer.ipynb #6b3ff3fb
+def _begin(explorer: JacobianExplorer, adata: AnnData, source: ExplorerSource, asked: dict) -> None:
+    "Show what was asked for; where that is not there, something else, and say so."
+    basis, problems, wanted = asked["basis"], [], (asked["regulators"], asked["effectors"])
+    try: rows, columns = start_genes(adata, source, *wanted, basis)
     except Exception as error:
-        problems.append(str(error.args[0] if error.args else error))
+        problems.append(_reason(error))
         rows, columns = start_genes(adata, source, None, None, basis)
-    bases = find_bases(adata, **options)
-    state = start_state(source, rows, columns, bases=bases if (basis or "") in bases else (basis or "", *bases), basis=basis or "")
-    state.n_shown = max_cells
-    for name, value in (("embedding", embedding and embedding.removeprefix("X_")), ("grouping", groups)):
+    bases, own = find_bases(adata, Qkey=asked["recipe"].get("Qkey", "PCs")), basis or ""
+    state = start_state(source, rows, columns, bases=bases if own in bases else (own, *bases), basis=own)
+    state.n_shown = asked["max_cells"]
+    place = None if asked["embedding"] is None else asked["embedding"].removeprefix("X_")
+    for name, value in (("embedding", place), ("grouping", asked["groups"])):
         try: state.choose(**{name: value}) if value is not None else None
         except traitlets.TraitError as error: problems.append(str(error))
-    return JacobianExplorer(state, source, problem=" ".join(problems), opening=opening, recipe=recipe)
+    explorer._open(state, source)
+    if problems: explorer._say(" ".join(problems), problem=True)
 
-def _offer(adata, basis, error, opening, recipe) -> JacobianExplorer:
-    "An explorer that says what is missing, with a button that fits a field."
-    explorer = JacobianExplorer(problem=str(error.args[0] if error.args else error), opening=opening, recipe=recipe)
+# %% ../nbs/19_explorer.ipynb #80787ea6
+def _offer(adata: AnnData, error: Exception, opening: Callable, asked: dict) -> JacobianExplorer:
+    "An explorer that says what is missing; if it is the field, with a button that fits one."
+    explorer = JacobianExplorer(problem=_reason(error), opening=opening, recipe=asked["recipe"])
     if not isinstance(error, KeyError) or "no vector field" not in explorer.problem: return explorer
-    button = _button("Fit a vector field now", f"vf.fit_vector_field(adata, basis={basis!r})")
+    button = _button("Fit a vector field now", f"vf.fit_vector_field(adata, basis={asked['basis']!r})")
 
-    def fit(button):
+    def fit(button) -> None:
+        explorer._say("Fitting …")
         try:
-            explorer._say("Fitting …")
-            fit_vector_field(adata, basis)
-            source = opening(basis)
-            rows, columns = strongest_genes(source)
-            state = start_state(source, rows, columns, bases=find_bases(adata), basis=basis or "")
-        except Exception as error: return explorer._say(f"This could not be fitted: {error.args[0] if error.args else error}", problem=True)
-        explorer._open(state, source)
+            fit_vector_field(adata, asked["basis"])
+            _begin(explorer, adata, opening(asked["basis"]), asked)
+        except Exception as error: return explorer._say(f"This could not be fitted: {_reason(error)}", problem=True)
         button.close()
 
     button.on_click(fit)
     explorer.fit_button, explorer.children = button, [explorer.message, button]
     return explorer
 
-# %% ../nbs/19_explorer.ipynb #8ee9214a
-def _entries(values: np.ndarray, cells: np.ndarray, effectors: list[str], regulators: list[str], errors=None) -> pd.DataFrame:
-    "A tensor (n_cells, n_effectors, n_regulators) as a table: cell, effector, regulator, value, and error if there is one."
+# %% ../nbs/19_explorer.ipynb #c7998e64
+def _entries(values: np.ndarray, cells: np.ndarray, effectors: list, regulators: list, errors=None) -> pd.DataFrame:
+    "A tensor (n_cells, n_effectors, n_regulators) as a table: cell, effector, regulator, value, and error if there "
+    "is one."
     names = pd.MultiIndex.from_product([cells, effectors, regulators], names=["cell", "effector", "regulator"])
     table = pd.Series(np.ravel(values), names, name="value").reset_index()
     return table if errors is None else table.assign(error=np.ravel(errors))
@@ -1239,7 +1362,7 @@ def _choice(found: dict, wanted: str | None, what: str, default: str | None) -> 
     if wanted is None: return default
     return list(found)[find_names([wanted], np.array(list(found), dtype=object), what)[0]]
 
-# %% ../nbs/19_explorer.ipynb #7673d72d
+# %% ../nbs/19_explorer.ipynb #b55c3003
 def _page_cells(adata, at: np.ndarray, embedding: str | None, groups: str | None) -> tuple[pd.DataFrame, str]:
     "The table of the cells at these positions (cell, x, y, and group if there is one), and the name of the embedding."
     embeddings, groupings = find_embeddings(adata), find_groupings(adata)
@@ -1257,18 +1380,21 @@ def _page_expression(adata, at: np.ndarray, names: pd.Series, genes: list[str]) 
     if read is None: return None
     return pd.concat([pd.DataFrame(dict(cell=names, gene=gene, value=read(gene)[at])) for gene in dict.fromkeys(genes)])
 
-def _page_words(n_drawn: int, n_stored: int, basis: str | None, stale: bool) -> str:
+def _page_words(n_drawn: int, n_stored: int, basis: str | None, stale: bool, levels: int) -> str:
     "What a reader of the page must know of its numbers."
     which = f"{n_stored:,} cells" if n_drawn == n_stored else f"{n_drawn:,} of {n_stored:,} cells, chosen at random"
     space = "the genes themselves" if basis is None else f"the basis {basis}"
-    words = (f"Each dot is a cell ({which}). An entry ∂f / ∂x is the change of the effector's velocity for one more "
-             f"unit of the regulator, in the vector field fitted on {space}: blue where the velocity falls as the regulator rises, "
-             "orange where it rises. Values are off by at most 0.05 % of the "
-             "largest of their pair (they are kept as whole numbers up to 999); means are over the cells drawn here. "
-             "Faint: sign unsure (within two standard errors of zero, where these are known), or a cell outside the field's support.")
+    words = (
+        f"Each dot is a cell ({which}). An entry ∂f / ∂x is the change of the effector's velocity for one more "
+        f"unit of the regulator, in the vector field fitted on {space}: blue where the velocity falls as the "
+        f"regulator rises, orange where it rises. Values are off by at most {50 / levels:.2g} % of the largest of "
+        f"their pair (they are kept as whole numbers up to {levels}); means are over the cells drawn here. "
+        "Faint: sign unsure (within two standard errors of zero, where these are known), or a cell outside the "
+        "field's support."
+    )
     return words + "\n\nThe vector field has been fitted anew since these values were computed." * stale
 
-# %% ../nbs/19_explorer.ipynb #556bc968
+# %% ../nbs/19_explorer.ipynb #5986f309
 def report(
     adata: AnnData, # The data, with a stored Jacobian of genes
     path: str | Path, # Where to write the page, `.html`; an older file is replaced
@@ -1293,7 +1419,10 @@ def report(
     genes = _page_expression(adata, at, cells["cell"], [*stored.effectors, *stored.regulators])
     chart = pair_chart(entries, cells.assign(outside=outside), genes, x_title=f"{place} 1", y_title=f"{place} 2")
     title = title or f"Jacobian: {len(stored.effectors)} effectors, {len(stored.regulators)} regulators"
-    return save_html(chart, path, title=title, lead=_page_words(len(rows), len(stored.cells), basis, stored.stale))
+    return save_html(
+        chart, path, title=title,
+        lead=_page_words(len(rows), len(stored.cells), basis, stored.stale, page_levels(values.size))
+    )
 
 def _page_trust(adata, stored, basis, at: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
     "Standard errors of the stored entries, if they are known, and which cells are outside the field's support."

@@ -6,15 +6,16 @@
 __all__ = ['VectorField', 'as_states', 'patch', 'row_blocks', 'quiet_blas', 'side_by_side', 'progress', 'gaussian_kernel',
            'GaussianField', 'default_step', 'differentiate', 'FunctionField', 'RescaledField', 'as_field']
 
-# %% ../nbs/00_fields.ipynb #1b00aec2
+# %% ../nbs/00_fields.ipynb #5f9fad56
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from threading import Lock
+from types import FunctionType
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -370,7 +371,7 @@ class RescaledField:
             self.slope
         )
 
-# %% ../nbs/00_fields.ipynb #ed8ca7f0
+# %% ../nbs/00_fields.ipynb #f5f2e47c
 def as_field(
     obj,   # A VectorField, an object with `func` (and `get_Jacobian`) as dynamo's have, or a function of states
 ) -> VectorField:
@@ -378,6 +379,7 @@ def as_field(
 
     Raises TypeError if it is none of these."""
     if isinstance(obj, VectorField) and not isinstance(obj, type): return obj
+    if isinstance(obj, (FunctionType, partial)): return FunctionField(obj)
     func = getattr(obj, "func", None)
     if callable(func):
         jac = _cells_first(obj.get_Jacobian) if callable(getattr(obj, "get_Jacobian", None)) else None

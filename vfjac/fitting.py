@@ -328,7 +328,7 @@ class Fit:
                 f"beta={self.params['beta']:.4g}, sigma2={self.sigma2:.3g}, {len(self.inliers)} inliers, "
                 f"{self.iterations} iterations, {'converged' if self.converged else 'not converged'})")
 
-# %% ../nbs/01_fitting.ipynb #32625d3f
+# %% ../nbs/01_fitting.ipynb #f2768e04
 def expectation_maximisation(system: NormalEquations, *, a, ecr, gamma, lambda_, minP, MaxIter, theta, **_) -> dict:
     "SparseVFC's EM loop (Ma et al. 2013, algorithm 1) from the field zero: the results as a dict of `Fit`'s fields."
     V, norm2, energies, changes = system.V, 0.0, [1.0], [1.0]
@@ -350,8 +350,9 @@ def expectation_maximisation(system: NormalEquations, *, a, ecr, gamma, lambda_,
     bar.close()
     noise = P @ (V - velocities) ** 2 / P.sum()
     return dict(
-        ridge=float(lambda_ * sigma2), noise=noise, coefficients=C, velocities=velocities, posterior=P, sigma2=float(sigma2), gamma=float(gamma),
-        factor=system.factor, basis=system.basis, energies=np.array(energies[1:]), changes=np.array(changes[1:]),
+        ridge=float(lambda_ * sigma2), noise=noise, coefficients=C, velocities=velocities, posterior=P,
+        sigma2=float(sigma2), gamma=float(gamma), factor=system.factor, basis=system.basis,
+        energies=np.array(energies[1:]), changes=np.array(changes[1:]),
         stopped="ecr" if changes[-1] <= ecr else "sigma2" if sigma2 <= 1e-8 else "MaxIter"
     )
 

@@ -14,10 +14,10 @@ import numpy as np
 from .fields import as_states, gaussian_kernel, row_blocks, side_by_side
 from .fitting import Fit
 
-# %% ../nbs/04_posterior.ipynb #3099e4a5
+# %% ../nbs/04_posterior.ipynb #45ebc72a
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """The covariance of a Gaussian field's coefficients: `noise[l] * root @ root.T` for dimension l, none between dimensions.
+    """The covariance of a Gaussian field's coefficients: `noise[l] * root @ root.T` for dimension l, none between.
 
     Its kernels may be narrower than those of the field that was estimated (`tuned_vfc`): errors are then stated as for
     that rougher field. Raises ValueError on shapes that do not fit."""

@@ -6,7 +6,7 @@
 __all__ = ['ROUGHER', 'Features', 'coefficients_of', 'field_of', 'feature_sums', 'RidgePath', 'best_ridge', 'try_widths',
            'any_cells', 'tuned_vfc']
 
-# %% ../nbs/03_tuning.ipynb #bed37b66
+# %% ../nbs/03_tuning.ipynb #56ce2694
 from dataclasses import dataclass, replace
 from functools import cached_property
 import warnings
@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 from scipy.linalg import eigh
 
-from .fields import GaussianField, gaussian_kernel, progress, row_blocks, side_by_side
+from .fields import GaussianField, gaussian_kernel, progress, quiet_blas, row_blocks, side_by_side
 from vfjac.fitting import (
-    Fit, finite_cells, in_unit, inlier_probability, misgivings, velocity_unit
+    CholeskyFactor, Fit, finite_cells, in_unit, inlier_probability, misgivings, velocity_unit
 )
 
-# %% ../nbs/03_tuning.ipynb #1be03ec4
+# %% ../nbs/03_tuning.ipynb #70f4c02c
 @dataclass(frozen=True, eq=False)
 class Features:
     "Kernels in the coordinates in which their prior is the identity, and a straight trend."
@@ -32,8 +32,9 @@ class Features:
 
     @cached_property
     def root(self) -> np.ndarray:
-        """T, (M, r): coefficients of the kernels from coordinates. Directions that the kernels can hardly tell apart fade
-        out smoothly, so that rounding never decides whether one counts."""
+        """T, (M, r): coefficients of the kernels from coordinates.
+
+        Directions that the kernels can hardly tell apart fade out smoothly, so that rounding never decides whether one counts."""
         c = self.control_points
         w, Q = eigh(gaussian_kernel(c, c, self.beta))
         keep = w > 1e-14 * w[-1]
@@ -67,7 +68,7 @@ def field_of(
     trend = dict(offset=C[M], slope=C[M + 1:].T) if features.trend else {}
     return GaussianField(features.control_points, C[:M], features.beta, **trend)
 
-# %% ../nbs/03_tuning.ipynb #95e9d238
+# %% ../nbs/03_tuning.ipynb #6b7a90e5
 def feature_sums(
     features: Features,   # The features
     X: np.ndarray,        # States, (n, d)
@@ -75,7 +76,7 @@ def feature_sums(
     P: np.ndarray,        # Weights of the cells, (n,)
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:   # (r, r), (r, d), (d,)
     "`Φᵀ P Φ`, `Φᵀ P V` and `Σ_n p_n v_n²`, in blocks of cells."
-    features.root   # made once, before the threads ask for it
+    _ = features.root   # made once, before the threads ask for it
     def work(s):
         F = features(X[s])
         weighted = F * P[s, None]
@@ -122,15 +123,13 @@ class RidgePath:
         "S, (M, r) or (M + 1 + d, r): coefficients of dimension l have the covariance `noise[l] S Sᵀ`."
         return coefficients_of(self.features, self.Q / np.sqrt(self.w + ridge))
 
-# %% ../nbs/03_tuning.ipynb #95197a00
+# %% ../nbs/03_tuning.ipynb #29b1d250
 def best_ridge(
     path: RidgePath,   # The path
 ) -> float:
     "The ridge with the largest evidence, to a twentieth of a decade."
-    for step in (0.5, 0.05):
-        around = np.arange(-6, 6.01, 0.5) if step == 0.5 else np.log10(best) + np.arange(-0.45, 0.46, 0.05)
-        best = max((10.0**e for e in around), key=path.log_evidence)
-    return float(best)
+    of = lambda exponents: max(exponents, key=lambda e: path.log_evidence(10.0**e))
+    return float(10 ** of(of(np.arange(-6, 6.01, 0.5)) + np.arange(-0.45, 0.46, 0.05)))
 
 
 def try_widths(
@@ -166,7 +165,7 @@ def any_cells(
     rows = np.random.default_rng(seed).permutation(np.sort(first))[:M]
     return rows, position[rows]
 
-# %% ../nbs/03_tuning.ipynb #49cc415c
+# %% ../nbs/03_tuning.ipynb #ca69fe5a
 def tuned_vfc(
     X,                            # States, (n_cells, d); never changed
     V,                            # Velocities, (n_cells, d), in any unit
@@ -176,9 +175,9 @@ def tuned_vfc(
     trend: bool | None = None,    # Whether there is a straight trend under the kernels; None: by evidence
     robust: bool = True,          # Whether cells may be outliers
     theta: float = 0.75,          # Inlier probability above which a cell counts as an inlier
-    MaxIter: int = 20,            # Largest number of turns between weights and field
-    ecr: float = 1e-4,            # Stop when no weight changes by more
-    n_tune: int = 2000,           # Most cells that are used to choose beta, trend and ridge
+    MaxIter: int = 10,            # Largest number of turns between weights and field
+    ecr: float = 0.01,            # Stop when no weight changes by more
+    n_tune: int = 1500,           # Most cells that are used to choose beta, trend and ridge
     seed: int = 0,                # Seed of the choice of control points
 ) -> Fit:                         # The field with its diagnostics; `fit.tuning` is the table of what was tried
     """Fit a Gaussian-kernel vector field whose kernel width, trend and smoothness have the largest evidence.
@@ -192,11 +191,17 @@ def tuned_vfc(
     some = np.sort(np.random.default_rng(seed).permutation(len(X))[:n_tune])
     trends = (0.0, 3.0) if trend is None else (3.0,) if trend else (0.0,)
     with progress(desc="tuning", unit=" widths") as bar:
-        table = _search(X[some], V[some], any_cells(X[some], min(M or 300, 300), seed)[0], beta, trends, robust, bar)
-        features = Features(X[:1], table.beta[0], table.trend[0], X.mean(axis=0), _spread(X))
-        rows, ctrl_idx = _enough(features, X[some], V[some], X, M, seed, table.ridge[0])
-        found = _settle(replace(features, control_points=X[rows]), X, V, robust, MaxIter, ecr, bar)
-    params = dict(M=len(rows), beta=features.beta, trend=features.trend, ridge=found["ridge"], theta=theta,
+        with quiet_blas():   # threads do not pay for small matrices
+            few = any_cells(X[some], min(M or 300, 300), seed)[0]
+            table, features, P = _search(X[some], V[some], few, beta, trends, robust, bar)
+            rows, ctrl_idx, ridge = _enough(features, table.ridge[0], X[some], V[some], P, X, M, seed)
+            rough = replace(features, beta=features.beta * ROUGHER["beta"])
+            rough_ridge = best_ridge(RidgePath(rough, X[some], V[some], P)) * ROUGHER["ridge"]
+            features, rough = (replace(f, control_points=X[rows]) for f in (features, rough))
+            _ = features.root, rough.root
+        found = _settle(features, ridge, X, V, robust, MaxIter, ecr, bar)
+        found |= _errors_of(rough, rough_ridge, X, V, found["posterior"])
+    params = dict(M=len(rows), beta=features.beta, trend=features.trend, ridge=ridge, theta=theta,
                   MaxIter=MaxIter, ecr=ecr, robust=robust, n_tune=n_tune, seed=seed)
     fit = Fit(valid=valid, inliers=valid[found["posterior"] > theta], n_dropped=len(given) - len(valid), basis=None,
               control_idx=valid[rows], ctrl_idx=ctrl_idx, params=params, tuning=table, **found)
@@ -217,68 +222,89 @@ def _check_tuning(**params):
         ecr=(0, 1, float), n_tune=(2, np.inf, int), seed=(0, 2**32 - 1, int))
     def fits(value, low, high, kind):
         whole = kind is float or isinstance(value, (int, np.integer))
-        return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and whole and low <= value <= high
+        number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+        return number and whole and low <= value <= high
     wrong = [f"{name} = {value!r}: expected a {'whole ' if kind is int else ''}number from {low:g} to {high:g}"
              for name, value in params.items() for low, high, kind in [limits[name]]
              if value is not None and not (fits(value, low, high, kind) and np.isfinite(value))]
     if wrong: raise ValueError("; ".join(wrong))
 
-# %% ../nbs/03_tuning.ipynb #4a594dcf
+# %% ../nbs/03_tuning.ipynb #a64456f3
 def _search(X, V, rows, beta, trends, robust, bar):
-    "The table of trials, the best first, of some cells and control points (rows)."
-    P, scale, best = np.ones(len(X)), 1 / _spread(X) ** 2, None
+    "The table of trials, the best first, of some cells and control points (rows); the best features; weights."
+    P, scale, tables = np.ones(len(X)), 1 / _spread(X) ** 2, []
     betas = scale * np.geomspace(0.01, 30, 10) if beta is None else np.array([beta])
-    for _ in range(6):
-        table = try_widths(X, V, P, X[rows], betas, trends, bar)
-        features = Features(X[rows], table.beta[0], table.trend[0], X.mean(axis=0), _spread(X))
-        if best == (features.beta, features.trend): break
-        best = features.beta, features.trend
-        if robust: P = _weights(RidgePath(features, X, V, P), table.ridge[0], X, V)
-        betas = best[0] * np.array([0.7, 1, 1.4]) if beta is None else betas
-        trends = (features.trend,)
-    return table
+    while True:
+        tables.append(try_widths(X, V, P, X[rows], betas, trends, bar))
+        best = tables[-1].iloc[0]
+        features = Features(X[rows], float(best.beta), float(best.trend), X.mean(axis=0), _spread(X))
+        if robust: P = _weights(*_fitted(RidgePath(features, X, V, P), best.ridge, X, V))
+        settled = [(t.beta[0], t.trend[0]) for t in tables[:-1]].count((best.beta, best.trend))
+        if settled or len(tables) == 5: return tables[-1], features, P
+        betas, trends = (best.beta * np.array([0.7, 1, 1.4]) if beta is None else betas), (features.trend,)
 
 
-def _enough(features, X_some, V_some, X, M, seed, ridge):
-    "As many control points as were asked for, or as the field needs: rows, and positions as dynamo stores them."
+def _fitted(path, ridge, X, V):
+    "Squared residuals, noise and number of dimensions of the field of a path."
+    return ((V - path.field(ridge).velocity(X)) ** 2).sum(axis=1), path.noise(ridge).mean(), X.shape[1]
+
+
+def _enough(features, ridge, X_some, V_some, P, X, M, seed):
+    "As many control points as were asked for, or as the field needs: rows, positions as dynamo stores them, ridge."
     size = M or 300
     while True:
         rows, ctrl_idx = any_cells(X, size, seed)
-        if M or len(rows) < size or size >= 1200: return rows, ctrl_idx
-        path = RidgePath(replace(features, control_points=X[rows]), X_some, V_some, np.ones(len(X_some)))
-        if path.degrees_of_freedom(ridge) < size / 4: return rows, ctrl_idx
+        if M or len(rows) < size or size >= 1200: return rows, ctrl_idx, ridge
+        path = RidgePath(replace(features, control_points=X[rows]), X_some, V_some, P)
+        ridge = best_ridge(path)
+        if path.degrees_of_freedom(ridge) < size / 4: return rows, ctrl_idx, ridge
         size *= 2
 
-# %% ../nbs/03_tuning.ipynb #cf22ccf6
-def _weights(path, ridge, X, V, gamma=0.9):
-    "Inlier probabilities under the field of a path, with the share of inliers that agrees with them."
-    residual2, sigma2 = ((V - path.field(ridge).velocity(X)) ** 2).sum(axis=1), path.noise(ridge).mean()
+# %% ../nbs/03_tuning.ipynb #7efe8f3f
+def _weights(residual2, sigma2, d, gamma=0.9):
+    "Inlier probabilities for squared residuals, with the share of inliers that agrees with them."
     for _ in range(10):
-        P = inlier_probability(residual2, sigma2, gamma, 5.0, X.shape[1])
+        P = inlier_probability(residual2, sigma2, gamma, 5.0, d)
         gamma = float(np.clip(P.mean(), 0.05, 0.999))
     return np.maximum(P, 1e-5)
 
 
-def _settle(features, X, V, robust, MaxIter, ecr, bar):
-    "Weights and field in turn, from the field of all cells, until they agree: fields of `Fit`, and the ridge."
-    P, energies, changes = np.ones(len(X)), [], []
+def _settle(features, ridge, X, V, robust, MaxIter, ecr, bar):
+    "Weights and field in turn, from the field of all cells, until they agree: parts of a `Fit`."
+    P, energies, changes, d = np.ones(len(X)), [], [], X.shape[1]
     while True:
-        path = RidgePath(features, X, V, P)
-        ridge = best_ridge(path)
-        energies.append(-path.log_evidence(ridge))
-        updated = _weights(path, ridge, X, V) if robust else P
+        A, b, v2 = feature_sums(features, X, V, P)
+        with quiet_blas(): factor = CholeskyFactor(A + ridge * np.eye(len(A)))
+        z = factor.solve(b)
+        field, noise = field_of(features, z), _noise(v2 - (b * z).sum(axis=0), v2, P)
+        velocities = field.velocity(X)
+        logdet = 2 * np.log(np.diag(factor.lower)).sum() - len(A) * np.log(ridge)
+        energies.append(float(P.sum() / 2 * np.log(noise).sum() + d / 2 * logdet))
+        updated = _weights(((V - velocities) ** 2).sum(axis=1), noise.mean(), d) if robust else P
         changes.append(float(np.abs(updated - P).max()))
         bar.update()
         if changes[-1] <= ecr or len(energies) == MaxIter: break
         P = updated
-    field, noise = path.field(ridge), path.noise(ridge)
-    rough = RidgePath(replace(features, beta=features.beta * ROUGHER["beta"]), X, V, P)
-    rough_ridge = best_ridge(rough) * ROUGHER["ridge"]
     return dict(
-        noise=rough.noise(rough_ridge), error_beta=rough.features.beta,
-        field=field, velocities=field.velocity(X), posterior=P, sigma2=float(noise.mean()), ridge=ridge,
-        gamma=float(P.mean()), factor=_Root(rough.covariance_root(rough_ridge)), energies=np.array(energies),
-        changes=np.array(changes), stopped="ecr" if changes[-1] <= ecr else "MaxIter", dof=path.degrees_of_freedom(ridge))
+        field=field, velocities=velocities, posterior=P, sigma2=float(noise.mean()), gamma=float(P.mean()), ridge=ridge,
+        energies=np.array(energies), changes=np.array(changes), stopped="ecr" if changes[-1] <= ecr else "MaxIter",
+        dof=float(len(A) - ridge * np.square(factor.inverse_root()).sum()))
+
+
+def _noise(left, v2, P):
+    "Noise variance of each dimension from what is left of its sum of squares, never quite zero."
+    return np.maximum(left, 1e-14 * v2 + np.finfo(float).tiny) / P.sum()
+
+
+def _errors_of(features, ridge, X, V, P):
+    "Covariance root and noise of a field that is rougher than the one estimated: parts of a `Fit`."
+    A, b, v2 = feature_sums(features, X, V, P)
+    with quiet_blas():
+        factor = CholeskyFactor(A + ridge * np.eye(len(A)))
+        root = coefficients_of(features, factor.inverse_root())
+    return dict(
+        noise=_noise(v2 - (b * factor.solve(b)).sum(axis=0), v2, P), error_beta=features.beta, factor=_Root(root)
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,11 +1,12 @@
 """How right the Jacobian is: systems whose Jacobian is known, at several noise levels and many seeds.
 
-    python nbs/benchmarks/accuracy.py --out nbs/benchmarks/accuracy.json     the table of the benchmark page, ~40 minutes
-    python nbs/benchmarks/accuracy.py --quick                                two seeds, 300 cells: to see that it works
+    python nbs/benchmarks/accuracy.py --out nbs/benchmarks/accuracy.json     the table of the page, ~40 minutes
+    python nbs/benchmarks/accuracy.py --quick                                two seeds, 300 cells: to see it work
 
 Every simulated data set is fitted four ways: by SparseVFC with dynamo's parameters on the velocities as they are (the
-numbers of dynamo's own fit: see the page on agreement), by vfjac's tuned fit, and by two cheap comparators, one straight
-line for all cells and one for each of ten clusters. All are compared with the true Jacobian between genes at every cell.
+numbers of dynamo's own fit: see the page on agreement), by vfjac's tuned fit, and by two cheap comparators, one
+straight line for all cells and one for each of ten clusters. All are compared with the true Jacobian between genes at
+every cell.
 """
 
 import argparse
@@ -77,10 +78,11 @@ def auprc(score, truth):
 
 
 def edge_auprc(J, network, genes):
-    "Average precision of the signed edges of a network, by the mean Jacobian: each ordered pair stands for + and for -."
+    "Average precision of a network's signed edges, by the mean Jacobian: an ordered pair stands for + and for -."
     mean, at = J.mean(axis=0), {g: i for i, g in enumerate(genes)}
     truth = np.zeros((2, *mean.shape), dtype=bool)
-    for e, r, s in zip(network["effector"], network["regulator"], network["sign"]): truth[int(s < 0), at[e], at[r]] = True
+    for e, r, sign in zip(network["effector"], network["regulator"], network["sign"]):
+        truth[int(sign < 0), at[e], at[r]] = True
     off = ~np.eye(len(genes), dtype=bool)
     return auprc(np.stack([mean, -mean])[:, off].ravel(), truth[:, off].ravel())
 
@@ -96,8 +98,8 @@ def one(name, noise, seed, n):
     fits["ours"] = genes.block(memory_mb=4000)
     z = np.abs(fits["ours"] - truth) / np.maximum(genes.stderr(memory_mb=4000), 1e-300)
     inside = vf.dynamics.support(genes.field, adata.obsm["X_pca"], adata.obsm["X_pca"]) >= 0.05
-    row = dict(system=name, noise=noise, seed=seed, dof=fit.dof, M=len(fit.control_idx), trend=bool(fit.params["trend"]),
-               covered=float((z[inside] < 1.96).mean()), inside=float(inside.mean()),
+    row = dict(system=name, noise=noise, seed=seed, dof=fit.dof, M=len(fit.control_idx),
+               trend=bool(fit.params["trend"]), covered=float((z[inside] < 1.96).mean()), inside=float(inside.mean()),
                error={k: error(J, truth) for k, J in fits.items()},
                correlation={k: correlation(J, truth) for k, J in fits.items()})
     if "network" in adata.uns and name in ("neurogenesis", "myeloid"):
@@ -132,7 +134,6 @@ def units(n):
 def stable(path, n):
     "Jacobians of fits to the reference's data set, or to a simulated one, in this process; saved for comparison."
     import anndata
-    import vfjac as vf
     file = Path(__file__).resolve().parents[3] / "shared" / "data" / "pancreas_dynamo.h5ad"
     found = {}
     if file.exists():

@@ -144,6 +144,11 @@ def ours_fit(z, M, **more):
     return lambda: vf.sparse_vfc(z["X"], z["V"], M=M, **more), lambda fit: fit.velocities
 
 
+def ours_tuned(z):
+    import vfjac as vf
+    return lambda: vf.tuned_vfc(z["X"], z["V"]), lambda fit: fit.velocities
+
+
 def ours_numerical(z):
     import vfjac as vf
     field = field_of(z)
@@ -327,6 +332,12 @@ def rows(quick):
             name="fit", work=f"SparseVFC fit, {n:,} cells, d = 30, M = {M:,}", data=noisy_velocities(n),
             sides=dict(ours=("ours_fit", dict(M=M)), dynamo=("dynamo_fit", dict(M=M))),
             checks=[(FASTER, faster, ">=", 4)])
+    tuned_n = 1000 if quick else 5000
+    yield dict(
+        name="tuned", work=f"tuned fit with errors, {tuned_n:,} cells, d = 30, beside one fit of SparseVFC",
+        data=noisy_velocities(tuned_n),
+        sides=dict(ours=("ours_tuned", {}), dynamo=("dynamo_fit", dict(M=tuned_n // 20 + 1))),
+        checks=[("dynamo's untuned fits in the same time", ratio("ours", "dynamo"), "<=", 5)])
     few_n, M = (200, 50) if quick else (1000, 100)
     yield dict(
         name="numerical", work=f"numerical Jacobians, {few_n:,} cells, d = 30, M = {M}", data=cells(few_n, M=M),
@@ -606,7 +617,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="small sizes")
     parser.add_argument(
         "--only", metavar="TEXT", default="", help="rows whose name contains this: field, one pair, genes, all pairs, "
-        "trn, fit, numerical, float32, import, growth, profile, memory")
+        "trn, fit, tuned, numerical, float32, import, growth, profile, memory")
     parser.add_argument("--repeats", type=int, default=5, help="turns of each row; after a minute three are enough")
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="write the figures to this JSON file; with --only, only replace these")
