@@ -13,7 +13,9 @@ _home = {
     "tuning": ["tuned_vfc"],
     "posterior": ["Posterior"],
     "sampling": ["sample"],
-    "differentiation": ["analytical_jacobian", "numerical_jacobian", "check_jacobian"],
+    "differentiation": ["analytical_jacobian", "numerical_jacobian", "check_jacobian", "autodiff_field"],
+    "kernels": ["MatrixGaussianField", "matrix_vfc"],
+    "embedding": ["local_maps", "lift_field", "regressed_loadings", "decoded_jacobian"],
     "projection": ["project_jacobian", "project_pairs"],
     "genejacobian": ["GeneJacobian"],
     "tools": ["fit_vector_field", "jacobian", "get_jacobian", "gene_jacobian"],
@@ -26,10 +28,10 @@ _home = {
         "response_density", "gene_set_jacobian", "perturb", "perturb_cells"],
     "explorer": ["explore", "report"],
 }
-_modules = [*_home, "adata", "datasets", "charts", "cli", "dynamics"]
+_modules = [*_home, "adata", "datasets", "charts", "cli", "dynamics", "diagrams"]
 _name_to_module = {name: module for module, names in _home.items() for name in names}
 
-__all__ = [*_name_to_module, "datasets", "charts"]
+__all__ = [*_name_to_module, "datasets", "charts", "diagrams", "dynamics"]
 
 
 def __getattr__(name):

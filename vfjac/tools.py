@@ -32,7 +32,7 @@ from .genejacobian import GeneJacobian, check_budget, find_cells, find_names
 from .projection import project_jacobian, scaled_loadings
 from .sampling import METHODS, sample
 
-# %% ../nbs/13_tools.ipynb #2394b0fb
+# %% ../nbs/13_tools.ipynb #cfce8a84
 def fit_vector_field(
     adata: AnnData,                    # The data, changed in place
     basis: str | None = "pca",           # Basis of the states, `obsm["X_<basis>"]`; None fits in gene space
@@ -73,7 +73,7 @@ def fit_vector_field(
     write_field(adata, fit, basis, X, V, source, **extra)
     return fit
 
-
+# %% ../nbs/13_tools.ipynb #07a78c64
 def _mixture(kernel, tune, compat, params) -> dict | None:
     "The share of the curl-free kernel where the kernel fixes it, as a parameter of `matrix_vfc`; None for plain ones."
     mixtures = dict(gaussian=None, divergence_free=dict(eta=0.0), curl_free=dict(eta=1.0), mixed={})
@@ -103,7 +103,7 @@ def _is_tuned(tune, compat, params) -> bool:
             f"it takes {', '.join(sorted(known[tune] - {'X', 'V', 'M'}))}")
     return tune
 
-
+# %% ../nbs/13_tools.ipynb #df5b8cd5
 def _basis_data(adata, basis, velocity_key, dims, genes, layer, Qkey):
     "States, velocities and their description for a field in a basis of obsm."
     if layer != "X":
@@ -220,7 +220,52 @@ def _select_cells(adata, placed: PlacedField, basis, cell_idx, sampling, sample_
     V = cell_velocities(adata, placed, basis) if sampling == "velocity" else None
     return sample(np.arange(adata.n_obs), sample_ncells, sampling, X=placed.states, V=V, seed=seed)
 
-# %% ../nbs/13_tools.ipynb #2d486ef1
+# %% ../nbs/13_tools.ipynb #c3798343
+def _between_genes(adata, placed, basis, cells, J, names, loadings: Loadings, through_pca, dtype) -> dict:
+    "Jacobians in the basis (n_cells, d, d) as entries between genes, with the R² of local maps where these are needed."
+    left, right = (
+        side[find_names(names[what], loadings.genes)]
+        for what, side in zip(("effectors", "regulators"), scaled_loadings(loadings.values, loadings.scale)))
+    if not through_pca: return dict(genes=project_jacobian(J, left, right, dtype))
+    Y = read_states(adata, "pca")
+    maps = local_maps(placed.states, Y, cells=cells)
+    _judge_maps(maps.r2, basis, stacklevel=4)
+    return dict(genes=_through_maps(maps, J, Y, left, right, dtype), local_r2=maps.r2)
+
+# %% ../nbs/13_tools.ipynb #5c432594
+def _check_request(adata, method, options, vector_field_class, store, store_in_adata, dtype) -> None:
+    "Raise an error for what cannot be asked of `jacobian`."
+    if not isinstance(adata, AnnData): raise TypeError(f"adata is a {type(adata).__name__}, expected an AnnData")
+    if method not in ("analytical", "parallel", "numerical", "autodiff"):
+        raise ValueError(f"method={method!r}: expected 'analytical', 'numerical' or 'autodiff'")
+    if unknown := options.keys() - dict(numerical=options.keys(), autodiff={"backend"}).get(method, set()):
+        raise TypeError(
+            f"jacobian() got unexpected arguments {', '.join(map(repr, sorted(unknown)))}; step options go with "
+            f"method='numerical', backend with method='autodiff'"
+        )
+    if not adata.obs_names.is_unique:
+        raise ValueError(
+            f"cell names repeat ({', '.join(adata.obs_names[adata.obs_names.duplicated()].unique()[:3])} …), so "
+            f"results could not be told apart later; call adata.obs_names_make_unique() first"
+        )
+    if dtype not in ("float64", "float32"): raise ValueError(f"dtype={dtype!r}: expected 'float64' or 'float32'")
+    if store not in ("tensor", "lazy"): raise ValueError(f"store={store!r}: expected 'tensor' or 'lazy'")
+    if store == "lazy" and (vector_field_class is not None or not store_in_adata or method == "numerical"):
+        raise ValueError(
+            "store='lazy' reads the numbers off the stored field when they are needed: it goes with "
+            "store_in_adata=True, method='analytical' and without vector_field_class"
+        )
+
+
+def _automatic(func, backend=None) -> VectorField:
+    "A field by automatic differentiation."
+    if func is None:
+        raise ValueError(
+            "method='autodiff' differentiates a function that is given as vector_field_class; the stored field has a "
+            "Jacobian of its own, method='analytical'")
+    return func if isinstance(func, VectorField) else autodiff_field(func, backend)
+
+# %% ../nbs/13_tools.ipynb #1e6abe45
 def jacobian(
     adata: AnnData,                     # The data, with a fitted field
     regulators=None,                      # Regulators ∂x_j: names, or a yes/no column of .var. Alone: effectors too
@@ -246,33 +291,14 @@ def jacobian(
 
     Entries have the unit of velocity over that of expression: 1/time where velocities are expression/time, which the
     field's `velocity_kind` "projection" says. From a basis that is not linear (UMAP), genes are reached by local maps
-    through PCA, whose R² is kept in `obs['local_r2_<basis>']`. Loadings of scaled genes (`var['std']`) are scaled back. method="autodiff" differentiates
-    `vector_field_class`, a function written with JAX or PyTorch or a torch module. Raises KeyError (no field, loadings,
-    gene or cell of that name), ValueError (what does not fit together), IndexError (cells out of range), TypeError
-    (unknown arguments) or MemoryError (a tensor over `memory_mb`), before anything is written.
+    through PCA, whose R² is kept in `obs['local_r2_<basis>']`. Loadings of scaled genes (`var['std']`) are scaled back.
+    method="autodiff" differentiates `vector_field_class`, a function written with JAX or PyTorch or a torch module.
+    Raises KeyError (no field, loadings, gene or cell of that name), ValueError (what does not fit together), IndexError
+    (cells out of range), TypeError (unknown arguments) or MemoryError (a tensor over `memory_mb`), before anything is
+    written.
     Source: Qiu et al., Cell 2022; notebooks 00 (closed form), 07 (loadings) and 08 (local maps)."""
-    if not isinstance(adata, AnnData): raise TypeError(f"adata is a {type(adata).__name__}, expected an AnnData")
-    methods = dict.fromkeys(("analytical", "parallel", "autodiff"), analytical_jacobian)
-    methods["numerical"] = numerical_jacobian
-    if method not in methods: raise ValueError(f"method={method!r}: expected 'analytical', 'numerical' or 'autodiff'")
-    if unknown := options.keys() - dict(numerical=options.keys(), autodiff={"backend"}).get(method, set()):
-        raise TypeError(
-            f"jacobian() got unexpected arguments {', '.join(map(repr, sorted(unknown)))}; step options go with "
-            f"method='numerical', backend with method='autodiff'"
-        )
+    _check_request(adata, method, options, vector_field_class, store, store_in_adata, dtype)
     if method == "autodiff": vector_field_class, options = _automatic(vector_field_class, **options), {}
-    if not adata.obs_names.is_unique:
-        raise ValueError(
-            f"cell names repeat ({', '.join(adata.obs_names[adata.obs_names.duplicated()].unique()[:3])} …), so "
-            f"results could not be told apart later; call adata.obs_names_make_unique() first"
-        )
-    if dtype not in ("float64", "float32"): raise ValueError(f"dtype={dtype!r}: expected 'float64' or 'float32'")
-    if store not in ("tensor", "lazy"): raise ValueError(f"store={store!r}: expected 'tensor' or 'lazy'")
-    if store == "lazy" and (vector_field_class is not None or not store_in_adata or method == "numerical"):
-        raise ValueError(
-            "store='lazy' reads the numbers off the stored field when they are needed: it goes with "
-            "store_in_adata=True, method='analytical' and without vector_field_class"
-        )
     placed = _placed_field(adata, basis, vector_field_class)
     names, extra = {}, dict(method=method)
     if regulators is not None or effectors is not None:
@@ -293,31 +319,13 @@ def jacobian(
             "store='lazy', choose cells with sampling=…, or raise memory_mb"
         )
         field = replace(placed.field, dtype=dtype) if isinstance(placed.field, GaussianField) else placed.field
-        J = methods[method](field, placed.states[cells], cores, **options)
-        J = J.astype(dtype, copy=False)
-        if names:
-            left, right = (
-                side[find_names(names[what], loadings.genes)]
-                for what, side in zip(("effectors", "regulators"), scaled_loadings(loadings.values, loadings.scale)))
-            if through_pca:
-                Y = read_states(adata, "pca")
-                maps = local_maps(placed.states, Y, cells=cells)
-                _judge_maps(maps.r2, basis)
-                extra |= dict(genes=_through_maps(maps, J, Y, left, right, dtype), local_r2=maps.r2)
-            else: extra["genes"] = project_jacobian(J, left, right, dtype)
+        differentiated = numerical_jacobian if method == "numerical" else analytical_jacobian
+        J = differentiated(field, placed.states[cells], cores, **options).astype(dtype, copy=False)
+        if names: extra |= _between_genes(adata, placed, basis, cells, J, names, loadings, through_pca, dtype)
     packed = pack_jacobian(J, cells, adata.obs_names[cells], **names, **extra)
     if not store_in_adata: return packed
     write_jacobian(adata, packed, basis)
     return adata
-
-
-def _automatic(func, backend=None) -> VectorField:
-    "A field by automatic differentiation."
-    if func is None:
-        raise ValueError(
-            "method='autodiff' differentiates a function that is given as vector_field_class; the stored field has a "
-            "Jacobian of its own, method='analytical'")
-    return func if isinstance(func, VectorField) else autodiff_field(func, backend)
 
 # %% ../nbs/13_tools.ipynb #42707b8b
 def gene_jacobian(
