@@ -18,7 +18,8 @@ _home = {
     "embedding": ["local_maps", "lift_field", "regressed_loadings", "decoded_jacobian"],
     "projection": ["project_jacobian", "project_pairs"],
     "genejacobian": ["GeneJacobian"],
-    "tools": ["fit_vector_field", "jacobian", "get_jacobian", "gene_jacobian"],
+    "tools": [
+        "fit_vector_field", "jacobian", "get_jacobian", "gene_jacobian", "production_jacobian", "two_layer_jacobian"],
     "diagnostics": ["diagnose"],
     "ranking": ["rank_jacobian_genes", "rank_divergence_genes", "compare_groups"],
     "networks": ["jacobian_network", "differential_network", "conserved_network", "save_network"],

@@ -86,13 +86,13 @@ class Diagnosis:
         shown = self.table[["question", "figure", "expected", "verdict"]].to_string(index=False)
         return "\n".join([shown, *(f"- {said}" for said in self.warnings)])
 
-# %% ../nbs/16_diagnostics.ipynb #bf3a307d
+# %% ../nbs/16_diagnostics.ipynb #034f1790
 _QUESTIONS = {
     "held-out velocity R²": (
         "> 0.2",
         lambda x: x > 0.2,
-        "Only {figure:.0%} of the variance of velocities that were held "
-        "out is explained: the field hardly knows where cells go, its slopes even less.",
+        "Velocities that were held out are predicted with an R² of only "
+        "{figure:.2f}: the field hardly knows where cells go, its slopes even less.",
     ),
     "share of inliers": (
         "> 0.7",

@@ -142,7 +142,7 @@ def _network(tables, effectors, regulators, **about):
     genes = np.array(list(dict.fromkeys([*effectors, *regulators])), dtype=object)
     return Network(edges[first + [c for c in edges if c not in first]], genes, **about)
 
-# %% ../nbs/18_networks.ipynb #5d1d29c9
+# %% ../nbs/18_networks.ipynb #75194c36
 def jacobian_network(
     data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian; it is not changed
     group=None,                        # Label(s) of `groups`; without groups cells: positions, mask, names; None is all
@@ -160,8 +160,9 @@ def jacobian_network(
 ) -> Network:
     """The strongest (`top`) or surest (`fdr`) mean effects of genes on one another, as a network for each group.
 
-    Edges have stderr and fdr where the field has standard errors. Raises ValueError for `fdr` without them, KeyError
-    for groups and genes that are not there."""
+    Edges have stderr and fdr where the field has standard errors. These know noise, not the bias of smoothing: where
+    noise is small, more than the stated share can be false. Raises ValueError for `fdr` without them, KeyError for
+    groups and genes that are not there."""
     gj = as_gene_jacobian(data, basis)
     parts = chosen_cells(data, gj, group, groups)
     effectors = chosen_genes(data, gj, genes if effectors is None else effectors, "effectors")

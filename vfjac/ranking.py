@@ -520,7 +520,7 @@ def _differences(gj, a, b, effectors, regulators, **how):
         found["z"] = _divided(found["difference"], found["stderr"])
     return found
 
-# %% ../nbs/17_ranking.ipynb #9839ba39
+# %% ../nbs/17_ranking.ipynb #5faf6922
 NO_ERRORS = "none: the field has no standard errors, so effect sizes only"
 
 
@@ -541,8 +541,9 @@ def compare_groups(
     """Difference of every entry between two sets of cells: mean over `a` minus mean over `b`.
 
     Columns: effector, regulator, mean_a, mean_b, difference, effect, rank; where the field has standard errors also
-    stderr, z, p, fdr, and rows are ordered by |z|, else by |effect|; `.attrs["errors"]` says which. Raises ValueError
-    if a set is empty or both are the same, MemoryError for a table over the budget."""
+    stderr, z, p, fdr, and rows are ordered by |z|, else by |effect|; `.attrs["errors"]` says which. Errors know noise,
+    not the bias of smoothing: where noise is small, more than the stated share can be false. Raises ValueError if a set
+    is empty or both are the same, MemoryError for a table over the budget."""
     gj = as_gene_jacobian(data, basis)
     rows = _two_sets(data, gj, a, b, groups)
     effectors = chosen_genes(data, gj, effectors, "effectors")

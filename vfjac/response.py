@@ -9,7 +9,7 @@ __all__ = ['FieldCells', 'field_cells', 'divergence', 'speed', 'curl', 'accelera
            'averaged_loadings', 'gene_set_jacobian', 'gene_changes', 'Push', 'perturb', 'linear_map', 'local_maps',
            'perturb_cells']
 
-# %% ../nbs/19_response.ipynb #97b47f8a
+# %% ../nbs/19_response.ipynb #00c8c231
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,6 +22,7 @@ from scipy.spatial import cKDTree
 
 from . import dynamics
 from .adata import basis_key, dense, listed, read_field, read_states
+from .embedding import LiftedField
 from .fields import VectorField, gaussian_kernel, row_blocks
 from .genejacobian import GeneJacobian, check_budget, find_cells, find_names, group_rows, in_order_of
 from .posterior import effector_part
@@ -113,11 +114,19 @@ def curl(
     if values.ndim == 1: return at.table(curl=values)
     return at.table(curl=np.linalg.norm(values, axis=1), **{f"curl{i + 1}": values[:, i] for i in range(3)})
 
-# %% ../nbs/19_response.ipynb #bb2c9a92
+# %% ../nbs/19_response.ipynb #037e43c8
+def _linear(data, basis, cell_idx=None) -> GeneJacobian:
+    "The tensor of a linear basis; ValueError for an embedding whose genes come through local maps."
+    gj = as_gene_jacobian(data, basis, cell_idx)
+    if isinstance(gj.field, LiftedField):
+        raise ValueError(f"basis {basis!r} is not linear: paths and pushes of genes need one that is, such as 'pca'")
+    return gj
+
+
 def _vector_table(data, basis, at, name, vectors, genes) -> pd.DataFrame:
     "Lengths of vectors, one row a cell; or with genes their projections, one row a cell and gene."
     if genes is None: return at.table(**{name: np.linalg.norm(vectors, axis=1)})
-    gj = as_gene_jacobian(data, basis)
+    gj = _linear(data, basis)
     names = chosen_genes(data, gj, genes, "genes")
     left = scaled_loadings(gj.loadings, gj.scale)[0][find_names(names, gj.genes)]
     check_budget((len(vectors), len(left)), 2048, "name fewer genes or cells")
@@ -318,7 +327,7 @@ def _path_table(paths, at, **columns) -> pd.DataFrame:
     about = dict(cell=np.repeat(at.cells, m), time=np.tile(paths.times, n), support=mass)
     return pd.DataFrame(about | {name: np.ravel(values) for name, values in columns.items()})
 
-# %% ../nbs/19_response.ipynb #2867869f
+# %% ../nbs/19_response.ipynb #91be2ec1
 def along_path(
     data: AnnData | GeneJacobian,    # AnnData with a fitted field, or a GeneJacobian
     effectors,                       # Names, or a yes/no column of var
@@ -330,7 +339,7 @@ def along_path(
     **options,                       # Of `vfjac.dynamics.integrate`
 ) -> pd.DataFrame:                   # cell, time, support, effector, regulator, value, and stderr where known
     "Entries of the Jacobian along the paths of cells through the stored field."
-    gj, at = as_gene_jacobian(data, basis), field_cells(data, basis, init_cells)
+    gj, at = _linear(data, basis), field_cells(data, basis, init_cells)
     effectors, regulators = chosen_genes(data, gj, effectors, "effectors"), chosen_genes(data, gj, regulators)
     paths = dynamics.integrate(at.field, at.states, t, **options)
     states = paths.states.reshape(-1, at.states.shape[1])
@@ -624,10 +633,10 @@ class Push:
         total = sum(self.responses(rows[s]).sum(axis=0) for s in blocks)
         return np.linalg.norm(total / len(rows)) * effector_part(self.tensor.posterior, left)
 
-# %% ../nbs/19_response.ipynb #a31d6b0a
+# %% ../nbs/19_response.ipynb #dd1c8613
 def _push(data, changes, basis, cell_idx, layer) -> Push:
     "The push, computed from the stored field."
-    gj, at = as_gene_jacobian(data, basis, cell_idx), field_cells(data, basis, cell_idx)
+    gj, at = _linear(data, basis, cell_idx), field_cells(data, basis, cell_idx)
     amounts = gene_changes(data, at, changes, layer)
     shift = amounts @ scaled_loadings(gj.loadings, gj.scale)[1][find_names([str(g) for g in changes], gj.genes)]
     return Push(at, gj, shift, dynamics.directional_derivative(at.field, at.states, shift))

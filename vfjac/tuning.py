@@ -165,7 +165,7 @@ def any_cells(
     rows = np.random.default_rng(seed).permutation(np.sort(first))[:M]
     return rows, position[rows]
 
-# %% ../nbs/03_tuning.ipynb #ca69fe5a
+# %% ../nbs/03_tuning.ipynb #2b73cd86
 def tuned_vfc(
     X,                            # States, (n_cells, d); never changed
     V,                            # Velocities, (n_cells, d), in any unit
@@ -175,7 +175,7 @@ def tuned_vfc(
     trend: bool | None = None,    # Whether there is a straight trend under the kernels; None: by evidence
     robust: bool = True,          # Whether cells may be outliers
     theta: float = 0.75,          # Inlier probability above which a cell counts as an inlier
-    MaxIter: int = 10,            # Largest number of turns between weights and field
+    MaxIter: int = 30,            # Largest number of turns between weights and field
     ecr: float = 0.01,            # Stop when no weight changes by more
     n_tune: int = 1500,           # Most cells that are used to choose beta, trend and ridge
     seed: int = 0,                # Seed of the choice of control points
