@@ -8,7 +8,7 @@ __all__ = ['basis_key', 'listed', 'dense', 'read_mask', 'read_states', 'Loadings
            'cell_velocities', 'write_field', 'FitData', 'read_fit_data', 'fingerprint', 'pack_jacobian',
            'write_jacobian', 'StoredJacobian', 'read_jacobian']
 
-# %% ../nbs/11_adata.ipynb #8ea89db1
+# %% ../nbs/11_adata.ipynb #a72aa410
 import hashlib
 import warnings
 from collections.abc import Iterable, Mapping
@@ -24,7 +24,7 @@ from scipy.sparse import issparse
 from .fields import GaussianField, RescaledField, VectorField
 from .genejacobian import find_cells, find_names, is_lazy
 from .kernels import MatrixGaussianField, matrix_field_from
-from .posterior import Posterior, posterior_of
+from .posterior import Posterior
 
 # %% ../nbs/11_adata.ipynb #1e6da3ec
 def basis_key(

@@ -20,7 +20,7 @@ from vfjac.fitting import (
     CholeskyFactor, Fit, finite_cells, in_unit, inlier_probability, misgivings, velocity_unit
 )
 
-# %% ../nbs/03_tuning.ipynb #70f4c02c
+# %% ../nbs/03_tuning.ipynb #79710fed
 @dataclass(frozen=True, eq=False)
 class Features:
     "Kernels in the coordinates in which their prior is the identity, and a straight trend."
@@ -34,7 +34,7 @@ class Features:
     def root(self) -> np.ndarray:
         """T, (M, r): coefficients of the kernels from coordinates.
 
-        Directions that the kernels can hardly tell apart fade out smoothly, so that rounding never decides whether one counts."""
+        Directions that the kernels can hardly tell apart fade out smoothly: rounding does not decide what counts."""
         c = self.control_points
         w, Q = eigh(gaussian_kernel(c, c, self.beta))
         keep = w > 1e-14 * w[-1]
