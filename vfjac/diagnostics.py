@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['held_out_r2', 'null_slopes', 'Diagnosis', 'judged', 'diagnose']
 
-# %% ../nbs/16_diagnostics.ipynb #62f74549
+# %% ../nbs/16_diagnostics.ipynb #962c927c
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from .adata import read_field, read_fit_data
+from .adata import basis_key, read_field, read_fit_data
 from .dynamics import support
 from .fields import GaussianField
 from .genejacobian import GeneJacobian
@@ -64,13 +64,14 @@ def null_slopes(
 
 def _slope(field, X): return float(np.sqrt(np.square(field.jacobian(X)).mean()))
 
-# %% ../nbs/16_diagnostics.ipynb #2fd86c23
+# %% ../nbs/16_diagnostics.ipynb #2186012c
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
     "How far a field's Jacobian can be trusted: questions with figures and verdicts, and tables of cells and genes."
     table: pd.DataFrame       # question, figure, expected, verdict ("good" or "look"), meaning
     cells: pd.DataFrame       # cell, support (1 is typical), inlier (probability), residual (velocity units), outside
     genes: pd.DataFrame       # gene, leverage (length of its loadings over the median)
+    unit: str                 # What the velocities are, and what unit an entry has, in a sentence
 
     @property
     def warnings(self) -> list[str]:
@@ -84,7 +85,7 @@ class Diagnosis:
 
     def __repr__(self):
         shown = self.table[["question", "figure", "expected", "verdict"]].to_string(index=False)
-        return "\n".join([shown, *(f"- {said}" for said in self.warnings)])
+        return "\n".join([shown, self.unit, *(f"- {said}" for said in self.warnings)])
 
 # %% ../nbs/16_diagnostics.ipynb #034f1790
 _QUESTIONS = {
@@ -145,7 +146,7 @@ def judged(
         rows.append((question, figure, expected, verdict, meaning.format(figure=figure) if verdict == "look" else ""))
     return pd.DataFrame(rows, columns=["question", "figure", "expected", "verdict", "meaning"])
 
-# %% ../nbs/16_diagnostics.ipynb #af199570
+# %% ../nbs/16_diagnostics.ipynb #a8887740
 def diagnose(
     adata: AnnData,              # The data, with a fitted field
     basis: str | None = "pca",   # Basis of the field; None is gene space
@@ -179,7 +180,16 @@ def diagnose(
         "entries of the mean whose sign is sure": None if z is None else float((np.abs(z) > 2).mean()),
         "genes with next to no loading": None if genes is None else float((genes["leverage"] < 0.1).mean()),
     }
-    return Diagnosis(judged(figures), cells, pd.DataFrame(columns=["gene", "leverage"]) if genes is None else genes)
+    genes = pd.DataFrame(columns=["gene", "leverage"]) if genes is None else genes
+    return Diagnosis(
+        judged(figures), cells, genes, _UNITS[adata.uns[basis_key("VecFld", basis)].get("velocity_kind", "unknown")]
+    )
+
+
+_UNITS = dict(
+    projection="Velocities are a linear projection of those of the genes: entries are rates, 1 / time.",
+    displacement="Velocities are mean steps on the embedding: entries are steps per unit of it, not rates.",
+    unknown="It is not known what the velocities are (a projection, or mean steps): the unit of entries is open.")
 
 
 def _mean_z(placed):

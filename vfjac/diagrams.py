@@ -237,7 +237,7 @@ def _matrix_panel(edges, domain, top, weight_title, title) -> alt.LayerChart:
         width=step * len(domain["regulator"]), height=step * len(domain["effector"]),
         view=alt.ViewBackground(fill="#f1f3f5", stroke=None), title=title)
 
-# %% ../nbs/15_diagrams.ipynb #4a292d4c
+# %% ../nbs/15_diagrams.ipynb #1e9fe0a5
 def matrix_chart(
     edges: pd.DataFrame, # effector, regulator, weight, and group if there are several
     *,
@@ -258,7 +258,8 @@ def matrix_chart(
               for side in ("effector", "regulator")}
     groups = _levels(edges["group"]) if "group" in edges else [None]
     panel = lambda own, text: _matrix_panel(own, domain, top, weight_title, text)
-    words = ["Row: whose velocity. Column: which gene rises.", FALLS_RISES]
+    compared = "Blue: lower in the first set of cells. Orange: higher."
+    words = ["Row: whose velocity. Column: which gene rises.", compared if "change" in edges else FALLS_RISES]
     if len(groups) == 1: return panel(edges, _titled(title, words, "group"))
     panels = [panel(edges[edges["group"].astype(str) == g], _titled(g, [])) for g in groups]
     return alt.concat(*panels, columns=columns, spacing=24).properties(title=_titled(title, words))
