@@ -14,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import warnings
 from functools import partial
 from pathlib import Path
@@ -139,7 +140,7 @@ def stable(path, n):
     if file.exists():
         adata = anndata.read_h5ad(file)
         for basis in ("pca", "umap"):
-            for M in (50, 100, 300): found[f"{basis}, {M} control points"] = fitted(adata, basis, M)
+            for M in (50, 100, 300, adata.n_obs): found[f"{basis}, {M} control points"] = fitted(adata, basis, M)
     adata = simulated("myeloid", n, 0.1, 0)
     for M in (50, 300): found[f"myeloid, {M} control points"] = fitted(adata, "pca", M)
     np.savez(path, **found)
@@ -152,30 +153,22 @@ def fitted(adata, basis, M):
     return vf.jacobian(adata, basis=basis, store_in_adata=False)["jacobian"]
 
 
-def thread_change(n, folder):
+def thread_change(n):
     "Relative change of J between one and two BLAS threads, each in a process of its own."
     results = []
-    for threads in ("1", "2"):
-        path = Path(folder) / f"stable-{threads}.npz"
-        limits = {name: threads for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-        subprocess.run([sys.executable, __file__, "--stable", str(path), str(n)], check=True, env=os.environ | limits)
-        with np.load(path) as file: results.append(dict(file))
+    with tempfile.TemporaryDirectory() as folder:
+        for threads in ("1", "2"):
+            path = Path(folder) / f"stable-{threads}.npz"
+            limits = {name: threads for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+            command = [sys.executable, __file__, "--stable", str(path), str(n)]
+            subprocess.run(command, check=True, env=os.environ | limits)
+            with np.load(path) as file: results.append(dict(file))
     one, two = results
     return {k: float(np.abs(one[k] - two[k]).max() / np.abs(one[k]).max()) for k in one}
 
 
-def main():
-    import tempfile
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="two seeds, 300 cells")
-    parser.add_argument("--seeds", type=int, default=20, help="simulated data sets for each system and noise level")
-    parser.add_argument("--cells", type=int, default=1500, help="cells of each data set")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write all figures to this JSON file")
-    parser.add_argument("--stable", nargs=2, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    warnings.simplefilter("ignore")   # outliers and unit warnings of the reference's fit: they are the result
-    if given.stable: return stable(given.stable[0], int(given.stable[1]))
-    n, seeds = (300, 2) if given.quick else (given.cells, given.seeds)
+def all_rows(n, seeds):
+    "The figures of every system, noise level and seed."
     rows = []
     for name in SYSTEMS:
         for noise in NOISE:
@@ -184,11 +177,32 @@ def main():
             print(f"{name}, noise {noise}: error {np.median([r['error']['ours'] for r in own]):.3f} (dynamo "
                   f"{np.median([r['error']['dynamo'] for r in own]):.3f}), 95 % intervals cover "
                   f"{np.mean([r['covered'] for r in own]):.1%}", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        report = dict(
-            quick=given.quick, cells=n, seeds=seeds, rows=rows, units=units(n), threads=thread_change(n, folder),
-            null=[under_the_null(seed, n) for seed in range(seeds)])
-    print({k: report[k] for k in ("units", "threads", "null")})
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="two seeds, 300 cells")
+    parser.add_argument("--seeds", type=int, default=20, help="simulated data sets for each system and noise level")
+    parser.add_argument("--cells", type=int, default=1500, help="cells of each data set")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write all figures to this JSON file")
+    parser.add_argument(
+        "--only", choices=("threads", "units", "null"), help="measure this part anew, in the file of --out")
+    parser.add_argument("--stable", nargs=2, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")   # outliers and unit warnings of the reference's fit: they are the result
+    if given.stable: return stable(given.stable[0], int(given.stable[1]))
+    n, seeds = (300, 2) if given.quick else (given.cells, given.seeds)
+    parts = dict(
+        units=lambda: units(n), threads=lambda: thread_change(n),
+        null=lambda: [under_the_null(seed, n) for seed in range(seeds)])
+    if given.only:
+        report = json.loads(given.out.read_text(encoding="utf-8")) if given.out else {}
+        parts = {given.only: parts[given.only]}
+    else: report = dict(quick=given.quick, cells=n, seeds=seeds, rows=all_rows(n, seeds))
+    for part, measure in parts.items():
+        report[part] = measure()
+        print(part, report[part], flush=True)
     if given.out: given.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
