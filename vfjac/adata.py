@@ -59,12 +59,13 @@ def read_mask(
     words = {True: True, False: False, "True": True, "False": False}
     return values.map(words).to_numpy(dtype=bool) if values.isin(list(words)).all() else None
 
-# %% ../nbs/11_adata.ipynb #0c3aca67
+# %% ../nbs/11_adata.ipynb #d5d30a7a
 def read_states(
     adata: AnnData,                  # The data
     basis: str,                        # Name of the basis: "pca", "umap" …
     dims: np.ndarray | None = None,    # Components to take; None is all
     lazy: bool = False,                # Whether a dask array stays one; its values are then not checked here
+    finite: bool = True,               # Whether NaN and infinite states are refused
 ) -> np.ndarray:                       # (n_cells, d) float64
     """States of the cells in a basis, from `obsm`.
 
@@ -83,7 +84,7 @@ def read_states(
             f"components 0 … {X.shape[1] - 1}; fit again on this basis"
         )
     X = X if dims is None else X[:, dims]
-    if not lazy: _refuse_non_finite(X, f"obsm[{key!r}]", adata.obs_names)
+    if finite and not lazy: _refuse_non_finite(X, f"obsm[{key!r}]", adata.obs_names)
     return X
 
 
@@ -575,7 +576,7 @@ def cell_velocities(
     V = dense(adata.obsm[key])
     return V if placed.dims is None else V[:, placed.dims]
 
-# %% ../nbs/11_adata.ipynb #721677bd
+# %% ../nbs/11_adata.ipynb #f328bc5b
 def write_field(
     adata: AnnData,                   # The data, changed in place
     fit,                                # The `Fit`
@@ -586,9 +587,11 @@ def write_field(
     **extra,                            # More entries, e.g. dims, genes, layer; None is left out
 ) -> None:
     """Store a fitted field in `uns['VecFld_<basis>']`, fitted velocities in `obsm`, control points and inlier
-    probabilities in `obs`."""
+    probabilities in `obs`; NaN for cells without a state."""
+    fitted, known = np.full(X.shape, np.nan), np.isfinite(X).all(axis=1)
+    fitted[known] = fit.field.velocity(X[known])
     stored = dict(
-        X=X, Y=V, V=fit.field.velocity(X), X_ctrl=fit.field.control_points, ctrl_idx=fit.ctrl_idx,
+        X=X, Y=V, V=fitted, X_ctrl=fit.field.control_points, ctrl_idx=fit.ctrl_idx,
         C=fit.field.coefficients, beta=fit.field.beta, sigma2=fit.sigma2, P=fit.posterior[:, None],
         VFCIndex=np.flatnonzero(np.isin(fit.valid, fit.inliers)), valid_ind=fit.valid, iteration=fit.iterations - 1,
         tecr_traj=fit.changes, E_traj=fit.energies, normalize=False, velocity_source=velocity_source,

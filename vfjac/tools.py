@@ -103,7 +103,7 @@ def _is_tuned(tune, compat, params) -> bool:
             f"it takes {', '.join(sorted(known[tune] - {'X', 'V', 'M'}))}")
     return tune
 
-# %% ../nbs/13_tools.ipynb #df5b8cd5
+# %% ../nbs/13_tools.ipynb #e958db9b
 def _basis_data(adata, basis, velocity_key, dims, genes, layer, Qkey):
     "States, velocities and their description for a field in a basis of obsm."
     if layer != "X":
@@ -111,7 +111,8 @@ def _basis_data(adata, basis, velocity_key, dims, genes, layer, Qkey):
     if genes is not None:
         raise ValueError(
             f"genes are given, but basis={basis!r}: genes choose the dimensions of a gene-space fit, basis=None")
-    X, dims = read_states(adata, basis), _chosen_dims(dims, read_states(adata, basis).shape[1])
+    X = read_states(adata, basis, finite=False)
+    dims = _chosen_dims(dims, X.shape[1])
     V, source = read_velocities(adata, basis, velocity_key, Qkey)
     kind = tell_velocity_kind(adata, basis, V, source, Qkey)
     if dims is not None: X, V = X[:, dims], V[:, dims]
