@@ -97,7 +97,7 @@ def _refuse_non_finite(X, where, cells):
             f"adata[np.isfinite(…).all(axis=1)].copy()"
         )
 
-# %% ../nbs/11_adata.ipynb #2a27e953
+# %% ../nbs/11_adata.ipynb #ee3b5252
 @dataclass(frozen=True, eq=False)
 class Loadings:
     "Loadings of the genes that took part in PCA."
@@ -112,7 +112,8 @@ def _misfit(X, states, Q, mean=None) -> float:
     subtracted or, given some cells, around their own; the smaller of the two."""
     around = [] if mean is None else [(X - mean, states)]
     if len(X) > 2: around.append((X - X.mean(axis=0), states - states.mean(axis=0)))
-    return min(float(np.linalg.norm(x @ Q - s) / (np.linalg.norm(s) or 1.0)) for x, s in around)
+    misfits = [float(np.linalg.norm(x @ Q - s) / (np.linalg.norm(s) or 1.0)) for x, s in around]
+    return min(misfits, default=np.inf)   # of two cells nothing can be told
 
 
 def _agreement(X, states, Q) -> float:
@@ -689,7 +690,7 @@ def pack_jacobian(
     }
     return tensors | lists | dict(cell_idx=np.asarray(cells)) | extra
 
-# %% ../nbs/11_adata.ipynb #1584e3a9
+# %% ../nbs/11_adata.ipynb #63e98dc5
 def write_jacobian(
     adata: AnnData,       # The data, changed in place
     packed: dict,           # From `pack_jacobian`
@@ -700,7 +701,8 @@ def write_jacobian(
     `obs['local_r2_<basis>']` (NaN where not computed)."""
     packed = _keep_genes(packed, adata.uns.get(basis_key("jacobian", basis), {}))
     det = np.full(adata.n_obs, np.nan)
-    if "jacobian" in packed: det[packed["cell_idx"]] = np.linalg.det(np.moveaxis(packed["jacobian"], -1, 0))
+    if "jacobian" in packed:
+        det[packed["cell_idx"]] = np.linalg.det(np.moveaxis(packed["jacobian"], -1, 0).astype(np.float64))
     adata.obs[basis_key("jacobian_det", basis)] = det
     if "local_r2" in packed:
         r2 = np.full(adata.n_obs, np.nan)
@@ -713,7 +715,7 @@ def _keep_genes(packed, previous):
     """A result without genes keeps those of the previous one if that is of the same cells and field, or warns that
     they go."""
     if "effectors" in packed or "effectors" not in previous: return packed
-    same = all(
+    same = "fingerprint" in packed and all(
         np.array_equal(packed.get(key), previous.get(key)) for key in ("cells", "cell_idx", "fingerprint", "method")
     )
     if same and "jacobian" in packed:

@@ -146,7 +146,7 @@ def judged(
         rows.append((question, figure, expected, verdict, meaning.format(figure=figure) if verdict == "look" else ""))
     return pd.DataFrame(rows, columns=["question", "figure", "expected", "verdict", "meaning"])
 
-# %% ../nbs/16_diagnostics.ipynb #a8887740
+# %% ../nbs/16_diagnostics.ipynb #1ecae043
 def diagnose(
     adata: AnnData,              # The data, with a fitted field
     basis: str | None = "pca",   # Basis of the field; None is gene space
@@ -204,7 +204,8 @@ def _cell_table(adata, placed, data, basis):
     "Support of every cell, and how well the field follows its velocity, where it was fitted."
     inside = support(placed.field, placed.states, data.states)
     inlier, residual = (pd.Series(np.nan, index=range(adata.n_obs)) for _ in range(2))
-    if len(data.rows) and data.rows.max() < adata.n_obs and data.n_cells == adata.n_obs:
+    same = data.n_cells == adata.n_obs and np.allclose(placed.states[data.rows], data.states)
+    if same:   # the cells of the fit, in its order
         inlier[data.rows] = data.posterior
         residual[data.rows] = np.linalg.norm(data.velocities - placed.field.velocity(data.states), axis=1)
     return pd.DataFrame(

@@ -378,7 +378,7 @@ def _check_parameters(**params):
              and (isinstance(params[name], bool) or not isinstance(params[name], kind) or not ok(params[name]))]
     if wrong: raise ValueError("; ".join(wrong))
 
-# %% ../nbs/01_fitting.ipynb #c3d3ca5f
+# %% ../nbs/01_fitting.ipynb #1f01aaa0
 def misgivings(fit: Fit, V: np.ndarray, asked: int | None) -> list[str]:
     "What a reader of the fit must know: cells left out, fewer control points than asked for, units, no convergence."
     n, M, rms2, said = len(fit.valid), len(fit.control_idx), (V**2).mean(), []
@@ -396,7 +396,8 @@ def misgivings(fit: Fit, V: np.ndarray, asked: int | None) -> list[str]:
     elif fit.stopped == "sigma2" and fit.sigma2 > 1e-4 * rms2:
         said.append(f"the loop stopped at its absolute limit, residual variance 1e-8, too early; {remedy}")
     if not fit.converged:
-        said.append(f"not converged after {fit.iterations} iterations: the energy still changed by "
+        what = "the energy" if fit.tuning is None else "the weight of a cell"
+        said.append(f"not converged after {fit.iterations} iterations: {what} still changed by "
                     f"{fit.changes[-1]:.1e} (ecr = {fit.params['ecr']:.1e}); raise MaxIter, or ecr to accept it")
     return said
 

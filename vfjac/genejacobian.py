@@ -695,7 +695,7 @@ def pair_stderr(self: GeneJacobian, effector: str, regulator: str, cells=None) -
     "Standard errors of one gene pair's entry at `cells`: an array (n_cells,)."
     return self.stderr([effector], [regulator], cells)[:, 0, 0]
 
-# %% ../nbs/09_genejacobian.ipynb #d4f58299
+# %% ../nbs/09_genejacobian.ipynb #4b3b61ce
 @patch
 def _gram(self: GeneJacobian, rows, weights) -> np.ndarray:
     "Products of the mean responses of some cells, see `posterior.mean_gram`."
@@ -723,7 +723,9 @@ def difference(
     posterior, (left, right) = self.posterior, self._loadings(effectors, regulators)
     check_budget((2, len(left), len(right)), memory_mb, "name fewer effectors or regulators, or raise memory_mb")
     rows = [find_cells(cells, self.cells) for cells in (a, b)]
-    J, J_b = self._means([partial(sum_jacobians, self.field)] * 2, rows, cores=1, what="difference")
+    if is_lazy(self.states) and any(len(np.unique(r)) < len(r) for r in rows):
+        raise ValueError("cells are given more than once: lazy states are summed over each cell once")
+    J, J_b = (self._means([partial(sum_jacobians, self.field)], [r], cores=1, what="difference")[0] for r in rows)
     weights = np.concatenate([np.full(len(r), sign / len(r)) for r, sign in zip(rows, (1, -1))])
     G = self._gram(np.concatenate(rows), weights)
     return left @ (J - J_b) @ right.T, np.outer(effector_part(posterior, left), mean_part(G, right))

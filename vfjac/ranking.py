@@ -49,7 +49,7 @@ def at_cells(
     "The same field and genes at some of the cells."
     return replace(gj, states=gj.states[rows], cells=gj.cells[rows])
 
-# %% ../nbs/17_ranking.ipynb #41bec4eb
+# %% ../nbs/17_ranking.ipynb #6fe090d2
 def cell_labels(
     data: AnnData | GeneJacobian,   # Where a column is looked up, and whose cells labels belong to
     gj: GeneJacobian,               # All of its cells or some, which are labelled
@@ -66,7 +66,7 @@ def cell_labels(
         groups = data.obs[groups]
     labels = groups
     if isinstance(groups, pd.Series): labels = pd.Series(in_order_of(groups, cells), dtype=groups.dtype).array
-    if gj.n_cells == len(cells): return labels
+    if np.array_equal(gj.cells, cells): return labels
     if len(labels) != len(cells):
         raise ValueError(f"{len(labels)} group labels for {len(cells)} cells: expected one label a cell")
     return pd.Series(labels)[find_names(gj.cells, cells, "cells")].array

@@ -282,7 +282,7 @@ def _sensitivities(gj, effectors, regulators, union) -> np.ndarray:
     work = lambda s: dynamics.gene_sensitivity(gj.field.jacobian(X[s]), left, right, *at)
     return dynamics.over_cells(work, len(X), 4 * X.shape[1] ** 2)
 
-# %% ../nbs/19_response.ipynb #d7d8a9d2
+# %% ../nbs/19_response.ipynb #e05888a9
 def fixed_points(
     data: AnnData | GeneJacobian,    # AnnData with a fitted field, or a GeneJacobian
     basis: str | None = "pca",       # Basis of the field; None is gene space
@@ -301,8 +301,10 @@ def fixed_points(
         growth=found.eigenvalues.real.max(axis=1), support=found.support, starts=found.starts,
         nearest=at.cells[near[:, 0]]))
     if groups is not None:
+        if isinstance(groups, pd.Series): groups = in_order_of(groups, at.cells)
         labels = pd.Series(data.obs[groups].to_numpy() if isinstance(groups, str) else groups)
-        table["group"] = [labels.iloc[cells].mode().iloc[0] for cells in near]
+        modes = [labels.iloc[cells].mode() for cells in near]
+        table["group"] = [mode.iloc[0] if len(mode) else None for mode in modes]
     return table.assign(**{f"{basis or 'x'}{i + 1}": x for i, x in enumerate(found.states.T)})
 
 # %% ../nbs/19_response.ipynb #75d0829d

@@ -6,7 +6,7 @@
 __all__ = ['ROUGHER', 'Features', 'coefficients_of', 'field_of', 'feature_sums', 'RidgePath', 'best_ridge', 'try_widths',
            'any_cells', 'tuned_vfc']
 
-# %% ../nbs/03_tuning.ipynb #56ce2694
+# %% ../nbs/03_tuning.ipynb #a2bab78a
 from dataclasses import dataclass, replace
 from functools import cached_property
 import warnings
@@ -14,10 +14,12 @@ import warnings
 import numpy as np
 import pandas as pd
 from scipy.linalg import eigh
+from scipy.spatial.distance import cdist
+from scipy.special import expit
 
 from .fields import GaussianField, gaussian_kernel, progress, quiet_blas, row_blocks, side_by_side
 from vfjac.fitting import (
-    CholeskyFactor, Fit, finite_cells, in_unit, inlier_probability, misgivings, velocity_unit
+    CholeskyFactor, Fit, finite_cells, in_unit, misgivings, velocity_unit
 )
 
 # %% ../nbs/03_tuning.ipynb #79710fed
@@ -123,12 +125,16 @@ class RidgePath:
         "S, (M, r) or (M + 1 + d, r): coefficients of dimension l have the covariance `noise[l] S Sᵀ`."
         return coefficients_of(self.features, self.Q / np.sqrt(self.w + ridge))
 
-# %% ../nbs/03_tuning.ipynb #29b1d250
+# %% ../nbs/03_tuning.ipynb #5ecba8f4
 def best_ridge(
     path: RidgePath,   # The path
 ) -> float:
-    "The ridge with the largest evidence, to a twentieth of a decade."
-    of = lambda exponents: max(exponents, key=lambda e: path.log_evidence(10.0**e))
+    """The ridge with the largest evidence, to a twentieth of a decade, of those that leave at least two cells for each
+    coefficient: a field with more can pass through every velocity, and takes noise for motion."""
+    def score(e):
+        loose = path.degrees_of_freedom(10.0**e) > path.N / 2
+        return not loose, path.log_evidence(10.0**e)
+    of = lambda exponents: max(exponents, key=score)
     return float(10 ** of(of(np.arange(-6, 6.01, 0.5)) + np.arange(-0.45, 0.46, 0.05)))
 
 
@@ -165,7 +171,7 @@ def any_cells(
     rows = np.random.default_rng(seed).permutation(np.sort(first))[:M]
     return rows, position[rows]
 
-# %% ../nbs/03_tuning.ipynb #2b73cd86
+# %% ../nbs/03_tuning.ipynb #60ed9b4d
 def tuned_vfc(
     X,                            # States, (n_cells, d); never changed
     V,                            # Velocities, (n_cells, d), in any unit
@@ -224,16 +230,21 @@ def _check_tuning(**params):
         whole = kind is float or isinstance(value, (int, np.integer))
         number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
         return number and whole and low <= value <= high
-    wrong = [f"{name} = {value!r}: expected a {'whole ' if kind is int else ''}number from {low:g} to {high:g}"
-             for name, value in params.items() for low, high, kind in [limits[name]]
-             if value is not None and not (fits(value, low, high, kind) and np.isfinite(value))]
+    wrong = [
+        f"{name} = {value!r}: expected a {'whole ' if kind is int else ''}number from {low:g} to {high:g}"
+        for name, value in params.items()
+        for low, high, kind in [limits[name]]
+        if not (value is None and name in ("M", "beta"))
+        and not (value is not None and fits(value, low, high, kind) and np.isfinite(value))
+    ]
     if wrong: raise ValueError("; ".join(wrong))
 
-# %% ../nbs/03_tuning.ipynb #a64456f3
+# %% ../nbs/03_tuning.ipynb #7cebac19
 def _search(X, V, rows, beta, trends, robust, bar):
     "The table of trials, the best first, of some cells and control points (rows); the best features; weights."
-    P, scale, tables = np.ones(len(X)), 1 / _spread(X) ** 2, []
+    P, scale, tables = _first_weights(V) if robust else np.ones(len(X)), 1 / _spread(X) ** 2, []
     betas = scale * np.geomspace(0.01, 30, 10) if beta is None else np.array([beta])
+    if beta is None: betas = betas[betas <= max(_narrowest(X), betas[0])]
     while True:
         tables.append(try_widths(X, V, P, X[rows], betas, trends, bar))
         best = tables[-1].iloc[0]
@@ -242,6 +253,13 @@ def _search(X, V, rows, beta, trends, robust, bar):
         settled = [(t.beta[0], t.trend[0]) for t in tables[:-1]].count((best.beta, best.trend))
         if settled or len(tables) == 5: return tables[-1], features, P
         betas, trends = (best.beta * np.array([0.7, 1, 1.4]) if beta is None else betas), (features.trend,)
+
+
+def _narrowest(X):
+    "The largest beta at which the kernel of a typical cell still reaches its nearest neighbour, with a tenth."
+    some = X[:: max(1, len(X) // 500)]
+    nearest = np.partition(cdist(some, X, "sqeuclidean"), min(1, len(X) - 1), axis=1)[:, min(1, len(X) - 1)]
+    return np.log(10) / (np.median(nearest) or np.inf) if np.median(nearest) else np.inf
 
 
 def _fitted(path, ridge, X, V):
@@ -260,18 +278,24 @@ def _enough(features, ridge, X_some, V_some, P, X, M, seed):
         if path.degrees_of_freedom(ridge) < size / 4: return rows, ctrl_idx, ridge
         size *= 2
 
-# %% ../nbs/03_tuning.ipynb #7efe8f3f
+# %% ../nbs/03_tuning.ipynb #b42dec95
 def _weights(residual2, sigma2, d, gamma=0.9):
     "Inlier probabilities for squared residuals, with the share of inliers that agrees with them."
     for _ in range(10):
-        P = inlier_probability(residual2, sigma2, gamma, 5.0, d)
+        P = expit(-residual2 / (2 * sigma2) - d / 2 * np.log(2 * np.pi * sigma2) - np.log((1 - gamma) / (gamma * 5)))
         gamma = float(np.clip(P.mean(), 0.05, 0.999))
-    return np.maximum(P, 1e-5)
+    return P
+
+
+def _first_weights(V):
+    "All cells, but not those a few times faster than nearly all others: they must be believed by the rest first."
+    speed = np.linalg.norm(V, axis=1)
+    return np.where(speed > 5 * np.quantile(speed, 0.95), 0.0, 1.0)
 
 
 def _settle(features, ridge, X, V, robust, MaxIter, ecr, bar):
     "Weights and field in turn, from the field of all cells, until they agree: parts of a `Fit`."
-    P, energies, changes, d = np.ones(len(X)), [], [], X.shape[1]
+    P, energies, changes, d = _first_weights(V) if robust else np.ones(len(X)), [], [], X.shape[1]
     while True:
         A, b, v2 = feature_sums(features, X, V, P)
         with quiet_blas(): factor = CholeskyFactor(A + ridge * np.eye(len(A)))
