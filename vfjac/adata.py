@@ -216,7 +216,7 @@ def _perhaps_scaled(adata, Q, genes, states, some):
     )
     return Loadings(names, Q, False)
 
-# %% ../nbs/11_adata.ipynb #3e81e138
+# %% ../nbs/11_adata.ipynb #d59d1ae7
 def read_loadings(
     adata: AnnData,            # The data
     Qkey: str = "PCs",           # Key of the loadings, in varm (scanpy) or uns (dynamo)
@@ -235,7 +235,10 @@ def read_loadings(
         Q = dense(adata.varm[Qkey])
         genes = np.flatnonzero(np.isfinite(Q).all(axis=1) & (Q != 0).any(axis=1))
         Q, comparable = Q[genes], states is not None and states.shape[1] == Q.shape[1]
-        if "std" in adata.var and comparable: return _perhaps_scaled(adata, Q, genes, states, some)
+        if "std" in adata.var and states is not None:
+            k = min(states.shape[1], Q.shape[1])   # one of them may have been cut to the leading components
+            found = _perhaps_scaled(adata, Q[:, :k], genes, states[:, :k], some)
+            return replace(found, values=Q, reproduces=found.reproduces and comparable)
         fits = comparable and adata.X is not None and _misfit(dense(adata.X[some][:, genes]), states, Q) < 1e-3
         return Loadings(adata.var_names[genes].to_numpy(), Q, fits)
     if Qkey not in adata.uns:
@@ -244,6 +247,10 @@ def read_loadings(
             f"first, or name the key with Qkey=…"
         )
     if adata.X is None: states = None
+    if "std" in adata.var:
+        warnings.warn(
+            f"genes were scaled (var['std']), and the loadings are in uns[{Qkey!r}], where scales are not looked for: "
+            f"they are taken as those of unscaled genes; put the loadings in varm, or delete var['std']", stacklevel=3)
     return _loadings_in_uns(adata, Qkey, states, lambda genes: dense(adata.X[some][:, genes]))
 
 # %% ../nbs/11_adata.ipynb #5b436dbc
