@@ -27,15 +27,7 @@ from nbmd import chart_spec, notebook_markdown, text
 TOP = Path(__file__).resolve().parent.parent
 PROC, OUT = TOP / "_proc", TOP / "_docs_offline"
 PANDOC = "markdown+emoji-implicit_figures"
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0 1rem 0 18rem; padding: 1rem; max-width: 52rem; color: #222 }
-nav.site { position: fixed; top: 0; left: 1rem; width: 15rem; height: 100vh; overflow-y: auto }
-nav.site ul { list-style: none; padding-left: .7rem } nav { font-size: .9rem } header h1 { margin-bottom: .3rem }
-header { text-align: left; margin: 0 } pre { background: #f6f6f6; padding: .6rem; overflow-x: auto }
-pre.sourceCode { background: #eef3f8 } table { border-collapse: collapse; font-size: .9rem }
-td, th { padding: .15rem .6rem; border-bottom: 1px solid #ddd } blockquote { color: #555; margin-left: 0 }
-@media (max-width: 60rem) { body { margin-left: 1rem } nav.site { position: static; height: auto } }
-"""
+SITE = Path(__file__).resolve().parent / "site"   # template, style and script of the pages
 
 
 class Page(HTMLParser):
@@ -80,8 +72,7 @@ def process():
 def read_processed(name):
     "A processed notebook and its front matter."
     nb = json.loads((PROC / name).read_text(encoding="utf-8"))
-    first = text(nb["cells"][0]["source"]) if nb["cells"] and nb["cells"][0]["cell_type"] == "raw" else ""
-    return nb, yaml.safe_load(first.strip().strip("-")) or {}
+    return nb, prerender.front_matter(nb)
 
 
 def check_outputs(nb):
@@ -98,45 +89,84 @@ def check_outputs(nb):
     return problems
 
 
+def listed(contents):
+    "The notebooks of a sidebar, in its order."
+    for entry in contents:
+        if isinstance(entry, dict): yield from listed(entry.get("contents") or [])
+        else: yield entry
+
+
+def relative(url, here): return posixpath.relpath(url, posixpath.dirname(here) or ".")
+
+
 def navigation(contents, pages, here):
     "The sidebar of _quarto.yml as nested lists."
     def item(entry):
         if isinstance(entry, str) and entry in pages:
             url, title = pages[entry]
-            return f'<li><a href="{posixpath.relpath(url, posixpath.dirname(here) or ".")}">{escape(title)}</a></li>'
+            current = ' aria-current="page"' if url == here else ""
+            return f'<li><a href="{relative(url, here)}"{current}>{escape(title)}</a></li>'
         if isinstance(entry, dict) and "section" in entry:
-            return f"<li>{escape(entry['section'])}{navigation(entry.get('contents') or [], pages, here)}</li>"
+            inner = navigation(entry.get("contents") or [], pages, here)
+            return f'<li class="section">{escape(entry["section"])}{inner}</li>'
         return ""
     return f"<ul>{''.join(map(item, contents))}</ul>"
+
+
+def turning(contents, pages, here):
+    "Links to the page before and the page after."
+    order = [pages[n] for n in listed(contents) if n in pages]
+    at = next((i for i, (url, _) in enumerate(order) if url == here), None)
+    if at is None: return ""
+    before = f'<a href="{relative(order[at - 1][0], here)}">← {escape(order[at - 1][1])}</a>' if at else "<span></span>"
+    after = (f'<a href="{relative(order[at + 1][0], here)}">{escape(order[at + 1][1])} →</a>'
+             if at + 1 < len(order) else "")
+    return f'<p class="turn">{before}{after}</p>'
 
 
 def write_page(name, nb, meta, pages, site, quarto):
     "One page; its HTML."
     url, title = pages[name]
-    up = "../" * url.count("/")
-    markdown = notebook_markdown(nb, prerender.chart_block).replace("](" + site, "](" + (up or "./"))
+    root, website = "../" * url.count("/") or "./", quarto["website"]
+    markdown = notebook_markdown(nb, prerender.chart_block).replace("](" + site, "](" + root)
     if meta.get("description"): markdown = f"> {meta['description']}\n\n{markdown}"
-    head = OUT / (url + ".head")
-    nav, tail = head.with_suffix(".nav"), head.with_suffix(".tail")
-    head.parent.mkdir(parents=True, exist_ok=True)
-    head.write_text(f'<meta name="quarto:offset" content="{up or "./"}">\n<style>{STYLE}</style>', encoding="utf-8")
-    contents = navigation(quarto["website"]["sidebar"]["contents"], pages, url)
-    nav.write_text(f'<nav class="site">{contents}</nav>', encoding="utf-8")
-    tail.write_text(quarto["format"]["html"]["include-after-body"]["text"], encoding="utf-8")
+    top = " ".join(f'<a href="{relative(pages[e["href"]][0], url)}">{escape(e["text"])}</a>'
+                   for e in website["navbar"]["left"] if e.get("href") in pages)
+    contents = website["sidebar"]["contents"]
+    variables = {
+        "root": root, "top": top, "side": navigation(contents, pages, url), "turn": turning(contents, pages, url),
+        "style": (SITE / "page.css").read_text(encoding="utf-8"), "source": f"{prerender.repository()}nbs/{name}",
+        "script": (SITE / "page.js").read_text(encoding="utf-8"),
+        "tail": quarto["format"]["html"]["include-after-body"]["text"]}
+    given = OUT / (url + ".json")
+    given.parent.mkdir(parents=True, exist_ok=True)
+    given.write_text(json.dumps({"variables": variables, "metadata": {"title": title, "description": str(
+        meta.get("description", ""))}}), encoding="utf-8")
     html = pypandoc.convert_text(
         markdown, "html5", format=PANDOC,
-        extra_args=["--standalone", "--mathml", "--toc", f"--metadata=title:{title}", f"--include-in-header={head}",
-                    f"--include-before-body={nav}", f"--include-after-body={tail}"])
-    for extra in (head, nav, tail): extra.unlink()
+        extra_args=["--standalone", "--mathml", "--toc", "--toc-depth=2", f"--template={SITE / 'page.html'}",
+                    f"--defaults={given}"])
+    given.unlink()
 
     def page_of(m):
         target = posixpath.normpath(posixpath.join(posixpath.dirname(name), m[1]))
-        if target not in pages: return m[0]
-        return f'href="{posixpath.relpath(pages[target][0], posixpath.dirname(url) or ".")}{m[2] or ""}"'
+        return f'href="{relative(pages[target][0], url)}{m[2] or ""}"' if target in pages else m[0]
 
     html = re.sub(r'href="([^":#]+\.ipynb)(#[^"]*)?"', page_of, html)
     (OUT / url).write_text(html, encoding="utf-8")
     return html
+
+
+def search_pages(read, pages):
+    "What the search box reads: title, headings and words of each page, as a script, so that it works from disk."
+    def entry(name, nb, meta):
+        words = "\n".join(text(c["source"]) for c in nb["cells"] if c["cell_type"] != "raw")
+        heads = " ".join(re.findall(r"^#+ (.*)", words, re.M))
+        url, title = pages[name]
+        return dict(url=url, title=title, about=str(meta.get("description", "")), heads=heads,
+                    text=" ".join(sorted(set(re.findall(r"\w{2,}", words.lower())))))
+    found = [entry(n, *read[n]) for n in read]
+    return f"window.searchPages = {json.dumps(found, ensure_ascii=False)};\n"
 
 
 def check_links(url, page, site_pages):
@@ -159,14 +189,14 @@ def main():
     problems, site = process()
     quarto = yaml.safe_load((TOP / "_quarto.yml").read_text(encoding="utf-8"))
     read = {n: read_processed(n) for n, found in problems.items() if not found}
-    pages = {n: (posixpath.join(posixpath.dirname(n), meta.get("output-file") or Path(n).stem + ".html"),
-                 str(meta.get("title", Path(n).stem))) for n, (_, meta) in read.items()}
+    pages = {n: (prerender.page_url(n, meta), str(meta.get("title", Path(n).stem))) for n, (_, meta) in read.items()}
     for n, (nb, _) in read.items(): problems[n] += check_outputs(nb)
     prerender.main(PROC)
     read = {n: read_processed(n) for n in read}
     shutil.copytree(PROC, OUT, ignore=shutil.ignore_patterns("*.ipynb", "*.yml", ".*", "__pycache__"))
     with ThreadPoolExecutor(2) as pool:
         htmls = dict(zip(read, pool.map(lambda n: write_page(n, *read[n], pages, site, quarto), read), strict=True))
+    (OUT / "search.js").write_text(search_pages(read, pages), encoding="utf-8")
     site_pages = {pages[n][0]: Page(html) for n, html in htmls.items()}
     for n in read: problems[n] += check_links(pages[n][0], site_pages[pages[n][0]], site_pages)
     for n, found in problems.items():

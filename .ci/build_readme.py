@@ -4,7 +4,8 @@
     python .ci/build_readme.py --check    fail where README.md differs from what would be written
     python .ci/build_readme.py --command  print the test command that README.md gives
 
-Links and images in the notebook are relative to nbs/, in README.md to the top folder.
+Links and images in the notebook are relative to nbs/, in README.md to the top folder. Cells that begin with a comment
+"In README.md only" or "On the site only" are left out elsewhere.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import re
 import sys
 from pathlib import Path
 
-from nbmd import notebook_markdown
+from nbmd import notebook_markdown, text
 
 TOP = Path(__file__).resolve().parent.parent
 _LINK = re.compile(r"(!?\[[^\]\n]*\]\()([^)\s]+)")
@@ -40,12 +41,13 @@ def relink(markdown):
     return "".join(parts) + _LINK.sub(one, markdown[end:])
 
 
-def _chart(spec): return "*(A chart that answers to the mouse stands here in the notebook and in the documentation.)*"
+def _chart(spec): return ""   # it answers to the mouse on the site; a cell "In README.md only" may show its picture
 
 
 def build(notebook):
     "The text of README.md."
     nb = json.loads(Path(notebook).read_text(encoding="utf-8"))
+    nb["cells"] = [c for c in nb["cells"] if not text(c["source"]).startswith("<!-- On the site only")]
     note = "<!-- Made from nbs/index.ipynb by .ci/build_readme.py: edit the notebook, not this file. -->\n\n"
     readme = relink(notebook_markdown(nb, _chart))
     if "](data:" in readme:

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from html import escape
 
 VEGA = re.compile(r"application/vnd\.vegalite\.v\d+(\.\d+)*\+json")
 _DIRECTIVE = re.compile(r"^\s*#\s*\|\s*([\w-]+)\s*(:?)[ \t]*(.*?)\s*$")
@@ -59,13 +60,20 @@ def output_markdown(output, chart, asis=False, skip_words=()):
 def _image(kind, b64): return f"![](data:image/{kind};base64,{b64})"
 
 
+def _folded(block, summary):
+    words = escape(summary.strip("'" + '"'))
+    return f'<details class="fold">\n<summary>{words}</summary>\n\n{block}\n\n</details>'
+
+
 def code_markdown(cell, chart):
     "A code cell: its source, unless told otherwise, then its outputs."
     d, source = split_directives(cell["source"])
     if d.keys() & _HIDDEN or _off(d, "include"): return []
     parts = []
     source = "\n".join(line for line in source.splitlines() if not re.search(r"#\s*\|\s*hide_line\s*$", line))
-    if source.strip() and not _off(d, "echo"): parts.append(fence(source, "python"))
+    if source.strip() and not _off(d, "echo"):
+        block = fence(source, "python")
+        parts.append(_folded(block, d.get("code-summary", "Code")) if d.get("code-fold") == "true" else block)
     if not _off(d, "output"):
         asis, words = d.get("output") == "asis", d.get("filter_stream", "").split()
         parts += [output_markdown(o, chart, asis, words) for o in cell.get("outputs", [])]

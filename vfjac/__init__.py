@@ -27,7 +27,7 @@ _home = {
         "divergence", "speed", "curl", "acceleration", "curvature", "torsion", "determinant", "eigenvalues",
         "eigenmodes", "sensitivity", "fixed_points", "integrate", "along_path", "response_curve", "kinetics",
         "response_density", "gene_set_jacobian", "perturb", "perturb_cells"],
-    "explorer": ["explore", "report"],
+    "explorer": ["explore", "jacobian_chart", "report"],
 }
 _modules = [*_home, "adata", "datasets", "charts", "cli", "dynamics", "diagrams"]
 _name_to_module = {name: module for module, names in _home.items() for name in names}

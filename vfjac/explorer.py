@@ -9,7 +9,7 @@ __all__ = ['JACOBIAN', 'BY_REGULATOR', 'RANKS', 'ExplorerChoices', 'ExplorerStat
            'colour_choices', 'start_state', 'cells_in_view', 'with_shown', 'cells_table', 'cell_colours',
            'gene_velocity', 'view_means', 'means_table', 'mean_errors', 'strongest_pairs', 'finding', 'sentence',
            'view_note', 'chart_options', 'draw', 'LinkedChart', 'JacobianExplorer', 'resampled', 'find_bases',
-           'explore', 'report']
+           'explore', 'jacobian_chart', 'report']
 
 # %% ../nbs/20_explorer.ipynb #42fd9c8d
 import html
@@ -1394,7 +1394,47 @@ def _page_words(n_drawn: int, n_stored: int, basis: str | None, stale: bool, lev
     )
     return words + "\n\nThe vector field has been fitted anew since these values were computed." * stale
 
-# %% ../nbs/20_explorer.ipynb #5986f309
+# %% ../nbs/20_explorer.ipynb #f6d37d0e
+def _drawn(adata: AnnData, basis: str | None, max_cells: int, seed: int) -> tuple:
+    "The stored Jacobian, and which of its cells are drawn."
+    stored = read_jacobian(adata, basis)
+    rows = np.arange(len(stored.cells))
+    return stored, np.sort(sample(rows, max_cells, "random", seed=seed)) if len(rows) > max_cells else rows
+
+def _page_trust(adata, stored, basis, at: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
+    "Standard errors of the stored entries, if they are known, and which cells are outside the field's support."
+    try: lazy = gene_jacobian(adata, basis, cell_idx=at, Qkey=_page_loadings(adata, basis))
+    except (KeyError, ValueError): return None, np.zeros(len(at), dtype=bool)
+    known = getattr(lazy, "has_stderr", False) and not stored.stale
+    return (lazy.stderr(stored.effectors, stored.regulators) if known else None), outside_support(lazy)
+
+def _page_loadings(adata, basis) -> str:
+    "Key of the loadings that the stored Jacobian was computed with."
+    kept = adata.uns.get("jacobian" if basis is None else f"jacobian_{basis}", {})
+    return str(kept.get("Qkey", "PCs"))
+
+# %% ../nbs/20_explorer.ipynb #1e8b15d3
+def jacobian_chart(
+    adata: AnnData, # The data, with a stored Jacobian of genes
+    *,
+    basis: str | None = "pca", # Basis of the Jacobian
+    embedding: str | None = None, # Where to draw the cells: a key of obsm; None takes the first two-dimensional one
+    groups: str | None = None, # Column of obs with groups; None takes the first that has several
+    max_cells: int = 500, # More cells than this are sampled
+    seed: int = 19491001, # Seed of the sampling
+) -> alt.VConcatChart: # Menus (effector, regulator, group), a sentence, and up to five linked views
+    """The stored Jacobian as a chart whose reader chooses the pair and brushes cells, with no kernel behind it.
+    Raises KeyError if none is stored or a name is unknown."""
+    stored, rows = _drawn(adata, basis, max_cells, seed)
+    at = stored.cells[rows]
+    cells, place = _page_cells(adata, at, embedding, groups)
+    values = read_entries(adata, stored, basis, stored.effectors, stored.regulators, rows)
+    errors, outside = _page_trust(adata, stored, basis, at)
+    entries = _entries(values, cells["cell"], stored.effectors, stored.regulators, errors)
+    genes = _page_expression(adata, at, cells["cell"], [*stored.effectors, *stored.regulators])
+    return pair_chart(entries, cells.assign(outside=outside), genes, x_title=f"{place} 1", y_title=f"{place} 2")
+
+# %% ../nbs/20_explorer.ipynb #aa02f638
 def report(
     adata: AnnData, # The data, with a stored Jacobian of genes
     path: str | Path, # Where to write the page, `.html`; an older file is replaced
@@ -1408,30 +1448,9 @@ def report(
 ) -> Path: # The file written
     """Write the stored Jacobian as one interactive page that opens offline.
     Raises KeyError if none is stored or a name is unknown."""
-    stored = read_jacobian(adata, basis)
-    rows = np.arange(len(stored.cells))
-    if len(rows) > max_cells: rows = np.sort(sample(rows, max_cells, "random", seed=seed))
-    at = stored.cells[rows]
-    cells, place = _page_cells(adata, at, embedding, groups)
-    values = read_entries(adata, stored, basis, stored.effectors, stored.regulators, rows)
-    errors, outside = _page_trust(adata, stored, basis, at)
-    entries = _entries(values, cells["cell"], stored.effectors, stored.regulators, errors)
-    genes = _page_expression(adata, at, cells["cell"], [*stored.effectors, *stored.regulators])
-    chart = pair_chart(entries, cells.assign(outside=outside), genes, x_title=f"{place} 1", y_title=f"{place} 2")
+    stored, rows = _drawn(adata, basis, max_cells, seed)
+    n_values = len(rows) * len(stored.effectors) * len(stored.regulators)
+    chart = jacobian_chart(adata, basis=basis, embedding=embedding, groups=groups, max_cells=max_cells, seed=seed)
     title = title or f"Jacobian: {len(stored.effectors)} effectors, {len(stored.regulators)} regulators"
-    return save_html(
-        chart, path, title=title,
-        lead=_page_words(len(rows), len(stored.cells), basis, stored.stale, page_levels(values.size))
-    )
-
-def _page_trust(adata, stored, basis, at: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
-    "Standard errors of the stored entries, if they are known, and which cells are outside the field's support."
-    try: lazy = gene_jacobian(adata, basis, cell_idx=at, Qkey=_page_loadings(adata, basis))
-    except (KeyError, ValueError): return None, np.zeros(len(at), dtype=bool)
-    known = getattr(lazy, "has_stderr", False) and not stored.stale
-    return (lazy.stderr(stored.effectors, stored.regulators) if known else None), outside_support(lazy)
-
-def _page_loadings(adata, basis) -> str:
-    "Key of the loadings that the stored Jacobian was computed with."
-    kept = adata.uns.get("jacobian" if basis is None else f"jacobian_{basis}", {})
-    return str(kept.get("Qkey", "PCs"))
+    words = _page_words(len(rows), len(stored.cells), basis, stored.stale, page_levels(n_values))
+    return save_html(chart, path, title=title, lead=words)

@@ -1,0 +1,54 @@
+// Draws the charts of a page, without a kernel: each <div class="vega-chart"> holds its specification as JSON.
+// Comes after vega.js, which holds Vega, Vega-Lite and Vega-Embed, and the looks of vfjac's own charts
+// (repainted, arranged, seeThrough, from nbs/14_charts.ipynb).
+(function () {
+  "use strict";
+  const NIGHT = {
+    background: "transparent", view: { stroke: "#4c555f" }, title: { color: "#e6e9ed", subtitleColor: "#a3adb8" },
+    axis: { labelColor: "#cfd6dd", titleColor: "#e6e9ed", gridColor: "#2b3036", domainColor: "#8b96a1", tickColor: "#8b96a1" },
+    legend: { labelColor: "#cfd6dd", titleColor: "#e6e9ed" }, header: { labelColor: "#cfd6dd", titleColor: "#e6e9ed" },
+    text: { color: "#e6e9ed" }, rule: { color: "#cfd6dd" },
+  };
+  Object.assign(DARK, { black: "#e6e9ed", "#000": "#e6e9ed", "#000000": "#e6e9ed", "#333": "#cfd6dd", "#333333": "#cfd6dd",
+                        "#222": "#e6e9ed", "#444": "#cfd6dd", "#ffffff": "#15181c" });
+  const dark = () => document.documentElement.dataset.theme === "dark" || document.body.classList.contains("quarto-dark");
+
+  // What the reader chose with menus and sliders stays chosen when the picture is drawn again.
+  function kept(spec, view) {
+    const params = (spec.params || []).map(p => p.bind && view && !p.select ? { ...p, value: view.signal(p.name) } : p);
+    return spec.params ? { ...spec, params } : spec;
+  }
+  async function draw(div) {
+    const night = dark(), old = div.vegaView, made = JSON.parse(div.querySelector("script").textContent);
+    const narrow = div.clientWidth < 500 ? 60 : 0;   // leave room for the legend
+    const [fit] = arranged(kept(made, old), div.clientWidth - narrow);
+    const part = name => div.querySelector("." + name) || div.appendChild(
+      Object.assign(document.createElement("div"), { className: name }));
+    const menus = part("menus"), host = part("picture"), tall = Boolean((made.usermeta || {}).view);
+    menus.replaceChildren();   // above a tall picture, below others
+    div.style.minHeight = div.offsetHeight + "px";
+    const shown = await vegaEmbed(host, { ...(night ? repainted(fit) : fit), background: "transparent" }, {
+      mode: "vega-lite", renderer: "canvas", actions: false, patch: seeThrough, config: night ? NIGHT : {},
+      ...(tall ? { bind: menus } : {}), tooltip: { theme: night ? "dark" : "light" } });
+    shown.view.addEventListener("click", (event, item) => {   // a square of the means chooses its pair
+      const square = squareOf(item), names = shown.view.getState().signals;
+      if (square && names.effectors && names.regulators) shown.view
+        .signal("effector", names.effectors.indexOf(square.effector))
+        .signal("regulator", names.regulators.indexOf(square.regulator)).runAsync();
+    });
+    if (div.vegaDone) div.vegaDone();
+    Object.assign(div, { vegaView: shown.view, vegaDone: () => shown.view.finalize() });
+    div.style.minHeight = "";
+    div.dataset.drawn = night ? "dark" : "light";
+  }
+  const charts = [...document.querySelectorAll("div.vega-chart")];
+  const tell = div => error => { div.dataset.drawn = "failed"; console.error("chart: " + error.message); };
+  const all = () => charts.reduce((before, div) => before.then(() => draw(div).catch(tell(div))), Promise.resolve());
+  let wide = window.innerWidth, night = dark(), timer;
+  window.addEventListener("resize", () => { clearTimeout(timer); timer = setTimeout(() => {
+    if (Math.abs(window.innerWidth - wide) > 40) { wide = window.innerWidth; all(); } }, 250); });
+  const look = new MutationObserver(() => { if (dark() !== night) { night = dark(); all(); } });
+  look.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+  look.observe(document.body, { attributes: true, attributeFilter: ["class"] });
+  all();
+})();
