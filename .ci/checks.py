@@ -13,7 +13,7 @@ from configparser import ConfigParser
 from pathlib import Path
 
 import yaml
-from nbmd import split_directives, text
+from nbmd import chart_spec, split_directives, text
 
 TOP = Path(__file__).resolve().parent.parent
 MAX_BYTES = 500_000
@@ -110,10 +110,23 @@ def check_stored_outputs():
                 if o["output_type"] == "error": yield f"{where}: an error is stored: {o['ename']}"
                 if "text/html" in data: yield f"{where}: text/html makes the site load scripts from elsewhere"
                 if "application/vnd.jupyter.widget-view+json" in data: yield f"{where}: a live widget is stored"
+                if (spec := chart_spec(o)) is not None and len(spec.get("description", "")) < 8:
+                    yield f"{where}: a chart without words for those who do not see it: .properties(description=…)"
                 if o.get("name") == "stderr": yield f"{where}: a warning is stored: {words[:100]!r}"
                 if re.search(r"\bat 0x[0-9a-f]{6}", words): yield f"{where}: an address in memory is stored"
                 if m := re.search(r"(?<![\w.])/(tmp|home|root|Users|work|var|usr)/\S+", words):
                     yield f"{where}: a path of one machine is stored: {m[0]}"
+
+
+def check_lessons_have_exercises():
+    "Each lesson of the course proves that its exercises refuse wrong answers, and has something to move."
+    for p in sorted((TOP / "nbs" / "tutorials" / "course").glob("*.ipynb")):
+        cells = [text(c["source"]) for c in json.loads(p.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "code"]
+        words = "\n".join(cells)
+        asked, proved = len(re.findall(r"(?<!import )\bExercise\(", words)), len(re.findall(r"\.proves\(", words))
+        if asked < 3 or proved < asked: yield f"{name(p)}: {asked} exercises, {proved} of them proved: 3 or more, and all"
+        if not re.search(r"\bplayground\(", words): yield f"{name(p)}: no playground"
+        if '"bind":' not in p.read_text(encoding="utf-8"): yield f"{name(p)}: no chart that answers without a kernel"
 
 
 def check_directives():
