@@ -4,14 +4,16 @@
 
 # %% auto #0
 __all__ = ['VEGALITE_MIME', 'NO_GROUP', 'SCHEME', 'INK', 'QUIET', 'MISSING', 'EDGE', 'FALLS_RISES', 'DARK', 'DARK_SIGNED',
-           'LOOKS_JS', 'NAMED_COLOURS', 'stored_charts', 'entry_label', 'entry_words', 'symmetric_domain',
-           'significant', 'chart_data', 'signed_colour', 'embedding_chart', 'heatmap_chart', 'repainted',
-           'param_values', 'arrows_table', 'linked_rows', 'linked_squares', 'linked_params', 'linked_chart', 'redrawn',
-           'quantise', 'PairTable', 'page_levels', 'pair_table', 'pair_chart', 'page_html', 'save_html']
+           'LOOKS_JS', 'NAMED_COLOURS', 'stored_bundle', 'stored_charts', 'entry_label', 'entry_words',
+           'symmetric_domain', 'significant', 'chart_data', 'signed_colour', 'embedding_chart', 'heatmap_chart',
+           'repainted', 'param_values', 'arrows_table', 'linked_rows', 'linked_squares', 'linked_params',
+           'linked_chart', 'redrawn', 'quantise', 'PairTable', 'page_levels', 'pair_table', 'pair_chart', 'page_html',
+           'write_whole', 'save_html']
 
-# %% ../nbs/14_charts.ipynb #e81621bd
+# %% ../nbs/14_charts.ipynb #b0e32ea6
 import html
 import json
+import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +25,7 @@ import pandas as pd
 # %% ../nbs/14_charts.ipynb #2843b28f
 VEGALITE_MIME = "application/vnd.vegalite.v5+json"
 
-def _stored_bundle(spec: dict, **metadata) -> tuple[dict, dict]:
+def stored_bundle(spec: dict, **metadata) -> tuple[dict, dict]:
     "What a notebook stores for a chart: the Vega-Lite spec, and its title as plain text."
     title = spec.get("title", spec.get("description", "untitled"))
     text = title.get("text") if isinstance(title, dict) else title
@@ -32,7 +34,7 @@ def _stored_bundle(spec: dict, **metadata) -> tuple[dict, dict]:
 
 def stored_charts() -> None:
     "From here on, Altair's charts are stored in the notebook as Vega-Lite text and nothing else."
-    alt.renderers.register("vfjac_stored", _stored_bundle)
+    alt.renderers.register("vfjac_stored", stored_bundle)
     alt.renderers.enable("vfjac_stored")
 
 # %% ../nbs/14_charts.ipynb #21dc61d3
@@ -186,7 +188,15 @@ def _dots(df: pd.DataFrame) -> alt.Chart:
     return alt.Chart(chart_data(df)).transform_calculate(shown=_SHOWN).mark_circle(
         size=size, opacity=0.9, stroke=EDGE, strokeWidth=0.25, invalid=None)
 
-# %% ../nbs/14_charts.ipynb #82599f07
+# %% ../nbs/14_charts.ipynb #3d36128a
+def _range_words(
+    values: pd.Series, # Numbers
+) -> str: # As in "from -0.41 to 0.02"
+    "Between which values numbers lie."
+    known = values[np.isfinite(values)]
+    return f"from {known.min():.2g} to {known.max():.2g}" if len(known) else "no number known"
+
+# %% ../nbs/14_charts.ipynb #a9d92a91
 def embedding_chart(
     df: pd.DataFrame, # One row per cell: x, y, cell, value, and group if there are groups
     effector: str, # Gene whose velocity changes
@@ -207,7 +217,10 @@ def embedding_chart(
     return _dots(df[_placed(df)]).encode(
         x=alt.X(**_place("x", x_title)), y=alt.Y(**_place("y", y_title)),
         color=signed_colour("value", domain, "∂f / ∂x", orient=legend), tooltip=_tips(df, "∂f / ∂x"),
-    ).properties(width=width, height=height, title=title, view=alt.ViewBackground(**_BLANK))
+    ).properties(
+        width=width, height=height, title=title, view=alt.ViewBackground(**_BLANK),
+        description=f"{len(df):,} cells on {x_title} and {y_title}, coloured by {entry_label(effector, regulator)}: "
+                    f"{entry_words(effector, regulator)}, {_range_words(df['value'])}")
 
 # %% ../nbs/14_charts.ipynb #2df1b9e5
 def _one_each(df: pd.DataFrame, keys: list[str]) -> None:
@@ -264,7 +277,7 @@ def _step(groups: list[str], n_effectors: int, n_regulators: int, width: float, 
         if step * n_regulators <= width and rows * (step * n_effectors + 40) + labels <= height: break
     return float(step)
 
-# %% ../nbs/14_charts.ipynb #bac5eb5d
+# %% ../nbs/14_charts.ipynb #df9b7ed0
 def heatmap_chart(
     df: pd.DataFrame, # One row per square: effector, regulator, value; if wanted group, and chosen (bool): framed
     *,
@@ -288,7 +301,9 @@ def heatmap_chart(
         panels = _panels(groups, step * n_regulators, width)
         chart = chart.facet(**panels)
         if _ragged(len(groups), panels["columns"]): chart = chart.resolve_axis(x="independent")
-    return chart.properties(title=_titled(title, ["Row: whose velocity. Column: which gene rises.", FALLS_RISES]))
+    about = f"{title}: {n_effectors} effectors by {n_regulators} regulators, {value_title} {_range_words(df['value'])}"
+    return chart.properties(title=_titled(title, ["Row: whose velocity. Column: which gene rises.", FALLS_RISES]),
+                            description=about + (f", one panel for each of {len(groups)} groups" if groups else ""))
 
 # %% ../nbs/14_charts.ipynb #4dc8734b
 DARK = {INK: "#e6e9ed", QUIET: "#a3adb8", MISSING: "#4c555f", EDGE: "#8b96a1", "white": "#15181c", "#fff": "#15181c"}
@@ -607,7 +622,7 @@ def linked_params(
                 colour_limit=end(df["colour"], quantile) if signed else limit, mean_limit=end(means["value"], 1.0),
                 groups=groups, chosen_group=groups.index(group) if group else -1)
 
-# %% ../nbs/14_charts.ipynb #abe87ba2
+# %% ../nbs/14_charts.ipynb #b25980d8
 def linked_chart(
     df: pd.DataFrame, # One row per cell: cell, x, y, value, and the other columns of the views if there are
     means: pd.DataFrame, # One row per square: effector, regulator, value; error and faded if there are
@@ -649,6 +664,8 @@ def linked_chart(
     chart = chart.properties(
         datasets={"cells": _csv(rows), "means": _csv(squares)}, usermeta={"view": width, "panel": side}
     )
+    chart = chart.properties(description="One entry of the Jacobian in linked views: cells on an embedding, means "
+                                         "of the chosen pairs, the plane of the two genes, the response, the groups")
     return chart if title is None else chart.properties(title=_titled(*_headline(title)))
 
 def _headline(title) -> tuple[str, list[str]]:
@@ -1044,15 +1061,26 @@ def page_html(
     return _PAGE.format(title=html.escape(title), lead=lead, spec=_script_json(chart.to_dict()), library=library,
                         looks=LOOKS_JS)
 
-# %% ../nbs/14_charts.ipynb #e97b4be8
-def _write_whole(path: Path, text: str) -> None:
-    "Writes a text file so that it is there whole or not at all."
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+# %% ../nbs/14_charts.ipynb #45f7f87b
+def write_whole(
+    path: str | Path, # Where to write; an older file is replaced, a link is followed
+    content: str | bytes, # What to write
+) -> Path: # The file written
+    """Writes a file so that it is there whole or not at all.
+    Raises FileNotFoundError when its folder is missing, ValueError where something stands that is no file."""
+    path = Path(path)
+    there = Path(os.path.realpath(path))
+    if not there.parent.is_dir():
+        raise FileNotFoundError(f"no folder {str(path.parent)!r} to write {path.name!r} into; "
+                                "make it first or choose another path")
+    if there.exists() and not there.is_file(): raise ValueError(f"{str(path)!r} is no file: choose another path")
+    part = there.with_name(f".{there.name}.{secrets.token_hex(4)}.part")
     try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
+        part.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "replace"))
+        part.replace(there)
     finally:
         part.unlink(missing_ok=True)
+    return path
 
 def save_html(
     chart, # An Altair chart
@@ -1063,9 +1091,4 @@ def save_html(
 ) -> Path: # The file written
     """Writes a chart as one self-contained HTML file that opens without a network.
     Raises FileNotFoundError when its folder is missing."""
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"no folder {str(path.parent)!r} to write {path.name!r} into; "
-                                "make it first or choose another path")
-    _write_whole(path, page_html(chart, title=title, lead=lead))
-    return path
+    return write_whole(path, page_html(chart, title=title, lead=lead))

@@ -146,7 +146,7 @@ def judged(
         rows.append((question, figure, expected, verdict, meaning.format(figure=figure) if verdict == "look" else ""))
     return pd.DataFrame(rows, columns=["question", "figure", "expected", "verdict", "meaning"])
 
-# %% ../nbs/16_diagnostics.ipynb #1ecae043
+# %% ../nbs/16_diagnostics.ipynb #0be0ae34
 def diagnose(
     adata: AnnData,              # The data, with a fitted field
     basis: str | None = "pca",   # Basis of the field; None is gene space
@@ -158,8 +158,10 @@ def diagnose(
 ) -> Diagnosis:
     """How far the Jacobian of the stored field can be trusted; nothing is written.
 
-    Raises KeyError if there is no field, TypeError if it is not a Gaussian one. For a field of dynamo's, lambda is
-    taken to be its default, 3."""
+    Raises KeyError if there is no field, TypeError if it is not a Gaussian one, ValueError for fewer than two cells or
+    no shuffle. For a field of dynamo's, lambda is taken to be its default, 3."""
+    for name, value, least in (("n_shuffles", n_shuffles, 1), ("n_cells", n_cells, 2)):
+        if value < least: raise ValueError(f"{name}={value}: expected a number of at least {least}")
     placed, data = read_field(adata, basis), read_fit_data(adata, basis)
     if not isinstance(placed.field, GaussianField):
         raise TypeError(f"the stored field is a {type(placed.field).__name__}: only Gaussian fields can be diagnosed")

@@ -187,7 +187,16 @@ def _network_panel(edges, nodes, width, height, top, weight_title, kinds, title)
     return alt.layer(line, pill, head, name).properties(
         width=width, height=height, view=alt.ViewBackground(**_BLANK), title=title)
 
-# %% ../nbs/15_diagrams.ipynb #6c85b0da
+# %% ../nbs/15_diagrams.ipynb #71744efb
+def _edge_words(title: str, edges: pd.DataFrame, kinds: tuple[str, str]) -> str:
+    "Edges in words."
+    strongest = edges.loc[edges["weight"].abs().sort_values(ascending=False, kind="stable").index[:3]]
+    named = [f"{r} {kinds[w < 0]} {e}" if kinds[0].endswith("s") else f"{e} by {r} ({kinds[w < 0]})"
+             for e, r, w in zip(strongest["effector"], strongest["regulator"], strongest["weight"])]
+    up = int((edges["weight"] > 0).sum())
+    return f"{title}: {len(edges)} edges, {up} positive, {len(edges) - up} negative; strongest: {', '.join(named)}"
+
+# %% ../nbs/15_diagrams.ipynb #47be3c9b
 def network_chart(
     edges: pd.DataFrame, # effector, regulator, weight, and group if there are several
     nodes: pd.DataFrame, # gene, x, y; x and y from 0 to 1
@@ -211,9 +220,10 @@ def network_chart(
     groups = _levels(edges["group"]) if "group" in edges else [None]
     panel = lambda own, text: _network_panel(own, nodes, width, height, top, weight_title, kinds, text)
     words = [f"From regulator to effector. Arrowhead: {kinds[0]}. Bar: {kinds[1]}."]
-    if len(groups) == 1: return panel(edges, _titled(title, words))
+    about = _edge_words(title, edges, kinds)
+    if len(groups) == 1: return panel(edges, _titled(title, words)).properties(description=about)
     panels = [panel(edges[edges["group"].astype(str) == g], _titled(g, [])) for g in groups]
-    return alt.concat(*panels, columns=columns, spacing=24).properties(title=_titled(title, words))
+    return alt.concat(*panels, columns=columns, spacing=24).properties(title=_titled(title, words), description=about)
 
 # %% ../nbs/15_diagrams.ipynb #ed28ed5b
 def _matrix_panel(edges, domain, top, weight_title, title) -> alt.LayerChart:
@@ -237,7 +247,7 @@ def _matrix_panel(edges, domain, top, weight_title, title) -> alt.LayerChart:
         width=step * len(domain["regulator"]), height=step * len(domain["effector"]),
         view=alt.ViewBackground(fill="#f1f3f5", stroke=None), title=title)
 
-# %% ../nbs/15_diagrams.ipynb #1e9fe0a5
+# %% ../nbs/15_diagrams.ipynb #e2bd4173
 def matrix_chart(
     edges: pd.DataFrame, # effector, regulator, weight, and group if there are several
     *,
@@ -260,11 +270,12 @@ def matrix_chart(
     panel = lambda own, text: _matrix_panel(own, domain, top, weight_title, text)
     compared = "Blue: lower in the first set of cells. Orange: higher."
     words = ["Row: whose velocity. Column: which gene rises.", compared if "change" in edges else FALLS_RISES]
-    if len(groups) == 1: return panel(edges, _titled(title, words, "group"))
+    about = _edge_words(title, edges, ("orange", "blue"))
+    if len(groups) == 1: return panel(edges, _titled(title, words, "group")).properties(description=about)
     panels = [panel(edges[edges["group"].astype(str) == g], _titled(g, [])) for g in groups]
-    return alt.concat(*panels, columns=columns, spacing=24).properties(title=_titled(title, words))
+    return alt.concat(*panels, columns=columns, spacing=24).properties(title=_titled(title, words), description=about)
 
-# %% ../nbs/15_diagrams.ipynb #f76d8ed1
+# %% ../nbs/15_diagrams.ipynb #e725cd65
 def _rounded(df: pd.DataFrame, digits: int = 4) -> pd.DataFrame:
     "A table whose floating-point columns have few digits."
     return df.assign(**{c: significant(df[c], digits) for c in df.select_dtypes("floating")})
@@ -305,10 +316,13 @@ def response_chart(
         y=alt.Y("mean:Q", **y), tooltip=tips
     )
     title = _titled(entry_label(effector, regulator), [entry_words(effector, regulator), " ".join(said)], "group")
+    low, high = df.loc[df["mean"].idxmin()], df.loc[df["mean"].idxmax()]
+    about = (f"{entry_label(effector, regulator)} against {x_title or 'expression of ' + str(regulator)}: the mean is "
+             f"lowest, {low['mean']:.2g}, at {low['x']:.2g} and highest, {high['mean']:.2g}, at {high['x']:.2g}")
     return alt.layer(*layers, zero, line).properties(
-        width=width, height=height, title=title, view=alt.ViewBackground(**_BLANK))
+        width=width, height=height, title=title, view=alt.ViewBackground(**_BLANK), description=about)
 
-# %% ../nbs/15_diagrams.ipynb #5deb021a
+# %% ../nbs/15_diagrams.ipynb #922f7d4d
 def kinetics_heatmap(
     df: pd.DataFrame,             # From `kinetics`, any number of pairs in the same bins
     *,
@@ -338,11 +352,13 @@ def kinetics_heatmap(
         )
         .properties(
             width=width, height=alt.Step(step), view=alt.ViewBackground(**_BLANK),
-            title=_titled("Entries along " + x_title, [FALLS_RISES], "group")
+            title=_titled("Entries along " + x_title, [FALLS_RISES], "group"),
+            description=f"Mean entries of {len(pairs)} pairs along {x_title}, from {df['mean'].min():.2g} to "
+                        f"{df['mean'].max():.2g}: {', '.join(pairs[:4])}"
         )
     )
 
-# %% ../nbs/15_diagrams.ipynb #f5e9f91f
+# %% ../nbs/15_diagrams.ipynb #ac2a5ad1
 def fixed_point_chart(
     points: pd.DataFrame,              # From `fixed_points`: kind, oscillating, support, and the two columns x and y
     cells: pd.DataFrame,               # One row per cell: x, y, and value (a divergence …) if wanted
@@ -354,7 +370,7 @@ def fixed_point_chart(
     width: int = 420,                  # Pixels
     height: int = 400,                 # Pixels
 ) -> alt.LayerChart:                   # Cells, paths and points of rest; rename the coordinates to x and y before
-    "Points of rest among the cells: filled where stable, half where a saddle, empty where unstable."
+    "Points of rest among the cells: a dark circle where stable, a grey diamond a saddle, a white square unstable."
     points, cells = _with_columns(points, ["kind", "x", "y"]), _with_columns(cells, ["x", "y"])
     place = dict(x=alt.X(**_place("x", x_title)), y=alt.Y(**_place("y", y_title)))
     colour = (
@@ -368,12 +384,15 @@ def fixed_point_chart(
         .mark_circle(size=size, opacity=0.8, color=MISSING)
         .encode(**place, **colour)
     )
-    kinds = alt.Scale(domain=["stable", "saddle", "unstable", "undecided"], range=[INK, "#9aa5b1", "white", "#e6862b"])
+    names = ["stable", "saddle", "unstable", "undecided"]
+    kinds = alt.Scale(domain=names, range=[INK, "#9aa5b1", "white", "#e6862b"])
+    shapes = alt.Scale(domain=names, range=["circle", "diamond", "square", "triangle-up"])
     tips = [alt.Tooltip(c) for c in ("kind:N", "oscillating:N", "growth:Q", "support:Q", "group:N") if c[:-2] in points]
     rest = (
         alt.Chart(chart_data(_rounded(points)))
         .mark_point(size=120, stroke=INK, strokeWidth=2, opacity=1, filled=True)
-        .encode(**place, fill=alt.Fill("kind:N", scale=kinds, title="point of rest"), tooltip=tips)
+        .encode(**place, fill=alt.Fill("kind:N", scale=kinds, title="point of rest"),
+                shape=alt.Shape("kind:N", scale=shapes, title="point of rest"), tooltip=tips)
     )
     layers = [dots, rest]
     if paths is not None:
@@ -385,11 +404,13 @@ def fixed_point_chart(
         .resolve_scale(color="independent", fill="independent")
         .properties(
             width=width, height=height, view=alt.ViewBackground(**_BLANK),
-            title=_titled("Points of rest", ["Dark: stable. Grey: saddle. White: unstable."])
+            title=_titled("Points of rest", ["Dark circle: stable. Grey diamond: saddle. White square: unstable."]),
+            description=f"{len(cells):,} cells and {len(points)} points of rest: " + ", ".join(
+                f"{n} {kind}" for kind, n in points["kind"].value_counts().items())
         )
     )
 
-# %% ../nbs/15_diagrams.ipynb #88dc6f21
+# %% ../nbs/15_diagrams.ipynb #cec6eecd
 def push_chart(
     df: pd.DataFrame,                  # From `perturb_cells`: cell, x, y, dx, dy, outside
     *,
@@ -427,10 +448,11 @@ def push_chart(
         f"Arrows {scale:.2g} times their size."
         + (f" Grey: {lost:,} cells whose perturbed state leaves the data." if lost else "")
     ]
+    about = f"{title}: an arrow for each of {len(df):,} cells; {lost:,} of them leave the data"
     return alt.layer(stems, heads).properties(
-        width=width, height=height, title=_titled(title, said), view=alt.ViewBackground(**_BLANK))
+        width=width, height=height, title=_titled(title, said), view=alt.ViewBackground(**_BLANK), description=about)
 
-# %% ../nbs/15_diagrams.ipynb #31d39fc5
+# %% ../nbs/15_diagrams.ipynb #ee7674e6
 def mode_chart(
     modes: pd.DataFrame,         # From `eigenmodes`: group, mode, gene, amplitude, phase, half_life, period
     *,
@@ -461,11 +483,12 @@ def mode_chart(
         )
         .properties(
             width=width, height=alt.Step(16), title=_titled(f"{group}: mode {mode}", [said], "group"),
-            view=alt.ViewBackground(**_BLANK)
+            view=alt.ViewBackground(**_BLANK),
+            description=f"{group}, mode {mode}: {said} Strongest genes: {', '.join(map(str, df['gene'].head(4)))}"
         )
     )
 
-# %% ../nbs/15_diagrams.ipynb #038269bc
+# %% ../nbs/15_diagrams.ipynb #766e4eb4
 _VERDICTS = dict(
     good=("circle", "#1c6cb0", "good"), look=("diamond", "#c4560b", "look"), unknown=("cross", "#8a94a0", "unknown")
 )
@@ -500,4 +523,6 @@ def diagnosis_chart(
     limit = alt.Chart(pd.DataFrame(dict(x=[0.05]))).mark_rule(color="#c4560b", strokeDash=[4, 3]).encode(x="x:Q")
     return alt.hconcat(
         alt.layer(marks, figures).properties(width=150, height=alt.Step(26)),
-        alt.layer(histogram, limit).properties(width=width, height=180))
+        alt.layer(histogram, limit).properties(width=width, height=180)
+    ).properties(description="Diagnosis: " + "; ".join(
+        f"{question}: {verdict}" for question, verdict in zip(df["question"], df["verdict"])))

@@ -50,7 +50,7 @@ def analytical_jacobian(
     "The field's own Jacobian at every cell: for a Gaussian field the closed form of notebook 00, in blocks of cells."
     return map_cells(as_field(field).jacobian, as_states(X), cores)
 
-# %% ../nbs/06_differentiation.ipynb #9422e693
+# %% ../nbs/06_differentiation.ipynb #d294d9db
 def numerical_jacobian(
     field: VectorField | object,       # A vector field, or a function of states (n, d) → (n, d)
     X: np.ndarray,                     # States, (n_cells, d)
@@ -58,14 +58,14 @@ def numerical_jacobian(
     *,
     order: int = 4,                    # Order of the central difference formula
     num_steps: int = 3,                # Steps h, h/2, h/4 … that numdifftools extrapolates to zero
-    base_step: float | None = None,    # The largest step h, in units of the states; None is a fiftieth of their spread
+    base_step: float | None = None,    # The largest step h, in state units; None: the field's own, or `default_step`
 ) -> np.ndarray:                       # (n_cells, d, d), `[cell, effector, regulator]`
     """The Jacobian at every cell by finite differences of the velocity (numdifftools), all cells of a block in the
     same calls."""
-    X, velocity = as_states(X), as_field(field).velocity
-    if base_step is None: base_step = default_step(X)
+    field, X = as_field(field), as_states(X)
+    if base_step is None: base_step = getattr(field, "step", None) or default_step(X)
     return map_cells(
-        lambda x: differentiate(velocity, x, order=order, num_steps=num_steps, base_step=base_step)[0], X, cores
+        lambda x: differentiate(field.velocity, x, order=order, num_steps=num_steps, base_step=base_step)[0], X, cores
     )
 
 # %% ../nbs/06_differentiation.ipynb #9e7221f9

@@ -68,7 +68,7 @@ def directional_derivative(
     work = lambda s: np.einsum("nij,nj->ni", field.jacobian(X[s]), U[s])
     return over_cells(work, len(X), 2 * X.shape[1] ** 2)
 
-# %% ../nbs/10_dynamics.ipynb #4a1f0924
+# %% ../nbs/10_dynamics.ipynb #03436f71
 def second_derivative(
     field: VectorField,   # A vector field, or anything `as_field` takes
     X: np.ndarray,        # States, (n_cells, d)
@@ -79,7 +79,8 @@ def second_derivative(
     Raises ValueError on shapes that do not fit."""
     field, X, U = _prepared(field, X, U)
     if type(field) is GaussianField: return _gaussian_along(field, X, U, 2)
-    h = 0.5 * default_step(X) / np.maximum(np.linalg.norm(U, axis=1, keepdims=True), np.finfo(float).tiny)
+    step = getattr(field, "step", None) or default_step(X)
+    h = 0.5 * step / np.maximum(np.linalg.norm(U, axis=1, keepdims=True), np.finfo(float).tiny)
     first = lambda k: directional_derivative(field, X + k * h * U, U)
     return (8 * (first(1) - first(-1)) - first(2) + first(-2)) / (12 * h)
 
@@ -405,7 +406,7 @@ def _times(t) -> np.ndarray:
         raise ValueError(f"t = {t!r}: expected an end time other than 0, or two or more rising or falling times")
     return times
 
-# %% ../nbs/10_dynamics.ipynb #067a3e79
+# %% ../nbs/10_dynamics.ipynb #f54cc24e
 def integrate(
     field: VectorField,       # A vector field, or anything `as_field` takes
     X0: np.ndarray,           # Starts, (n_starts, d)
@@ -414,6 +415,7 @@ def integrate(
     rtol: float = 1e-6,       # Relative error of a step
     atol: float | None = None,   # Absolute error of a step, state units; None is `rtol` / 100 times the starts' size
     method: str = "DOP853",   # A method of scipy's solve_ivp; "Radau" and "BDF" (stiff fields) get the Jacobian
+    max_evaluations: int = 100_000,   # How often the field is asked before the solver gives up
 ) -> Paths:                   # Times (n_times,) and states (n_starts, n_times, d)
     """Follow the field from every start. The first time is that of the start.
 
@@ -421,9 +423,15 @@ def integrate(
     field, X0 = _prepared(field, X0)
     times, (n, d) = _times(t), X0.shape
     atol = 0.01 * rtol * (float(np.abs(X0).max()) or 1.0) if atol is None else atol
-    blocks = lambda t, y: block_diag(field.jacobian(y.reshape(n, d)), format="csc")
+    blocks, left = lambda t, y: block_diag(field.jacobian(y.reshape(n, d)), format="csc"), iter(range(max_evaluations))
+    def velocity(t, y):
+        if next(left, None) is None:
+            raise RuntimeError(
+                f"the paths are at time {t:.3g} of {times[-1]:.3g} after {max_evaluations:,} evaluations of the field, "
+                f"which is fast for so long a time: take a shorter one, or raise max_evaluations")
+        return field.velocity(y.reshape(n, d)).ravel()
     result = solve_ivp(
-        lambda t, y: field.velocity(y.reshape(n, d)).ravel(), (times[0], times[-1]), X0.ravel(), t_eval=times,
+        velocity, (times[0], times[-1]), X0.ravel(), t_eval=times,
         method=method, rtol=max(rtol / np.sqrt(n), 1e-13), atol=atol / np.sqrt(n),
         **(dict(jac=blocks) if method in ("Radau", "BDF") else {})
     )

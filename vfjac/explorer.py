@@ -1362,7 +1362,7 @@ def _choice(found: dict, wanted: str | None, what: str, default: str | None) -> 
     if wanted is None: return default
     return list(found)[find_names([wanted], np.array(list(found), dtype=object), what)[0]]
 
-# %% ../nbs/20_explorer.ipynb #b55c3003
+# %% ../nbs/20_explorer.ipynb #e85f1e2f
 def _page_cells(adata, at: np.ndarray, embedding: str | None, groups: str | None) -> tuple[pd.DataFrame, str]:
     "The table of the cells at these positions (cell, x, y, and group if there is one), and the name of the embedding."
     embeddings, groupings = find_embeddings(adata), find_groupings(adata)
@@ -1380,7 +1380,7 @@ def _page_expression(adata, at: np.ndarray, names: pd.Series, genes: list[str]) 
     if read is None: return None
     return pd.concat([pd.DataFrame(dict(cell=names, gene=gene, value=read(gene)[at])) for gene in dict.fromkeys(genes)])
 
-def _page_words(n_drawn: int, n_stored: int, basis: str | None, stale: bool, levels: int) -> str:
+def _page_words(n_drawn: int, n_stored: int, basis: str | None, doubts: Sequence[str], levels: int) -> str:
     "What a reader of the page must know of its numbers."
     which = f"{n_stored:,} cells" if n_drawn == n_stored else f"{n_drawn:,} of {n_stored:,} cells, chosen at random"
     space = "the genes themselves" if basis is None else f"the basis {basis}"
@@ -1392,9 +1392,9 @@ def _page_words(n_drawn: int, n_stored: int, basis: str | None, stale: bool, lev
         "Faint: sign unsure (within two standard errors of zero, where these are known), or a cell outside the "
         "field's support."
     )
-    return words + "\n\nThe vector field has been fitted anew since these values were computed." * stale
+    return "\n\n".join([words, *(f"Mind: {doubt}." for doubt in doubts)])
 
-# %% ../nbs/20_explorer.ipynb #f6d37d0e
+# %% ../nbs/20_explorer.ipynb #22b2492c
 def _drawn(adata: AnnData, basis: str | None, max_cells: int, seed: int) -> tuple:
     "The stored Jacobian, and which of its cells are drawn."
     stored = read_jacobian(adata, basis)
@@ -1405,7 +1405,8 @@ def _page_trust(adata, stored, basis, at: np.ndarray) -> tuple[np.ndarray | None
     "Standard errors of the stored entries, if they are known, and which cells are outside the field's support."
     try: lazy = gene_jacobian(adata, basis, cell_idx=at, Qkey=_page_loadings(adata, basis))
     except (KeyError, ValueError): return None, np.zeros(len(at), dtype=bool)
-    known = getattr(lazy, "has_stderr", False) and not stored.stale
+    there = {*stored.effectors, *stored.regulators} <= set(lazy.genes)
+    known = there and getattr(lazy, "has_stderr", False) and not stored.doubts
     return (lazy.stderr(stored.effectors, stored.regulators) if known else None), outside_support(lazy)
 
 def _page_loadings(adata, basis) -> str:
@@ -1434,7 +1435,7 @@ def jacobian_chart(
     genes = _page_expression(adata, at, cells["cell"], [*stored.effectors, *stored.regulators])
     return pair_chart(entries, cells.assign(outside=outside), genes, x_title=f"{place} 1", y_title=f"{place} 2")
 
-# %% ../nbs/20_explorer.ipynb #aa02f638
+# %% ../nbs/20_explorer.ipynb #94268c8c
 def report(
     adata: AnnData, # The data, with a stored Jacobian of genes
     path: str | Path, # Where to write the page, `.html`; an older file is replaced
@@ -1452,5 +1453,5 @@ def report(
     n_values = len(rows) * len(stored.effectors) * len(stored.regulators)
     chart = jacobian_chart(adata, basis=basis, embedding=embedding, groups=groups, max_cells=max_cells, seed=seed)
     title = title or f"Jacobian: {len(stored.effectors)} effectors, {len(stored.regulators)} regulators"
-    words = _page_words(len(rows), len(stored.cells), basis, stored.stale, page_levels(n_values))
+    words = _page_words(len(rows), len(stored.cells), basis, stored.doubts, page_levels(n_values))
     return save_html(chart, path, title=title, lead=words)

@@ -439,14 +439,17 @@ def sparse_vfc(
     for message in misgivings(fit, V, M): warnings.warn(message, UserWarning, stacklevel=2)
     return fit
 
-# %% ../nbs/01_fitting.ipynb #66056094
+# %% ../nbs/01_fitting.ipynb #9ad2d819
 def velocity_unit(
     V: np.ndarray,     # Velocities, (n_cells, d); rows that are not finite do not count
     a: float = 5.0,    # The outlier parameter of the fit
+    X=None,            # States, (n_cells, d); rows that are not finite do not count either
 ) -> float:            # The unit: divide by it before the fit
     "A unit of velocity in which the outlier model does not depend on the unit of the data; 1 if nothing moves."
-    V = np.asarray(V, dtype=np.float64)
-    V = V[np.isfinite(V).all(axis=1)]
+    V, X = np.asarray(V, dtype=np.float64), np.asarray(X)
+    known = np.isfinite(V).all(axis=1)
+    if X.shape == V.shape and X.dtype.kind in "fiu": known &= np.isfinite(X).all(axis=1)
+    V = V[known]
     return float(np.sqrt(np.mean(V**2)) * 2 * np.sqrt(2 * np.pi) / a ** (1 / V.shape[1])) if V.any() else 1.0
 
 

@@ -7,7 +7,7 @@ __all__ = ['find_names', 'in_order_of', 'find_cells', 'sum_over_cells', 'is_lazy
            'sum_over_groups', 'sum_jacobians', 'sum_products', 'project_moment', 'sum_entries', 'is_positive',
            'group_rows', 'check_budget', 'GeneJacobian', 'Quantiles']
 
-# %% ../nbs/09_genejacobian.ipynb #93a58c99
+# %% ../nbs/09_genejacobian.ipynb #ffb11c7f
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ from scipy.stats import false_discovery_control
 from threadpoolctl import threadpool_limits
 
 from .differentiation import count_cores, map_cells
-from .fields import GaussianField, VectorField, as_field, as_states, patch, progress, row_blocks
+from .fields import GaussianField, VectorField, as_field, as_states, patch, progress, row_blocks, with_step
 from .posterior import Posterior, effector_part, mean_gram, mean_part, posterior_of, regulator_part
 from .projection import projected_jacobian, scaled_loadings
 
@@ -73,7 +73,7 @@ def in_order_of(
         f"(it begins {index[:2].tolist()}): align it first, or give .to_numpy() if the order is that of the cells"
     )
 
-# %% ../nbs/09_genejacobian.ipynb #dfe27a08
+# %% ../nbs/09_genejacobian.ipynb #d7476c39
 def find_cells(
     cells,                  # Positions, a boolean mask, names, a single one of these, or None for all
     names: np.ndarray,      # Names of the cells, (n_cells,)
@@ -89,7 +89,10 @@ def find_cells(
         raise TypeError(f"cells given as a {type(cells).__name__}, which has no order: give a list, an array or a mask")
     if hasattr(cells, "__next__"): cells = list(cells)
     cells = np.asarray(cells)
-    if cells.dtype == object: cells = np.array(cells.tolist())
+    if cells.dtype == object:
+        if any(isinstance(c, (bool, np.bool_)) for c in cells.ravel()) and pd.isna(cells).any():
+            raise TypeError("a mask of cells holds missing values: expected True or False for each; fill them first")
+        cells = np.array(cells.tolist())
     if cells.ndim > 1:
         raise ValueError(f"cells have the shape {cells.shape}, expected one dimension: positions, a mask or names")
     if cells.dtype == bool:
@@ -99,6 +102,7 @@ def find_cells(
     cells = np.atleast_1d(cells)
     if not cells.size: raise ValueError(f"no cell is selected: expected at least one of the {n} cells (None takes all)")
     if cells.dtype.kind in "OUST": return find_names(cells.tolist(), names, "cells")
+    cells = cells.astype(np.int64, casting="same_kind") if cells.dtype.kind == "i" else cells
     if cells.dtype.kind not in "iu":
         raise TypeError(
             f"cells of the type {cells.dtype} were given, expected integers (positions), booleans (a mask) or "
@@ -106,7 +110,7 @@ def find_cells(
         )
     if (bad := cells[(cells < -n) | (cells >= n)]).size:
         raise IndexError(f"cell positions {bad[:5].tolist()} are out of range for {n} cells")
-    return np.where(cells < 0, cells + n, cells).astype(int)
+    return np.where(cells < 0, cells + n, cells).astype(int) if cells.dtype.kind == "i" else cells.astype(int)
 
 # %% ../nbs/09_genejacobian.ipynb #b430d4e0
 def sum_over_cells(
@@ -333,7 +337,7 @@ def check_budget(
         values = " × ".join(f"{n:,}" for n in shape)
         raise MemoryError(f"the result, {values} values, takes {size} and the budget is {budget}; {remedy}")
 
-# %% ../nbs/09_genejacobian.ipynb #fe0ad6ae
+# %% ../nbs/09_genejacobian.ipynb #608cf437
 @dataclass(frozen=True, eq=False, repr=False)
 class GeneJacobian:
     """The Jacobian between genes, `∂(velocity of effector) / ∂(expression of regulator)` for every cell, when asked.
@@ -354,10 +358,10 @@ class GeneJacobian:
 
     def __post_init__(self):
         states = lazy_states(self.states) if is_lazy(self.states) else as_states(self.states).copy()
-        Q = np.array(self.loadings, dtype=np.float64)
+        Q = np.array(self.loadings, dtype=np.float64, order="C")
         genes = np.array([str(g) for g in self.genes], dtype=object)
         cells = np.array([str(i) for i in (range(len(states)) if self.cells is None else self.cells)], dtype=object)
-        field = as_field(self.field)
+        field = with_step(as_field(self.field), states)
         if Q.shape != (len(genes), states.shape[1]):
             raise ValueError(
                 f"loadings {Q.shape} do not fit {len(genes)} genes and states with {states.shape[1]} components: "
@@ -647,7 +651,7 @@ def _count(blocks, low, width, bins):
         np.add.at(counts.reshape(-1), bin_of * low.size + pairs, np.uint32(1))
     return counts.reshape(bins, *low.shape)
 
-# %% ../nbs/09_genejacobian.ipynb #4789a5e3
+# %% ../nbs/09_genejacobian.ipynb #ddeca2f4
 @patch
 def top(
     self: GeneJacobian, k: int = 20, by: str = "mean", effectors=None, regulators=None, *,
@@ -657,6 +661,7 @@ def top(
     effector, regulator, value, strongest first."""
     if by not in ("mean", "std", "rms", "mean_abs"):
         raise ValueError(f"by={by!r}: expected 'mean', 'std', 'rms' or 'mean_abs'")
+    if k < 1: raise ValueError(f"k={k}: expected a number of pairs, at least 1")
     effectors, regulators = (
         [str(g) for g in self.genes] if names is None else [names] if isinstance(names, str) else list(names)
         for names in (effectors, regulators)

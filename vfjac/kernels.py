@@ -229,7 +229,7 @@ class MatrixEquations:
         "Squared norm of the last solution in the kernel's space, `wᵀ K w`."
         return float((self.z**2).sum())
 
-# %% ../nbs/02_kernels.ipynb #16eed7f1
+# %% ../nbs/02_kernels.ipynb #834813a0
 def mixture_evidence(
     field: MatrixGaussianField,   # A field with the control points, kernel width and mix to judge
     X: np.ndarray,                # States, (n, d)
@@ -242,7 +242,7 @@ def mixture_evidence(
     p, v = np.repeat(P, X.shape[1]), V.ravel()
     w, Q = eigh((F * p[:, None]).T @ F)
     w, b2, v2, N = np.maximum(w, 0), (Q.T @ (F.T @ (p * v))) ** 2, p @ v**2, p.sum()
-    ridge = 10.0 ** np.arange(-6, 6.01, 0.25)
+    ridge = 2 * beta * 10.0 ** np.arange(-6, 6.01, 0.25)   # in the unit of the kernel, 1 / (units of X)²
     noise = np.maximum(v2 - (b2 / (w + ridge[:, None])).sum(axis=1), 1e-14 * v2) / N
     evidence = -N / 2 * np.log(noise) - np.log1p(w / ridge[:, None]).sum(axis=1) / 2
     best = evidence.argmax()
@@ -280,7 +280,7 @@ def _tuned(X, V, P, control_points, seed, bar, before, **given):
     table = try_mixtures(X, V, P, c, betas or table.beta[0] * np.array([0.5, 0.7, 1, 1.4, 2]), etas or near, bar)
     return {name: float(table[name][0]) if value is None else value for name, value in given.items()}, table
 
-# %% ../nbs/02_kernels.ipynb #58c4b6a3
+# %% ../nbs/02_kernels.ipynb #d452e79f
 def matrix_vfc(
     X,                                     # States, (n_cells, d); never changed
     V,                                     # Velocities, (n_cells, d), in any unit
@@ -308,7 +308,7 @@ def matrix_vfc(
                   velocity_based_sampling=velocity_based_sampling, seed=seed, memory_mb=memory_mb)
     chosen, table = dict(eta=eta, beta=beta, lambda_=lambda_), None
     _check_parameters(**params, beta=beta, lambda_=3.0 if lambda_ is None else lambda_)
-    unit = velocity_unit(V, a)
+    unit = velocity_unit(V, a, X)
     given, (X, V, valid) = X, finite_cells(X, np.asarray(V, dtype=np.float64) / unit)
     d = X.shape[1]
     if eta is not None and not (0 <= eta <= 1 and (d > 1 or eta > 0)):

@@ -111,7 +111,7 @@ def chosen_cells(
         raise KeyError(f"no cells of the group {missing[0]!r}; groups: {', '.join(map(str, parts))}")
     return {label: parts[label] for label in wanted}
 
-# %% ../nbs/18_networks.ipynb #9042aec5
+# %% ../nbs/18_networks.ipynb #9c4dd765
 def sure_edges(
     mean: np.ndarray,              # (n_effectors, n_regulators), NaN where a pair is not looked at
     error: np.ndarray | None,      # Standard errors, same shape; None is not known
@@ -121,6 +121,7 @@ def sure_edges(
     fdr: float | None = None,      # Largest false discovery rate; None is any
 ) -> pd.DataFrame:                 # As `strongest_edges`, with stderr and fdr where errors are known
     "The strongest edges, of those that are sure enough. Raises ValueError for `fdr` without errors."
+    if fdr is not None and not 0 < fdr < 1: raise ValueError(f"fdr={fdr}: expected a share between 0 and 1, or None")
     if error is None:
         if fdr is not None: raise ValueError(_NO_FDR)
         return strongest_edges(mean, effectors, regulators, top=top)

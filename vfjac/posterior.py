@@ -14,7 +14,7 @@ import numpy as np
 from .fields import as_states, gaussian_kernel, row_blocks, side_by_side
 from .fitting import Fit
 
-# %% ../nbs/04_posterior.ipynb #45ebc72a
+# %% ../nbs/04_posterior.ipynb #aaf3ac87
 @dataclass(frozen=True, eq=False)
 class Posterior:
     """The covariance of a Gaussian field's coefficients: `noise[l] * root @ root.T` for dimension l, none between.
@@ -27,7 +27,7 @@ class Posterior:
     noise: np.ndarray            # Noise variance of each dimension, (d,), velocity units²
 
     def __post_init__(self):
-        c, S, noise = (np.asarray(a, dtype=np.float64) for a in (self.control_points, self.root, self.noise))
+        c, S, noise = (np.array(a, dtype=np.float64, order="C") for a in (self.control_points, self.root, self.noise))
         M, d = c.shape
         if S.ndim != 2 or len(S) not in (M, M + 1 + d) or noise.shape != (d,):
             raise ValueError(

@@ -49,7 +49,7 @@ def at_cells(
     "The same field and genes at some of the cells."
     return replace(gj, states=gj.states[rows], cells=gj.cells[rows])
 
-# %% ../nbs/17_ranking.ipynb #6fe090d2
+# %% ../nbs/17_ranking.ipynb #7c67bdca
 def cell_labels(
     data: AnnData | GeneJacobian,   # Where a column is looked up, and whose cells labels belong to
     gj: GeneJacobian,               # All of its cells or some, which are labelled
@@ -63,9 +63,11 @@ def cell_labels(
             raise TypeError(f"groups={groups!r} names a column of obs, but a GeneJacobian has none: give the labels")
         if groups not in data.obs:
             raise KeyError(f"no column {groups!r} in obs; columns: {listed(data.obs)}")
-        groups = data.obs[groups]
+        column = data.obs[groups]   # in the order of the cells, whatever they are called
+        groups = column.array if isinstance(column, pd.Series) else column
     labels = groups
     if isinstance(groups, pd.Series): labels = pd.Series(in_order_of(groups, cells), dtype=groups.dtype).array
+    if np.ndim(labels) != 1: raise ValueError(f"group labels {np.shape(labels)}: expected one a cell, (n_cells,)")
     if np.array_equal(gj.cells, cells): return labels
     if len(labels) != len(cells):
         raise ValueError(f"{len(labels)} group labels for {len(cells)} cells: expected one label a cell")
@@ -466,7 +468,7 @@ def rank_divergence_genes(
             found[label]["stderr"] = np.diagonal(part.mean_stderr(None, genes, genes))[at]
     return _one_table(found, gene=genes)
 
-# %% ../nbs/17_ranking.ipynb #e6823ffd
+# %% ../nbs/17_ranking.ipynb #9e6e739b
 def find_set(
     data: AnnData | GeneJacobian,   # Where a column of obs is looked up
     gj: GeneJacobian,               # The lazy tensor
@@ -482,6 +484,7 @@ def find_set(
     wanted = list(which) if isinstance(which, (list, tuple, set, np.ndarray)) else [which]
     if missing := [label for label in wanted if label not in rows]:
         raise KeyError(f"no cells of the group {missing[0]!r}; groups: {', '.join(map(str, rows))}")
+    if not wanted: raise ValueError(f"no group is named: expected one or more of {', '.join(map(str, rows))}")
     return np.unique(np.concatenate([rows[label] for label in wanted]))
 
 # %% ../nbs/17_ranking.ipynb #98415679

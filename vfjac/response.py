@@ -9,7 +9,7 @@ __all__ = ['FieldCells', 'field_cells', 'divergence', 'speed', 'curl', 'accelera
            'averaged_loadings', 'gene_set_jacobian', 'gene_changes', 'Push', 'perturb', 'linear_map', 'local_maps',
            'perturb_cells']
 
-# %% ../nbs/19_response.ipynb #00c8c231
+# %% ../nbs/19_response.ipynb #d89821b8
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from anndata import AnnData
 from scipy.spatial import cKDTree
 
 from . import dynamics
-from .adata import basis_key, dense, listed, read_field, read_states
+from .adata import basis_key, dense, gene_columns, listed, read_field, read_states
 from .embedding import LiftedField
 from .fields import VectorField, gaussian_kernel, row_blocks
 from .genejacobian import GeneJacobian, check_budget, find_cells, find_names, group_rows, in_order_of
@@ -190,7 +190,7 @@ def determinant(
     at = field_cells(data, basis, cell_idx)
     return at.table(**dynamics.determinant(at.field, at.states)._asdict())
 
-# %% ../nbs/19_response.ipynb #b0fab703
+# %% ../nbs/19_response.ipynb #a664ae93
 def eigenvalues(
     data: AnnData | GeneJacobian,    # AnnData with a fitted field, or a GeneJacobian
     basis: str | None = "pca",       # Basis of the field; None is gene space
@@ -199,12 +199,13 @@ def eigenvalues(
     cell_idx=None,                   # Cells: positions, a mask or names; None is all
 ) -> pd.DataFrame:                   # cell, mode (1 is the fastest growing), real, imag (1 / time)
     "Eigenvalues of the Jacobian at every cell."
+    if k is not None and k < 1: raise ValueError(f"k={k}: expected a number of modes, at least 1, or None for all")
     at = field_cells(data, basis, cell_idx)
     values = dynamics.eigenvalues(at.field, at.states)[:, :k]
     index = pd.MultiIndex.from_product([at.cells, range(1, values.shape[1] + 1)], names=["cell", "mode"])
     return pd.DataFrame(dict(real=values.real.ravel(), imag=values.imag.ravel()), index).reset_index()
 
-# %% ../nbs/19_response.ipynb #6d84d459
+# %% ../nbs/19_response.ipynb #a6b06e72
 def _components(gj: GeneJacobian) -> GeneJacobian:
     "The tensor of the components themselves instead of the genes."
     d = gj.loadings.shape[1]
@@ -221,6 +222,7 @@ def eigenmodes(
     cell_idx=None,                   # Cells: positions, a mask or names; None is all
 ) -> pd.DataFrame:                   # group, mode, real, imag, half_life, period, gene, amplitude, phase (degrees)
     "Leading modes of the mean Jacobian of each group, as patterns of genes."
+    if k < 1: raise ValueError(f"k={k}: expected a number of modes, at least 1")
     gj = as_gene_jacobian(data, basis, cell_idx)
     means = _components(gj).mean(cell_labels(data, gj, groups))
     left = scaled_loadings(gj.loadings, gj.scale)[0]
@@ -282,7 +284,7 @@ def _sensitivities(gj, effectors, regulators, union) -> np.ndarray:
     work = lambda s: dynamics.gene_sensitivity(gj.field.jacobian(X[s]), left, right, *at)
     return dynamics.over_cells(work, len(X), 4 * X.shape[1] ** 2)
 
-# %% ../nbs/19_response.ipynb #e05888a9
+# %% ../nbs/19_response.ipynb #3514485a
 def fixed_points(
     data: AnnData | GeneJacobian,    # AnnData with a fitted field, or a GeneJacobian
     basis: str | None = "pca",       # Basis of the field; None is gene space
@@ -292,7 +294,11 @@ def fixed_points(
     **options,                       # Of `vfjac.dynamics.fixed_points`: n_starts, starts, margin, tolerance, seed
 ) -> pd.DataFrame:  # point, kind, oscillating, growth (largest real part), support, starts, nearest, group, coordinates
     "Points where the stored field rests, most frequently reached first; meant for 2 to 10 dimensions."
+    if n_neighbors < 1: raise ValueError(f"n_neighbors={n_neighbors}: expected at least one")
     at = field_cells(data, basis)
+    labels = None if groups is None else pd.Series(cell_labels(data, at, groups))
+    if labels is not None and len(labels) != len(at.cells):
+        raise ValueError(f"{len(labels)} group labels for {len(at.cells)} cells: expected one label a cell")
     found = dynamics.fixed_points(at.field, at.states, **options)
     k = min(n_neighbors, len(at.states))
     near = cKDTree(at.states).query(found.states, k=k)[1].reshape(len(found.states), k)
@@ -301,8 +307,6 @@ def fixed_points(
         growth=found.eigenvalues.real.max(axis=1), support=found.support, starts=found.starts,
         nearest=at.cells[near[:, 0]]))
     if groups is not None:
-        if isinstance(groups, pd.Series): groups = in_order_of(groups, at.cells)
-        labels = pd.Series(data.obs[groups].to_numpy() if isinstance(groups, str) else groups)
         modes = [labels.iloc[cells].mode() for cells in near]
         table["group"] = [mode.iloc[0] if len(mode) else None for mode in modes]
     return table.assign(**{f"{basis or 'x'}{i + 1}": x for i, x in enumerate(found.states.T)})
@@ -359,7 +363,7 @@ def _entry_table(gj: GeneJacobian, effectors, regulators, about: pd.DataFrame) -
     if has_stderr(gj): table["stderr"] = np.asarray(gj.stderr(list(effectors), list(regulators))).ravel()
     return table
 
-# %% ../nbs/19_response.ipynb #052bfd64
+# %% ../nbs/19_response.ipynb #6edb5e89
 def cell_values(
     data: AnnData | GeneJacobian,   # Where genes and columns are looked up
     rows: np.ndarray,               # Positions of the cells, (n_cells,)
@@ -400,7 +404,7 @@ def expression(
     if layer is not None and layer not in adata.layers:
         raise KeyError(f"no layer {layer!r}; layers in this AnnData: {listed(adata.layers)}")
     at = find_names(genes, adata.var_names.to_numpy())
-    return dense((adata.X if layer is None else adata.layers[layer])[rows][:, at])
+    return dense(gene_columns(adata.X if layer is None else adata.layers[layer], at)[rows])
 
 # %% ../nbs/19_response.ipynb #53465fd4
 def bin_edges(
@@ -693,7 +697,7 @@ def linear_map(
     B = np.linalg.lstsq(x, u, rcond=None)[0]
     return B.T if np.linalg.norm(u - x @ B) ** 2 <= 1e-6 * np.linalg.norm(u) ** 2 else None
 
-# %% ../nbs/19_response.ipynb #3e6dad95
+# %% ../nbs/19_response.ipynb #932825a6
 def local_maps(
     states: np.ndarray,       # (n_cells, d)
     embedding: np.ndarray,    # (n_cells, 2)
@@ -702,6 +706,7 @@ def local_maps(
     ridge: float = 1e-3,      # Shrinkage, in mean squares of the neighbours' differences
 ) -> np.ndarray:              # (n, 2, d)
     "Around each cell, the matrix that best takes differences of states to differences of the embedding."
+    if n_neighbors < 2: raise ValueError(f"n_neighbors={n_neighbors}: expected at least two, to have differences")
     k, d = min(n_neighbors + 1, len(states)), states.shape[1]
     near = cKDTree(states).query(states[rows], k=k)[1].reshape(len(rows), k)
     def work(s):

@@ -296,14 +296,21 @@ def neural_gas(
     learn = n_nodes * n_steps > 4e7 and _compiled() or _learn
     return _gas(W, X, which[start:], tuple(part[start:] for part in schedule), learn) + centre
 
-# %% ../nbs/05_sampling.ipynb #2e58410f
+# %% ../nbs/05_sampling.ipynb #62ab280f
+def _nearest(X: np.ndarray, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "Distance and number of the point of `X` nearest to each node; of those equally near but for rounding, the first."
+    distances, near = (a.reshape(len(nodes), -1) for a in cKDTree(X).query(nodes, k=min(4, len(X))))
+    tied = distances <= distances[:, :1] * (1 + 1e-9)
+    return distances[:, 0], np.where(tied, near, len(X)).min(axis=1)
+
+# %% ../nbs/05_sampling.ipynb #84ee451b
 def _nearest_cells(X: np.ndarray, nodes: np.ndarray, distinct: bool) -> np.ndarray:
     "The nearest cell to each node; with `distinct` the closest node keeps a cell, others get their nearest free one."
-    if not distinct: return cKDTree(X).query(nodes)[1]
+    if not distinct: return _nearest(X, nodes)[1]
     chosen, free = np.full(len(nodes), -1), np.ones(len(X), dtype=bool)
     while (open_ := np.flatnonzero(chosen < 0)).size:
         candidates = np.flatnonzero(free)
-        distances, nearest = cKDTree(X[candidates]).query(nodes[open_])
+        distances, nearest = _nearest(X[candidates], nodes[open_])
         order = np.lexsort([distances, nearest])
         winners = order[np.unique(nearest[order], return_index=True)[1]]
         chosen[open_[winners]] = candidates[nearest[winners]]

@@ -6,7 +6,7 @@
 __all__ = ['fit_vector_field', 'jacobian', 'gene_jacobian', 'read_entries', 'get_jacobian', 'production_jacobian',
            'two_layer_jacobian']
 
-# %% ../nbs/13_tools.ipynb #9e25952e
+# %% ../nbs/13_tools.ipynb #435abe4c
 import inspect
 import sys
 import warnings
@@ -18,13 +18,13 @@ import pandas as pd
 from anndata import AnnData
 
 from vfjac.adata import (
-    Loadings, PlacedField, StoredJacobian, basis_key, cell_velocities, dense, field_from_vecfld, fingerprint, listed,
-    pack_jacobian, read_field, read_jacobian, read_loadings, read_states, read_velocities, select_genes,
-    tell_velocity_kind, write_field, write_jacobian
+    Loadings, PlacedField, StoredJacobian, basis_key, cell_velocities, check_adata, dense, field_from_vecfld,
+    fingerprint, gene_columns, listed, pack_jacobian, read_field, read_jacobian, read_loadings, read_states,
+    read_velocities, select_genes, tell_velocity_kind, write_field, write_jacobian
 )
 from .differentiation import analytical_jacobian, autodiff_field, numerical_jacobian
 from .embedding import LiftedField, LocalMaps, lift_field, local_maps
-from .fields import GaussianField, VectorField, as_field, row_blocks
+from .fields import GaussianField, VectorField, as_field, default_step, row_blocks
 from .fitting import Fit, default_n_control_points, in_unit, sparse_vfc, velocity_unit
 from .kernels import matrix_vfc
 from .tuning import tuned_vfc
@@ -32,7 +32,7 @@ from .genejacobian import GeneJacobian, check_budget, find_cells, find_names
 from .projection import project_jacobian, scaled_loadings
 from .sampling import METHODS, sample
 
-# %% ../nbs/13_tools.ipynb #cfce8a84
+# %% ../nbs/13_tools.ipynb #47160bdb
 def fit_vector_field(
     adata: AnnData,                    # The data, changed in place
     basis: str | None = "pca",           # Basis of the states, `obsm["X_<basis>"]`; None fits in gene space
@@ -55,6 +55,7 @@ def fit_vector_field(
     finite, or parameters contradict each other, TypeError for parameters that the fit does not have, before anything is
     written. Source: Ma et al., Pattern Recognition 2013; Qiu et al., Cell 2022; the choice of parameters MacKay, Neural
     Computation 1992."""
+    check_adata(adata, write=True)
     kinds = (None, "projection", "displacement", "unknown")
     if velocity_kind not in kinds: raise ValueError(f"velocity_kind={velocity_kind!r}: expected one of {kinds}")
     mix = _mixture(kernel, tune, compat, params)
@@ -68,7 +69,7 @@ def fit_vector_field(
     if mix is not None: fit = matrix_vfc(X, V, M, **params, **mix)
     elif tune: fit = tuned_vfc(X, V, M, **params)
     else:
-        unit = 1.0 if compat == "dynamo" else velocity_unit(V, params.get("a", 5.0))
+        unit = 1.0 if compat == "dynamo" else velocity_unit(V, params.get("a", 5.0), X)
         fit = in_unit(sparse_vfc(X, V / unit, M=default_n_control_points(len(X)) if M is None else M, **params), unit)
     write_field(adata, fit, basis, X, V, source, **extra)
     return fit
@@ -103,7 +104,7 @@ def _is_tuned(tune, compat, params) -> bool:
             f"it takes {', '.join(sorted(known[tune] - {'X', 'V', 'M'}))}")
     return tune
 
-# %% ../nbs/13_tools.ipynb #e958db9b
+# %% ../nbs/13_tools.ipynb #b6d0efe1
 def _basis_data(adata, basis, velocity_key, dims, genes, layer, Qkey):
     "States, velocities and their description for a field in a basis of obsm."
     if layer != "X":
@@ -146,7 +147,7 @@ def _gene_space_data(adata, genes, layer, velocity_key):
     for name in {layer, key} - {"X"}:
         if name not in adata.layers:
             raise KeyError(f"no layer {name!r}; layers in this AnnData: {listed(adata.layers)}")
-    X, V = (dense((adata.X if name == "X" else adata.layers[name])[:, at]) for name in (layer, key))
+    X, V = (dense(gene_columns(adata.X if name == "X" else adata.layers[name], at)) for name in (layer, key))
     return X, V, f"layer:{key}", dict(genes=genes, layer=layer, velocity_kind="projection")
 
 # %% ../nbs/13_tools.ipynb #20e61b73
@@ -233,10 +234,10 @@ def _between_genes(adata, placed, basis, cells, J, names, loadings: Loadings, th
     _judge_maps(maps.r2, basis, stacklevel=4)
     return dict(genes=_through_maps(maps, J, Y, left, right, dtype), local_r2=maps.r2)
 
-# %% ../nbs/13_tools.ipynb #5c432594
+# %% ../nbs/13_tools.ipynb #55c7eb9b
 def _check_request(adata, method, options, vector_field_class, store, store_in_adata, dtype) -> None:
     "Raise an error for what cannot be asked of `jacobian`."
-    if not isinstance(adata, AnnData): raise TypeError(f"adata is a {type(adata).__name__}, expected an AnnData")
+    check_adata(adata, write=store_in_adata)
     if method not in ("analytical", "parallel", "numerical", "autodiff"):
         raise ValueError(f"method={method!r}: expected 'analytical', 'numerical' or 'autodiff'")
     if unknown := options.keys() - dict(numerical=options.keys(), autodiff={"backend"}).get(method, set()):
@@ -266,7 +267,7 @@ def _automatic(func, backend=None) -> VectorField:
             "Jacobian of its own, method='analytical'")
     return func if isinstance(func, VectorField) else autodiff_field(func, backend)
 
-# %% ../nbs/13_tools.ipynb #1e6abe45
+# %% ../nbs/13_tools.ipynb #7d3e8c72
 def jacobian(
     adata: AnnData,                     # The data, with a fitted field
     regulators=None,                      # Regulators ∂x_j: names, or a yes/no column of .var. Alone: effectors too
@@ -320,6 +321,7 @@ def jacobian(
             "store='lazy', choose cells with sampling=…, or raise memory_mb"
         )
         field = replace(placed.field, dtype=dtype) if isinstance(placed.field, GaussianField) else placed.field
+        if method == "numerical": options = dict(base_step=default_step(placed.states)) | options
         differentiated = numerical_jacobian if method == "numerical" else analytical_jacobian
         J = differentiated(field, placed.states[cells], cores, **options).astype(dtype, copy=False)
         if names: extra |= _between_genes(adata, placed, basis, cells, J, names, loadings, through_pca, dtype)
@@ -350,7 +352,7 @@ def gene_jacobian(
         cells=adata.obs_names[cells].to_numpy(), scale=loadings.scale, fit=placed.posterior
     )
 
-# %% ../nbs/13_tools.ipynb #435fc1d0
+# %% ../nbs/13_tools.ipynb #46ebe141
 def read_entries(
     adata: AnnData,                # The data
     stored: StoredJacobian,          # From `read_jacobian`
@@ -375,10 +377,11 @@ def read_entries(
     ]
     rows = np.arange(len(stored.cells)) if rows is None else rows
     if stored.genes is not None: return stored.genes[np.ix_(rows, *at)]
-    Qkey = adata.uns[basis_key("jacobian", basis)]["Qkey"]
+    Qkey = adata.uns[basis_key("jacobian", basis)].get("Qkey")
+    if Qkey is None: raise KeyError(f"the stored Jacobian of basis {basis!r} has no numbers; call vf.jacobian again")
     return np.asarray(gene_jacobian(adata, basis, cell_idx=stored.cells[rows], Qkey=Qkey).block(effectors, regulators))
 
-# %% ../nbs/13_tools.ipynb #9ff2d974
+# %% ../nbs/13_tools.ipynb #cae72ada
 def get_jacobian(
     adata: AnnData,               # The data, with a stored Jacobian
     regulators=None,                # Some of the stored regulators; None is all
@@ -387,22 +390,26 @@ def get_jacobian(
 ) -> pd.DataFrame:                  # One row for each cell and pair: cell, effector, regulator, value
     """The stored Jacobian as a tidy table.
 
-    Raises KeyError if there is none or a gene is not in it; warns if the field has changed since."""
+    Raises KeyError if there is none or a gene is not in it; warns if field, states or stored numbers have changed
+    since."""
     stored = read_jacobian(adata, basis)
     effectors, regulators = (
-        there if wanted is None else [wanted] if isinstance(wanted, str) else list(wanted)
-        for wanted, there in ((effectors, stored.effectors), (regulators, stored.regulators))
+        there if wanted is None else _named(wanted, what) for wanted, there, what in
+        ((effectors, stored.effectors, "effectors"), (regulators, stored.regulators, "regulators"))
     )
     values = read_entries(adata, stored, basis, effectors, regulators)
-    if stored.stale:
-        warnings.warn(
-            "the vector field has been fitted anew since this Jacobian was computed; call vf.jacobian again",
-            stacklevel=2
-        )
+    for doubt in stored.doubts: warnings.warn(f"{doubt}; call vf.jacobian again", stacklevel=2)
     index = pd.MultiIndex.from_product(
         [adata.obs_names[stored.cells], effectors, regulators], names=["cell", "effector", "regulator"]
     )
     return pd.Series(values.ravel(), index, name="value").reset_index()
+
+
+def _named(wanted, what) -> list[str]:
+    "Names that are asked for, a list."
+    names = [wanted] if isinstance(wanted, str) or np.ndim(wanted) == 0 else [str(name) for name in wanted]
+    if not names: raise ValueError(f"{what}: no gene is given; give at least one name, or None")
+    return [str(name) for name in names]
 
 # %% ../nbs/13_tools.ipynb #6e2107b7
 def production_jacobian(

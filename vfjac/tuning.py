@@ -171,7 +171,7 @@ def any_cells(
     rows = np.random.default_rng(seed).permutation(np.sort(first))[:M]
     return rows, position[rows]
 
-# %% ../nbs/03_tuning.ipynb #60ed9b4d
+# %% ../nbs/03_tuning.ipynb #2c36163b
 def tuned_vfc(
     X,                            # States, (n_cells, d); never changed
     V,                            # Velocities, (n_cells, d), in any unit
@@ -188,12 +188,16 @@ def tuned_vfc(
 ) -> Fit:                         # The field with its diagnostics; `fit.tuning` is the table of what was tried
     """Fit a Gaussian-kernel vector field whose kernel width, trend and smoothness have the largest evidence.
 
-    A change of unit, or a shift or rotation of the states, changes nothing else in the result. Cells with a NaN or
+    A change of unit, or a shift or rotation of the states, changes nothing else in the result; what dimensions the
+    velocities are given in does matter a little, since each has a noise of its own. Cells with a NaN or
     infinite state or velocity are left out and counted in a warning. Raises ValueError on shapes that do not fit, on
-    fewer than 2 usable cells and on no velocities. Source: MacKay 1992; outliers as in Ma et al. 2013."""
+    fewer than 2 usable cells, on states that coincide and on no velocities. Source: MacKay 1992; outliers as in Ma et
+    al. 2013."""
     _check_tuning(M=M, beta=beta, theta=theta, MaxIter=MaxIter, ecr=ecr, n_tune=n_tune, seed=seed)
-    unit = velocity_unit(V)
+    unit = velocity_unit(V, X=X)
     given, (X, V, valid) = X, finite_cells(X, np.asarray(V, dtype=np.float64) / unit)
+    if np.ptp(X, axis=0).max() <= 1e-12 * np.abs(X).max():
+        raise ValueError(f"the states of all {len(X)} cells coincide: a slope needs cells in different places")
     some = np.sort(np.random.default_rng(seed).permutation(len(X))[:n_tune])
     trends = (0.0, 3.0) if trend is None else (3.0,) if trend else (0.0,)
     with progress(desc="tuning", unit=" widths") as bar:

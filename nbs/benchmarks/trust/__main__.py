@@ -1,0 +1,59 @@
+"""Every promise and its cases: properties, hostile data, malformed files, faults, reproducibility, dynamo's own tests.
+
+    python nbs/benchmarks/trust                                    all of it; one PASS or FAIL line for each promise
+    python nbs/benchmarks/trust --quick                            fewer cases, a minute or two: what .ci/run calls
+    python nbs/benchmarks/trust --out nbs/benchmarks/trust.json    and keep the counts, which the page 05_trust shows
+    python nbs/benchmarks/trust --only hostile,files               some suites
+
+A promise passes if every case gave a right result or a clear refusal.
+"""
+
+import argparse
+import importlib
+import json
+import platform
+import sys
+import time
+import traceback
+import warnings
+from pathlib import Path
+
+from outcome import Outcome, promises
+
+SUITES = ("properties", "hostile", "files", "faults", "reproducible", "reference")
+
+
+def run(suite: str, quick: bool, seed: int) -> list[Outcome]:
+    "The outcomes of one suite's promises."
+    importlib.import_module(suite)
+    found = []
+    for words, function in promises.get(suite, []):
+        outcome, start = Outcome(suite, words), time.perf_counter()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try: function(outcome, quick, seed)
+            except Exception: outcome.problems.append("the test itself stopped: " + traceback.format_exc(limit=-3))
+        if not outcome.tried and not outcome.note: outcome.problems.append("no case was tried")
+        word = "FAIL" if outcome.problems else "PASS"
+        print(f"{word} trust {suite}: {words} ({outcome.tried} tried, {outcome.right} right, {outcome.refused} refused clearly, "
+              f"{time.perf_counter() - start:.0f} s)", flush=True)
+        for p in outcome.problems[:20]: print("    " + p.replace("\n", "\n    "), flush=True)
+        found.append(outcome)
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="fewer cases")
+    parser.add_argument("--only", default=",".join(SUITES), help="suites, with commas between")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="write the counts as JSON")
+    args = parser.parse_args()
+    outcomes = [o for suite in args.only.split(",") for o in run(suite, args.quick, args.seed)]
+    if args.out:
+        about = {"python": platform.python_version(), "system": platform.system(), "seed": args.seed, "quick": args.quick}
+        args.out.write_text(json.dumps({"about": about, "promises": [o.row() for o in outcomes]}, indent=1) + "\n")
+    return min(100, sum(bool(o.problems) for o in outcomes))
+
+
+if __name__ == "__main__": sys.exit(main())
