@@ -49,7 +49,7 @@ def build(notebook):
     nb = json.loads(Path(notebook).read_text(encoding="utf-8"))
     nb["cells"] = [c for c in nb["cells"] if not text(c["source"]).startswith("<!-- On the site only")]
     note = "<!-- Made from nbs/index.ipynb by .ci/build_readme.py: edit the notebook, not this file. -->\n\n"
-    readme = relink(notebook_markdown(nb, _chart))
+    readme = relink(re.sub(r"<!-- In README.md only.*-->\n", "", notebook_markdown(nb, _chart)))
     if "](data:" in readme:
         sys.exit("nbs/index.ipynb stores a picture in an output, and a README cannot show it: "
                  "save it under nbs/images and link to it.")

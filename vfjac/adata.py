@@ -8,7 +8,7 @@ __all__ = ['basis_key', 'listed', 'check_adata', 'gene_columns', 'dense', 'machi
            'read_posterior', 'read_field', 'cell_velocities', 'write_field', 'FitData', 'read_fit_data', 'fingerprint',
            'digest', 'cell_marks', 'pack_jacobian', 'write_jacobian', 'StoredJacobian', 'read_jacobian']
 
-# %% ../nbs/11_adata.ipynb #f5f3fbc6
+# %% ../nbs/11_adata.ipynb #a864678a
 import hashlib
 import os
 import warnings
@@ -23,7 +23,7 @@ from anndata import AnnData
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import issparse
 
-from .fields import GaussianField, RescaledField, VectorField, row_blocks, with_step
+from .fields import LARGEST, GaussianField, RescaledField, VectorField, row_blocks, with_step
 from .genejacobian import find_cells, find_names, is_lazy
 from .kernels import MatrixGaussianField, matrix_field_from
 from .posterior import Posterior
@@ -142,7 +142,7 @@ def _refuse_non_finite(X, where, cells):
             f"adata[np.isfinite(…).all(axis=1)].copy()"
         )
 
-# %% ../nbs/11_adata.ipynb #421fce94
+# %% ../nbs/11_adata.ipynb #f9891ec8
 @dataclass(frozen=True, eq=False)
 class Loadings:
     "Loadings of the genes that took part in PCA."
@@ -156,6 +156,8 @@ def _table(values, what) -> np.ndarray:
     "Numbers with two axes."
     values = dense(values, what)
     if values.ndim != 2: raise ValueError(f"{what} have the shape {values.shape}: expected a table (n, d)")
+    if (np.abs(values) > LARGEST).any(where=np.isfinite(values)):
+        raise ValueError(f"{what} hold absurdly large numbers, beyond {LARGEST:g}: damaged?")
     return values
 
 
@@ -227,7 +229,7 @@ def _unproved(names, Q, Qkey):
     )
     return Loadings(names, Q, False)
 
-# %% ../nbs/11_adata.ipynb #84fc2966
+# %% ../nbs/11_adata.ipynb #e9d05177
 def _some_states(adata, key):
     """States of some 300 cells and their positions, spread over all cells, or from three places where arrays are
     lazy: a few chunks are read, not all."""
@@ -235,8 +237,8 @@ def _some_states(adata, key):
     X, n = adata.obsm[key], adata.n_obs
     rows = np.concatenate([np.arange(start, min(start + 100, n)) for start in (0, n // 2, max(0, n - 100))])
     rows = np.unique(rows) if is_lazy(X) or is_lazy(adata.X) else np.arange(n)
-    X = dense(X[rows] if len(rows) < n else X)
-    some = np.flatnonzero(np.isfinite(X).all(axis=1))[:: max(1, len(rows) // 300)]
+    X = _table(X[rows] if len(rows) < n else X, f"obsm[{key!r}]")
+    some = np.flatnonzero((np.abs(X) < LARGEST).all(axis=1))[:: max(1, len(rows) // 300)]
     return X[some], rows[some]
 
 # %% ../nbs/11_adata.ipynb #9e6f8fc4
@@ -457,7 +459,7 @@ def tell_velocity_kind(
         )
     return "displacement" if basis_key("grid_velocity", basis) in adata.uns else "unknown"
 
-# %% ../nbs/11_adata.ipynb #829848df
+# %% ../nbs/11_adata.ipynb #c2420f02
 def field_from_vecfld(
     vecfld: Mapping,       # dynamo's dictionary of a fitted field: X_ctrl (M, d), C (M, d), beta, …
 ) -> VectorField:          # In the units of the data
@@ -474,10 +476,10 @@ def field_from_vecfld(
     c, C = (_table(vecfld[key], f"the stored field's {key}") for key in ("X_ctrl", "C"))
     if _flag(vecfld, "div_cur_free_kernels") or (C.shape[1] == 1 and len(C) == c.size > len(c)):
         width, mix = _number(vecfld, "sigma", 0.8), _number(vecfld, "eta", 0.5)
-        field = matrix_field_from(c, C, width, mix)
+        field: VectorField = matrix_field_from(c, C, width, mix)
     else:
         trend = {key: dense(vecfld[key], f"the stored field's {key}") for key in ("offset", "slope") if key in vecfld}
-        field = GaussianField(c, C, _number(vecfld, "beta"), **trend)
+        field = GaussianField(c, C, _number(vecfld, "beta"), trend.get("offset"), trend.get("slope"))
     if not _flag(vecfld, "normalize"): return field
     norm, needed = vecfld.get("norm_dict"), ("xm", "ym", "xscale", "yscale")
     if not isinstance(norm, Mapping) or any(key not in norm for key in needed):
@@ -632,7 +634,7 @@ def _dims(dims, fitted, d, adata, basis, own=True):
     )
     return np.arange(d)
 
-# %% ../nbs/11_adata.ipynb #0f8b5261
+# %% ../nbs/11_adata.ipynb #4c3f9bae
 def _placed_in_genes(adata, stored, field) -> PlacedField:
     "A gene-space field with the expression of its genes for every cell, genes in the order of the field's dimensions."
     genes = [str(g) for g in np.asarray(stored.get("genes", adata.var_names))]
@@ -662,9 +664,8 @@ def _placed_in_genes(adata, stored, field) -> PlacedField:
         outputs = _output_order(adata, stored, positions)
         if outputs is not None and isinstance(field, GaussianField):
             turned = [outputs.index(g) for g in order]
-            trend = dict(offset=field.offset, slope=field.slope)
-            trend = {name: part[turned] for name, part in trend.items() if part is not None}
-            field = replace(field, coefficients=field.coefficients[:, turned], **trend)
+            offset, slope = (None if part is None else part[turned] for part in (field.offset, field.slope))
+            field = replace(field, coefficients=field.coefficients[:, turned], offset=offset, slope=slope)
             if posterior is not None: posterior = replace(posterior, noise=posterior.noise[turned])
         return PlacedField(field, states[:, order], None, np.array(genes, dtype=object)[order], posterior)
     raise ValueError(
@@ -789,13 +790,13 @@ def fingerprint(
     parts = [dense(vecfld[key], f"the stored field's {key}") for key in keys if key in vecfld]
     return hashlib.sha256(b"".join(np.ascontiguousarray(p).tobytes() for p in parts)).hexdigest()[:16]
 
-# %% ../nbs/11_adata.ipynb #dd96947c
+# %% ../nbs/11_adata.ipynb #f996352d
 def digest(
     tensor: np.ndarray,    # Numbers, cells first
 ) -> str:                  # 16 hexadecimal digits
     "A short digest of a tensor: of its shape and of its numbers as float64."
     found = hashlib.sha256(repr(tensor.shape).encode())
-    for s in row_blocks(len(tensor), tensor[:1].size): found.update(np.ascontiguousarray(tensor[s], dtype=np.float64))
+    for s in row_blocks(len(tensor), tensor[:1].size): found.update(np.ascontiguousarray(tensor[s], float).data)
     return found.hexdigest()[:16]
 
 
@@ -884,7 +885,7 @@ class StoredJacobian:
     stale: bool                        # Whether the field was fitted anew since
     doubts: tuple = ()                 # What has changed since it was computed, in sentences, the field too
 
-# %% ../nbs/11_adata.ipynb #61cb06d5
+# %% ../nbs/11_adata.ipynb #9c7002d9
 def read_jacobian(
     adata: AnnData,              # The data
     basis: str | None = "pca",     # The basis; None is gene space
@@ -915,7 +916,7 @@ def read_jacobian(
     if not _same_cells(stored.get("marks"), cell_marks(adata, basis), kept, cells):
         doubts.append(f"cells have other states than when it was computed: names or obsm['X_{basis}'] have changed")
     values, genes = (tensor if tensor is None else tensor[kept] for tensor in (values, genes))
-    return StoredJacobian(cells, values, genes, *names, stale=stale, doubts=tuple(doubts))
+    return StoredJacobian(cells, values, genes, names[0], names[1], stale, tuple(doubts))
 
 
 def _same_cells(then, now, kept, cells) -> bool:

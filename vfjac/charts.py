@@ -296,7 +296,7 @@ def heatmap_chart(
     _one_each(df, keys)
     n_regulators, n_effectors = df["regulator"].nunique(), df["effector"].nunique()
     step = step or _step(groups, n_effectors, n_regulators, width, height)
-    chart = _squares(df, value_title, step)
+    chart: alt.Chart | alt.FacetChart = _squares(df, value_title, step)
     if groups:
         panels = _panels(groups, step * n_regulators, width)
         chart = chart.facet(**panels)
@@ -497,7 +497,7 @@ def _means_view(base: alt.Chart, effectors: list, regulators: list, errors: bool
     )
     frame = base.transform_filter("datum.effector == effector_name && datum.regulator == regulator_name").mark_rect(
         filled=False, stroke=INK, strokeWidth=2)
-    return alt.layer(squares, frame).properties(
+    return alt.LayerChart(layer=[squares, frame]).properties(
         name="means", width=step * len(regulators), height=height, view=alt.ViewBackground(**_BLANK),
         title=_titled("Mean over the cells in view", ["Click a square to choose its pair."], "group"))
 
@@ -540,7 +540,7 @@ def _response_view(base: alt.Chart, along_title, n_cells: int, errors: bool, siz
     band = means.transform_calculate(low="datum.mean - 2 * datum.error", high="datum.mean + 2 * datum.error").mark_area(
         color=QUIET, opacity=0.28).encode(x="along:Q", y=alt.Y("low:Q"), y2="high:Q")
     says = ", ± 2 standard errors." if errors else "."
-    return alt.layer(zero, dots, *[band] * errors, line).properties(
+    return alt.LayerChart(layer=[zero, dots, *[band] * errors, line]).properties(
         view=alt.ViewBackground(**_BLANK),
         title=_titled("Response", [f"Line: mean in bins{says}"], "group"), **size
     )
@@ -561,7 +561,7 @@ def _groups_view(base: alt.Chart, groups: list[str], errors: bool, size: dict) -
     median = seen.mark_tick(thickness=2.5, color=INK, size=row - 4).encode(x="median(value):Q", y=y)
     count = seen.mark_text(align="left", dx=6, color=QUIET, fontSize=names["labelFontSize"]).encode(
         x=alt.value("width"), y=y, text=alt.Text("valid(value):Q", format=","))
-    return alt.layer(zero, dots, median, count).properties(
+    return alt.LayerChart(layer=[zero, dots, median, count]).properties(
         width=width, height=row * len(groups), view=alt.ViewBackground(**_BLANK),
         title=_titled("By group", ["Bar: median. Right: number of cells."], "group"))
 
@@ -653,8 +653,8 @@ def linked_chart(
     cells = _cells_view(base, _cell_colour(colour, colour_title, colour_names or known["groups"]), x_title, y_title,
                         n, errors, size, boxes.get("brush"))
     if arrows is not None: cells = alt.layer(cells, _arrows_view(arrows)).resolve_scale(size="independent")
-    genes = [list(dict.fromkeys(means[what])) for what in ("effector", "regulator")]
-    views = [cells, _means_view(alt.Chart(data["means"]), *genes, errors, side)]
+    rows_of, columns_of = (list(dict.fromkeys(means[what])) for what in ("effector", "regulator"))
+    views = [cells, _means_view(alt.Chart(data["means"]), rows_of, columns_of, errors, side)]
     plane = {"effector_x", "regulator_x"} <= set(rows)
     if plane: views.append(_plane_view(base, n, errors, size, boxes.get("plane")))
     if "along" in rows: views.append(_response_view(base, along_title, n, errors, size))
@@ -690,7 +690,7 @@ def redrawn(
         if param["name"] in params: param["value"] = params[param["name"]]
         if "select" in param:
             param.pop("value", None)
-            if (boxes or {}).get(param["name"]): param["value"] = boxes[param["name"]]
+            if box := (boxes or {}).get(param["name"]): param["value"] = box
     return {**spec, "datasets": {**others, "cells": _csv(linked_rows(df)), "means": _csv(squares)}}
 
 def _resize(view: dict, genes: dict, side: int) -> None:
@@ -935,7 +935,8 @@ def _words_view(base: alt.Chart, width: int) -> alt.LayerChart:
     symbols = counted.transform_calculate(symbols=_SYMBOLS).mark_text(
         align="left", baseline="top", fontSize=19, fontWeight="bold", color=INK).encode(
         x=alt.value(0), y=alt.value(0), text="symbols:N")
-    return alt.layer(symbols, sentence).properties(width=width, height=46, view=alt.ViewBackground(**_BLANK))
+    view = alt.ViewBackground(**_BLANK)
+    return alt.LayerChart(layer=[symbols, sentence]).properties(width=width, height=46, view=view)
 
 # %% ../nbs/14_charts.ipynb #7b200664
 def pair_chart(
@@ -1057,7 +1058,8 @@ def page_html(
     "A chart as a self-contained page: no file, no server and no network beside it."
     import vl_convert
     lead = "\n".join(f"<p>{html.escape(text.strip())}</p>" for text in lead.split("\n\n") if text.strip())
-    library = vl_convert.javascript_bundle(vl_version="_".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2]))
+    version = "_".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+    library = vl_convert.javascript_bundle(vl_version=version)   # type: ignore[call-arg]   # its stub lacks a default
     return _PAGE.format(title=html.escape(title), lead=lead, spec=_script_json(chart.to_dict()), library=library,
                         looks=LOOKS_JS)
 

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['replacing', 'read_cells', 'write_cells', 'names_of', 'demo', 'fit', 'compute', 'page', 'parser', 'stopping', 'main']
 
-# %% ../nbs/21_cli.ipynb #aa2a0db2
+# %% ../nbs/21_cli.ipynb #74f06be5
 import argparse
+import errno
 import glob
 import json
 import os
@@ -23,9 +24,9 @@ from pathlib import Path
 from . import __version__
 
 try: import fcntl
-except ImportError: fcntl = None   # Windows has no such locks
+except ImportError: fcntl = None   # type: ignore[assignment]   # Windows has no such locks
 
-# %% ../nbs/21_cli.ipynb #191fe723
+# %% ../nbs/21_cli.ipynb #5aa6c112
 def _hold(folder: Path) -> int | None:
     "A lock on a folder, None if another process has it, or if this system has no such locks."
     if fcntl is None: return None
@@ -41,9 +42,12 @@ def _hold(folder: Path) -> int | None:
 
 def _clear(folder: Path, path: Path, handle: int | None) -> None:
     "Remove a temporary folder; a previous output that was moved there, and not replaced, goes back."
-    if (folder / "previous").exists() and not path.exists(): os.replace(folder / "previous", path)
-    shutil.rmtree(folder, ignore_errors=True)
-    if handle is not None: os.close(handle)
+    try:
+        if (folder / "previous").exists() and not path.exists(): os.replace(folder / "previous", path)
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        if folder.exists() and path.exists(): shutil.rmtree(folder, ignore_errors=True)   # Ctrl-C came in between
+        if handle is not None: os.close(handle)
 
 
 def _folder_beside(path: Path) -> tuple[Path, int | None]:
@@ -73,21 +77,24 @@ def replacing(
         os.replace(folder / path.name, path)
     finally: _clear(folder, path, handle)
 
-# %% ../nbs/21_cli.ipynb #91470856
+# %% ../nbs/21_cli.ipynb #7b00dbf9
 _PATIENCE = 60   # seconds for looking through a small file
 
 _LOOK = """
 import sys, h5py
-need = 0
-def look(name, node):
+need, seen = 0, set()
+def look(node, above):
     global need
+    if node in above: sys.exit(3)
+    if node in seen: return
+    seen.add(node)
     for key in node.attrs: node.attrs[key]
-    if isinstance(node, h5py.Dataset) and node.shape is not None:
+    if isinstance(node, h5py.Group):
+        for key in node: look(node[key], above | {node})
+    elif isinstance(node, h5py.Dataset) and node.shape is not None:
         need += node.size * max(1, node.dtype.itemsize)
         if node.dtype.hasobject and node.size < 1e9: node[()]
-with h5py.File(sys.argv[1], "r") as file:
-    look("/", file)
-    file.visititems(look)
+with h5py.File(sys.argv[1], "r") as file: look(file["/"], set())
 print(need)
 """
 
@@ -99,6 +106,7 @@ def _look_through(path: Path) -> None:
     try: look = subprocess.run(words, capture_output=True, text=True, timeout=patience)
     except subprocess.TimeoutExpired:
         raise ValueError(f"{path}: cannot be read, the HDF5 library comes to no end: the file is damaged") from None
+    if look.returncode == 3: raise ValueError(f"{path}: cannot be read, its groups lead in a circle: it is damaged")
     if look.returncode not in (0, 1):
         raise ValueError(f"{path}: cannot be read, the HDF5 library crashes on it: the file is damaged")
     if look.returncode == 0 and (need := float(look.stdout) / 1e9) > machine_gb():
@@ -116,8 +124,8 @@ def _refuse_pickles(path: Path) -> None:
         except ValueError: continue   # zarr will say that this is no JSON
         if "pickle" in words: raise ValueError(f"{part}: asks for pickle, which can run code; this store is not read")
 
-# %% ../nbs/21_cli.ipynb #d942d204
-def read_cells(path: str):
+# %% ../nbs/21_cli.ipynb #4d824afb
+def read_cells(path: str | Path):
     """The AnnData in an .h5ad or .zarr file.
 
     Raises ValueError for another ending and for what is damaged, FileNotFoundError if there is no such file."""
@@ -131,19 +139,28 @@ def read_cells(path: str):
     (_look_through if path.suffix == ".h5ad" else _refuse_pickles)(path)
     try: return readers[path.suffix](path)
     except Exception as error:
-        reason = f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0]}"
-        raise ValueError(f"{path}: cannot be read as {path.suffix[1:]} ({reason})") from error
+        raise ValueError(f"{path}: cannot be read as {path.suffix[1:]} ({_reason(error)})") from error
 
 
-def write_cells(adata, path: str) -> None:
+def _reason(error: BaseException) -> str:
+    "Why a library could not read or write: a full disk, wherever it was noticed, or the first line of what it says."
+    part: BaseException | None = error
+    while part is not None:
+        for number, words in ((errno.ENOSPC, "the disk is full"), (errno.EFBIG, "such large files are not allowed")):
+            if getattr(part, "errno", None) == number or f"errno = {number}," in str(part): return words
+        part = part.__cause__ or part.__context__
+    return f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0]}"
+
+
+def write_cells(adata, path: str | Path) -> None:
     "Write an AnnData to an .h5ad or .zarr file, whole or not at all."
     path = _checked_output(path, ".h5ad", ".zarr")
     with replacing(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Writing zarr v2")   # anndata announces its next default; nothing to do here
+        reason = ""
         try: (adata.write_h5ad if path.suffix == ".h5ad" else adata.write_zarr)(temporary)
-        except Exception as error:
-            reason = f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0]}"
-            raise OSError(f"{path}: cannot be written, and is as it was before ({reason})") from error
+        except Exception as error: reason = _reason(error)
+        if reason: raise OSError(f"{path}: cannot be written, and is as it was before ({reason})")
 
 
 def _checked_output(path, *suffixes) -> Path:
@@ -279,15 +296,16 @@ def parser() -> argparse.ArgumentParser:
     run.set_defaults(run=page)
     return top
 
-# %% ../nbs/21_cli.ipynb #d0ce91a8
+# %% ../nbs/21_cli.ipynb #cfef6b51
 @contextmanager
 def stopping():
     "Let SIGTERM and SIGHUP end the block as Ctrl-C does, each once: what tidies up is not interrupted again."
     def stop(number, frame):
         for each in before: signal.signal(each, signal.SIG_IGN)
         raise KeyboardInterrupt(number)
-    before, usual = {}, (signal.SIG_DFL, signal.default_int_handler)
+    before, usual, hooks = {}, (signal.SIG_DFL, signal.default_int_handler), (sys.excepthook, sys.unraisablehook)
     try:
+        sys.excepthook = sys.unraisablehook = lambda *_: None   # h5py grumbles over each open table on a full disk
         if threading.current_thread() is threading.main_thread():
             for name in ("SIGINT", "SIGTERM", "SIGHUP"):
                 if (number := getattr(signal, name, None)) is not None and signal.getsignal(number) in usual:
@@ -295,6 +313,7 @@ def stopping():
         yield
     finally:
         for number, handler in before.items(): signal.signal(number, handler)
+        sys.excepthook, sys.unraisablehook = hooks
 
 
 def _one_line(message) -> str:
@@ -308,13 +327,13 @@ def _told(error: BaseException) -> str:
     if isinstance(error, LookupError) and error.args: return _one_line(error.args[0])
     return _one_line(error) or f"{type(error).__name__}: the machine gave no reason"
 
-# %% ../nbs/21_cli.ipynb #f376bfe0
+# %% ../nbs/21_cli.ipynb #58dc8111
 def main(
     argv: list[str] | None = None,    # Words after `vfjac`; None takes those of the shell
 ) -> int:                             # Exit status: 0, 2 for a user's mistake, 130 for Ctrl-C, 143 for SIGTERM
     "The command `vfjac`."
     try: args = parser().parse_args(argv)
-    except SystemExit as stop: return stop.code or 0
+    except SystemExit as stop: return int(stop.code or 0)
     try:
         with stopping(), warnings.catch_warnings():
             say = lambda message, *_, **__: print(f"vfjac: note: {_one_line(message)}", file=sys.stderr)
@@ -325,6 +344,6 @@ def main(
         print(f"vfjac: {_told(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
-        print("vfjac: stopped; existing files are as they were", file=sys.stderr)
+        print("vfjac: stopped; no file is half written", file=sys.stderr)
         return 128 + int(stop.args[0] if stop.args else signal.SIGINT)
     return 0

@@ -215,7 +215,9 @@ class Playground(ipywidgets.VBox):
             draw: Callable[..., alt.Chart],  # Called with the values of all controls, by name
             controls: Mapping,               # Name and control, see `playground`
         ):
-        self.draw, self.chart, self.problem = draw, None, None
+        self.draw = draw
+        self.chart: alt.Chart   # from the first `redraw` on
+        self.problem: Exception | None = None
         self.controls = {name: _control(name, wanted) for name, wanted in controls.items()}
         self.view, self.words = LinkedChart(), ipywidgets.HTML()
         for control in self.controls.values(): control.observe(lambda _: self.redraw(), "value")

@@ -152,13 +152,14 @@ def toggle_switch(
     start, times = np.abs(0.3 + 0.12 * rng.normal(size=(n_cells, 2))), rng.uniform(0, max_time, size=n_cells)
     X = np.abs(_follow(field, start, times) + scatter * rng.normal(size=(n_cells, 2)))
     system = _system("toggle_switch", toggle_switch_field, parameters)
-    signs, groups = [[system["a"], -system["b"]], [-system["b"], system["a"]]], _fates(field, X)
+    signs = np.array([[system["a"], -system["b"]], [-system["b"], system["a"]]])
+    groups = _fates(field, X)
     return _cells_of(field, X, ["Gata1", "Spi1"], groups, noise, rng, system, times, X, signs, outliers)
 
 # %% ../nbs/12_datasets.ipynb #94f74f14
 def _fates(field: FunctionField, X: np.ndarray) -> pd.Categorical:
     "progenitor, Gata1-high or Spi1-high, by the difference of the two genes."
-    end = _follow(field, [[2.0, 0.0]], [50.0])[0]
+    end = _follow(field, np.array([[2.0, 0.0]]), np.array([50.0]))[0]
     difference, half = X[:, 0] - X[:, 1], (end[0] - end[1]) / 2
     names = np.select([difference > half, difference < -half], ["Gata1-high", "Spi1-high"], "progenitor")
     return pd.Categorical(names, categories=["progenitor", "Gata1-high", "Spi1-high"])
@@ -216,7 +217,7 @@ def linear_system(
     X = centre + rng.normal(size=(n_cells, len(A)))
     far = (distance := np.linalg.norm(X - centre, axis=1)) > np.median(distance)
     groups = pd.Categorical(np.where(far, "far", "near"), categories=["near", "far"])
-    system = dict(name="linear_system", A=np.array(A, dtype=np.float64), centre=centre)
+    system: dict = dict(name="linear_system", A=np.array(A, dtype=np.float64), centre=centre)
     signs = system["A"] * (1 - np.eye(len(A)))
     return _cells_of(field, X, genes, groups, noise, rng, system, signs=signs, outliers=outliers)
 
@@ -302,10 +303,10 @@ def _signs(rules: dict[str, str]) -> np.ndarray:
 
 # %% ../nbs/12_datasets.ipynb #17c31d60
 def neurogenesis_field(
-    a: tuple = (2.2, 4, 3, 3, 3, 4, 5, 5, 3, 3, 3, 3),    # Largest production of each gene, expression / time, (12,)
-    K: tuple = (10, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1),     # Threshold of each gene's production, expression, (12,)
-    n: float = 4.0,                                       # Steepness (Hill coefficient), at least 1
-) -> FunctionField:                                       # States (n_cells, 12), not negative
+    a: tuple | np.ndarray | float = (2.2, 4, 3, 3, 3, 4, 5, 5, 3, 3, 3, 3),  # Largest productions, expression / time
+    K: tuple | np.ndarray | float = (10, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1),   # Thresholds of production, expression
+    n: float = 4.0,                                                          # Steepness (Hill coefficient), at least 1
+) -> FunctionField:                                                          # States (n_cells, 12), not negative
     """The neurogenesis network of Qiu et al. (2012), 12 genes, with its exact Jacobian.
 
     Raises ValueError if a parameter is not positive, or n below 1."""

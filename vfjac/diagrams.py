@@ -112,7 +112,8 @@ def edge_curves(
 ) -> list[np.ndarray]: # Control points of each edge from regulator to effector, (3, 2) or (4, 2) px
     "Curves that keep clear of labels and of each other; the two of a mutual pair lie on opposite sides."
     at, pairs = {node.gene: node for node in nodes.itertuples()}, set(zip(edges["effector"], edges["regulator"]))
-    curves, drawn = [], []
+    curves: list[np.ndarray] = []
+    drawn: list[np.ndarray] = []
     for effector, regulator in zip(edges["effector"], edges["regulator"]):
         start, end = at[regulator], at[effector]
         if effector == regulator:
@@ -184,7 +185,7 @@ def _network_panel(edges, nodes, width, height, top, weight_title, kinds, title)
         x=x, y=y, x2="x2:Q", y2="y2:Q", tooltip=alt.Tooltip("gene:N"))
     name = alt.Chart(_rounded(place)).mark_text(fontSize=12, color=INK, fontStyle="italic", baseline="middle").encode(
         x=x, y=y, text="gene:N")
-    return alt.layer(line, pill, head, name).properties(
+    return alt.LayerChart(layer=[line, pill, head, name]).properties(
         width=width, height=height, view=alt.ViewBackground(**_BLANK), title=title)
 
 # %% ../nbs/15_diagrams.ipynb #71744efb
@@ -207,7 +208,7 @@ def network_chart(
     weight_title: str = "mean ∂f / ∂x", # What the weights are
     kinds: tuple[str, str] = ("activates", "represses"), # What edges of positive and of negative weight are called
     columns: int = 2, # Panels in a row
-) -> alt.Chart: # One panel for each group, genes at the same places
+) -> alt.LayerChart | alt.ConcatChart: # One panel for each group, genes at the same places
     """Genes and the edges between them: an arrowhead where the weight is positive, a T-bar where it is negative.
     Raises ValueError for missing columns, no edges, and edges of genes that have no place."""
     edges, nodes = _with_columns(edges, ["effector", "regulator", "weight"]), _with_columns(nodes, ["gene", "x", "y"])
@@ -243,7 +244,7 @@ def _matrix_panel(edges, domain, top, weight_title, title) -> alt.LayerChart:
         color=signed_colour("value", [-top, top], weight_title, length=_legend_length(step * len(domain["effector"]))))
     sign = base.mark_text(fontSize=step * 0.6, fontWeight="bold", baseline="middle").encode(
         text="sign:N", color=alt.condition(f"abs(datum.value) > {0.55 * top}", alt.value("white"), alt.value(INK)))
-    return alt.layer(square, sign).properties(
+    return alt.LayerChart(layer=[square, sign]).properties(
         width=step * len(domain["regulator"]), height=step * len(domain["effector"]),
         view=alt.ViewBackground(fill="#f1f3f5", stroke=None), title=title)
 
@@ -254,7 +255,7 @@ def matrix_chart(
     title: str = "Regulatory network", # Title of the chart
     weight_title: str = "mean ∂f / ∂x", # What the weights are
     columns: int = 2, # Panels in a row
-) -> alt.Chart: # One panel for each group, with the same rows and columns
+) -> alt.LayerChart | alt.ConcatChart: # One panel for each group, with the same rows and columns
     """Effectors × regulators: one square an edge, strongest genes first.
     Raises ValueError for missing columns, repeated edges and no edges."""
     edges = _with_columns(edges, ["effector", "regulator", "weight"])
@@ -276,7 +277,7 @@ def matrix_chart(
     return alt.concat(*panels, columns=columns, spacing=24).properties(title=_titled(title, words), description=about)
 
 # %% ../nbs/15_diagrams.ipynb #e725cd65
-def _rounded(df: pd.DataFrame, digits: int = 4) -> pd.DataFrame:
+def _few_digits(df: pd.DataFrame, digits: int = 4) -> pd.DataFrame:
     "A table whose floating-point columns have few digits."
     return df.assign(**{c: significant(df[c], digits) for c in df.select_dtypes("floating")})
 
@@ -296,11 +297,12 @@ def response_chart(
     effector, regulator = pairs.iloc[0]
     df = df[df["count"] > 0]
     if "stderr" in df: df = df.assign(low95=df["mean"] - 1.96 * df["stderr"], high95=df["mean"] + 1.96 * df["stderr"])
-    base = alt.Chart(chart_data(_rounded(df))).encode(x=alt.X(**_place("x", x_title or f"expression of {regulator}")))
+    x = alt.X(**_place("x", x_title or f"expression of {regulator}"))
+    base = alt.Chart(chart_data(_few_digits(df))).encode(x=x)
     y = dict(title="∂f / ∂x", axis=alt.Axis(format=".2~g", **_AXIS))
     layers, said = [], ["Line: mean of the cells in each bin."]
     if density is not None:
-        tiles = _rounded(_with_columns(density, ["x_low", "x_high", "value_low", "value_high", "share"]))
+        tiles = _few_digits(_with_columns(density, ["x_low", "x_high", "value_low", "value_high", "share"]))
         layers.append(alt.Chart(chart_data(tiles)).mark_rect().encode(
             x="x_low:Q", x2="x_high:Q", y=alt.Y("value_low:Q", **y), y2="value_high:Q",
             color=alt.Color("share:Q", scale=alt.Scale(scheme="greys"), legend=alt.Legend(title="share of cells"))))
@@ -319,7 +321,7 @@ def response_chart(
     low, high = df.loc[df["mean"].idxmin()], df.loc[df["mean"].idxmax()]
     about = (f"{entry_label(effector, regulator)} against {x_title or 'expression of ' + str(regulator)}: the mean is "
              f"lowest, {low['mean']:.2g}, at {low['x']:.2g} and highest, {high['mean']:.2g}, at {high['x']:.2g}")
-    return alt.layer(*layers, zero, line).properties(
+    return alt.LayerChart(layer=[*layers, zero, line]).properties(
         width=width, height=height, title=title, view=alt.ViewBackground(**_BLANK), description=about)
 
 # %% ../nbs/15_diagrams.ipynb #922f7d4d
@@ -342,7 +344,7 @@ def kinetics_heatmap(
         alt.Tooltip(c) for c in ("effector:N", "regulator:N", "low:Q", "high:Q", "mean:Q", "count:Q") if c[:-2] in df
     ]
     return (
-        alt.Chart(chart_data(_rounded(df)))
+        alt.Chart(chart_data(_few_digits(df)))
         .mark_rect(invalid=None)
         .encode(
             x=alt.X("low:Q", title=x_title, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(**_AXIS)),
@@ -380,7 +382,7 @@ def fixed_point_chart(
     )
     size = float(np.clip(40_000 / max(len(cells), 1), 12, 60))
     dots = (
-        alt.Chart(chart_data(_rounded(cells)))
+        alt.Chart(chart_data(_few_digits(cells)))
         .mark_circle(size=size, opacity=0.8, color=MISSING)
         .encode(**place, **colour)
     )
@@ -389,14 +391,14 @@ def fixed_point_chart(
     shapes = alt.Scale(domain=names, range=["circle", "diamond", "square", "triangle-up"])
     tips = [alt.Tooltip(c) for c in ("kind:N", "oscillating:N", "growth:Q", "support:Q", "group:N") if c[:-2] in points]
     rest = (
-        alt.Chart(chart_data(_rounded(points)))
+        alt.Chart(chart_data(_few_digits(points)))
         .mark_point(size=120, stroke=INK, strokeWidth=2, opacity=1, filled=True)
         .encode(**place, fill=alt.Fill("kind:N", scale=kinds, title="point of rest"),
                 shape=alt.Shape("kind:N", scale=shapes, title="point of rest"), tooltip=tips)
     )
     layers = [dots, rest]
     if paths is not None:
-        lines = _rounded(_with_columns(paths, ["cell", "time", "x", "y"]))
+        lines = _few_digits(_with_columns(paths, ["cell", "time", "x", "y"]))
         layers.insert(1, alt.Chart(chart_data(lines)).mark_line(color=INK, strokeWidth=1.2, opacity=0.8).encode(
             **place, detail="cell:N", order="time:Q"))
     return (
@@ -429,7 +431,7 @@ def push_chart(
         x2=df["x"] + scale * df["dx"], y2=df["y"] + scale * df["dy"], angle=np.degrees(np.arctan2(df["dx"], df["dy"]))
     )
     keep = [c for c in ("cell", "x", "y", "x2", "y2", "angle", "outside", "first_order_error") if c in df]
-    base = alt.Chart(chart_data(_rounded(df[keep])))
+    base = alt.Chart(chart_data(_few_digits(df[keep])))
     colour = alt.condition("datum.outside", alt.value(MISSING), alt.value(INK))
     ends = dict(x=alt.X(**_place("x", x_title)), y=alt.Y(**_place("y", y_title)))
     stems = base.mark_rule(strokeWidth=0.8).encode(**ends, x2="x2:Q", y2="y2:Q", color=colour)
@@ -449,7 +451,7 @@ def push_chart(
         + (f" Grey: {lost:,} cells whose perturbed state leaves the data." if lost else "")
     ]
     about = f"{title}: an arrow for each of {len(df):,} cells; {lost:,} of them leave the data"
-    return alt.layer(stems, heads).properties(
+    return alt.LayerChart(layer=[stems, heads]).properties(
         width=width, height=height, title=_titled(title, said), view=alt.ViewBackground(**_BLANK), description=about)
 
 # %% ../nbs/15_diagrams.ipynb #ee7674e6
@@ -470,7 +472,7 @@ def mode_chart(
         f" and turns once in {df['period'].iloc[0]:.2g}." if np.isfinite(df["period"].iloc[0]) else ".")
     tips = [alt.Tooltip("gene:N"), alt.Tooltip("amplitude:Q", format=".2~g"), alt.Tooltip("phase:Q", format=".0f")]
     return (
-        alt.Chart(chart_data(_rounded(df[["gene", "value", "amplitude", "phase"]])))
+        alt.Chart(chart_data(_few_digits(df[["gene", "value", "amplitude", "phase"]])))
         .mark_bar()
         .encode(
             x=alt.X(

@@ -347,7 +347,7 @@ def _roots(field: VectorField, starts: np.ndarray, size: float) -> np.ndarray:
 
 def _merged(points: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
     "Different points, most frequent first, and how often each was found."
-    members = []
+    members: list[list[np.ndarray]] = []
     for x in points:
         near = next((m for m in members if np.linalg.norm(m[0] - x) < tolerance), None)
         members.append([x]) if near is None else near.append(x)

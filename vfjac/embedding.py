@@ -9,6 +9,8 @@ __all__ = ['weighted_neighbours', 'default_n_neighbours', 'slope_weights', 'Loca
 # %% ../nbs/08_embedding.ipynb #15bef40b
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
@@ -135,11 +137,11 @@ class LiftedField:
     coordinates: np.ndarray    # Coordinates of all cells, (n, p)
     maps: LocalMaps            # Of the cells for which the field is wanted
 
-    def __post_init__(self):
-        centre = self.coordinates.mean(axis=0)
-        for name, value in dict(_tree=cKDTree(self.coordinates[self.maps.cells]), _table=self.coordinates - centre,
-                                _centre=centre).items():
-            object.__setattr__(self, name, value)
+    @cached_property
+    def _tree(self) -> cKDTree: return cKDTree(self.coordinates[self.maps.cells])
+
+    @cached_property
+    def _table(self) -> np.ndarray: return self.coordinates - self.coordinates.mean(axis=0)
 
     @property
     def n_dims(self) -> int:
@@ -218,7 +220,7 @@ def regressed_loadings(
     Raises ValueError on tables that do not fit and on NaN or infinite values."""
     S = as_states(states)
     S = S - S.mean(axis=0)
-    G = expression.tocsr() if issparse(expression) else as_states(expression)
+    G: Any = expression.tocsr() if issparse(expression) else as_states(expression)
     if G.shape[0] != len(S):
         raise ValueError(f"states of {len(S)} cells and expression of {G.shape[0]}: expected the same cells")
     if issparse(G) and not np.isfinite(G.data).all():

@@ -11,12 +11,13 @@ __all__ = ['JACOBIAN', 'BY_REGULATOR', 'RANKS', 'ExplorerChoices', 'ExplorerStat
            'view_note', 'chart_options', 'draw', 'LinkedChart', 'JacobianExplorer', 'resampled', 'find_bases',
            'explore', 'jacobian_chart', 'report']
 
-# %% ../nbs/20_explorer.ipynb #42fd9c8d
+# %% ../nbs/20_explorer.ipynb #05ff9085
 import html
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, cast
 
 import altair as alt
 import anywidget
@@ -338,7 +339,7 @@ def _strong_genes(source: ExplorerSource, genes: list[str], n: int) -> tuple[lis
     rows, columns = (np.sort(np.argsort(-strength.max(axis=axis), kind="stable")[:n]) for axis in (1, 0))
     return [genes[i] for i in rows], [genes[i] for i in columns]
 
-# %% ../nbs/20_explorer.ipynb #868d968c
+# %% ../nbs/20_explorer.ipynb #957ac2f9
 def start_genes(
     adata: AnnData, # The data
     source: ExplorerSource, # What the explorer reads
@@ -350,12 +351,13 @@ def start_genes(
     if regulators is not None or effectors is not None:
         wanted = {"effectors": regulators if effectors is None else effectors,
                   "regulators": effectors if regulators is None else regulators}
-        return tuple(select_genes(adata, genes, source.jacobian.genes, what) for what, genes in wanted.items())
+        rows, columns = (select_genes(adata, genes, source.jacobian.genes, what) for what, genes in wanted.items())
+        return rows, columns
     try: stored = read_jacobian(adata, basis)
     except (KeyError, ValueError): return strongest_genes(source)
     known = set(source.jacobian.genes)
     kept = [[gene for gene in genes if gene in known] for genes in (stored.effectors, stored.regulators)]
-    return tuple(kept) if all(kept) else strongest_genes(source)
+    return (kept[0], kept[1]) if all(kept) else strongest_genes(source)
 
 # %% ../nbs/20_explorer.ipynb #caef1305
 def colour_choices(
@@ -405,7 +407,7 @@ def _choices(source: ExplorerSource) -> dict:
         colours=tuple(colour_choices(source)), alongs=(BY_REGULATOR, *source.numbers)
     )
 
-# %% ../nbs/20_explorer.ipynb #7ec6202b
+# %% ../nbs/20_explorer.ipynb #46f3d8ba
 def _within(ends: list[float], values: np.ndarray) -> np.ndarray:
     "Which values lie between the ends."
     return (values >= ends[0]) & (values <= ends[1])
@@ -429,11 +431,12 @@ def _expression(source: ExplorerSource, gene: str) -> np.ndarray:
     "Expression of a gene, (n_cells,), kept for the next time."
     kept = source.kept.setdefault("expression", {})
     if gene not in kept:
+        if source.expression is None: raise ValueError(f"no expression of {gene}: the AnnData has no X")
         if len(kept) >= 8: kept.pop(next(iter(kept)))
         kept[gene] = source.expression(gene)
     return kept[gene]
 
-# %% ../nbs/20_explorer.ipynb #91a204be
+# %% ../nbs/20_explorer.ipynb #43634269
 def _entry(state: ExplorerState, source: ExplorerSource) -> np.ndarray:
     "The entry of the chosen pair in all cells; kept until the pair changes."
     pair = (state.effector, state.regulator)
@@ -446,7 +449,7 @@ def _entry_error(state: ExplorerState, source: ExplorerSource) -> np.ndarray | N
     pair = (state.effector, state.regulator)
     if not _has_errors(source): return None
     if source.kept.get("shown error", [None])[0] != pair:
-        error = source.jacobian.pair_stderr(*pair, cells=source.shown) if len(source.shown) else []
+        error = source.jacobian.pair_stderr(*pair, cells=source.shown) if len(source.shown) else ()
         source.kept["shown error"] = (pair, np.asarray(error, dtype=float))
     return source.kept["shown error"][1]
 
@@ -776,7 +779,17 @@ async function render({ model, el }) {
 export default { render };
 """
 
-# %% ../nbs/20_explorer.ipynb #6b60c7ff
+# %% ../nbs/20_explorer.ipynb #e8f16411
+def _with_vega(script: str) -> str:
+    "A script with Vega, Vega-Lite and Vega-Embed in it; where vl-convert cannot be had, with their addresses."
+    version = alt.SCHEMA_VERSION.lstrip("v")
+    try: import vl_convert
+    except ImportError:
+        source = f"https://esm.sh/vega-embed@7?deps=vega@6&deps=vega-lite@{version}"
+        return f'import vegaEmbed from "{source}";\n{script}'
+    return vl_convert.javascript_bundle(script, vl_version="_".join(version.split(".")[:2]))
+
+# %% ../nbs/20_explorer.ipynb #d40218ee
 class LinkedChart(anywidget.AnyWidget):
     "A live chart that needs no network, takes new numbers without being drawn anew, and reports boxes and clicks."
     _esm = ""
@@ -787,10 +800,7 @@ class LinkedChart(anywidget.AnyWidget):
     square = traitlets.Dict(help="The square clicked last: effector, regulator").tag(sync=True)
 
     def __init__(self, **kwargs):
-        if not LinkedChart._esm:
-            import vl_convert
-            version = "_".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
-            LinkedChart._esm = vl_convert.javascript_bundle(_LIVE_JS, vl_version=version)
+        if not LinkedChart._esm: LinkedChart._esm = _with_vega(_LIVE_JS)
         super().__init__(**kwargs)
 
     def show(self, spec: dict, boxes: dict) -> None:
@@ -848,7 +858,7 @@ def _row(widgets: list, **layout) -> ipywidgets.HBox:
         widgets, layout={"flex_flow": "row wrap", "align_items": "center", "grid_gap": "2px 10px", **layout}
     )
 
-# %% ../nbs/20_explorer.ipynb #8c1d57b9
+# %% ../nbs/20_explorer.ipynb #7a92745a
 class JacobianExplorer(ipywidgets.VBox):
     "Pickers, a sentence, five linked views. Its `state` can be set from Python as well."
 
@@ -860,11 +870,13 @@ class JacobianExplorer(ipywidgets.VBox):
         opening: Callable | None = None, # From a basis to the source to read it from
         recipe: dict | None = None, # Arguments of `explore`, for `code`
     ):
-        self.problem, self._listening, self._opening, self._recipe = problem, [], opening, recipe or {}
+        self.problem, self._opening, self._recipe = problem, opening, recipe or {}
+        self._listening: list[tuple] = []
         self.message, self.headline, self.chart_widget = ipywidgets.HTML(), ipywidgets.HTML(), LinkedChart()
         super().__init__([self.message])
-        self.state = self.source = None
-        if state is not None: self._open(state, source)
+        self.state: ExplorerState = cast(Any, None)   # while there is nothing to show
+        self.source: ExplorerSource = cast(Any, None)
+        if state is not None and source is not None: self._open(state, source)
         if problem: self._say(problem, problem=True)
 
 # %% ../nbs/20_explorer.ipynb #a6fe0ff5
@@ -885,7 +897,8 @@ def _open(self: JacobianExplorer, state: ExplorerState, source: ExplorerSource) 
     self._listen(self.chart_widget, self._boxed, "boxes")
     self._listen(self.chart_widget, self._clicked, "square")
     self._listen(state, self._follow, traitlets.All)
-    self._listen(state, _forget, ["embedding", "effector", "regulator", "grouping"])
+    forget = lambda change: _forget(change) # its own: another explorer may follow the same state
+    self._listen(state, forget, ["embedding", "effector", "regulator", "grouping"])
     self.swap_button.on_click(self._swapped)
     for button in self.keep_buttons.values(): button.on_click(self._kept)
     self._rank()
@@ -1099,12 +1112,14 @@ def _say(self: JacobianExplorer, text: str, problem: bool = False) -> None:
     style = "color:#d9480f" if problem else "opacity:.8;font-size:12px"
     self.message.value = f'<span style="line-height:1.4;{style}">{html.escape(text)}</span>'
 
-# %% ../nbs/20_explorer.ipynb #e183a4a2
+# %% ../nbs/20_explorer.ipynb #c56dc50a
 @patch
 def _reopen(self: JacobianExplorer) -> None:
     "Open the basis that was chosen."
     old, basis = self.state, self.state.basis
-    try: source = self._opening(basis or None)
+    try:
+        if self._opening is None: raise ValueError("this explorer cannot open another; vf.explore makes one that can")
+        source = self._opening(basis or None)
     except Exception as error: return self._say(f"basis {basis!r} could not be opened: {error}", problem=True)
     genes = set(source.jacobian.genes)
     rows, columns = ([gene for gene in part if gene in genes] for part in panel_genes(old))
@@ -1114,7 +1129,7 @@ def _reopen(self: JacobianExplorer) -> None:
     if old.embedding in state.embeddings: state.embedding = old.embedding
     self._open(state, source)
 
-# %% ../nbs/20_explorer.ipynb #09ea6b59
+# %% ../nbs/20_explorer.ipynb #7d112bf2
 @patch
 def _shut(self: JacobianExplorer) -> None:
     "Stop listening, and take the pickers away."
@@ -1132,16 +1147,16 @@ def _shut(self: JacobianExplorer) -> None:
 def _close_parts(self: JacobianExplorer, widget) -> None:
     "Close a widget with its layout and style."
     for part in (getattr(widget, "layout", None), getattr(widget, "style", None), widget):
-        if hasattr(part, "close"): part.close()
+        if part is not None and hasattr(part, "close"): part.close()
 
 @patch
 def close(self: JacobianExplorer) -> None:
     "Take the explorer away; it no longer listens to its state."
     self._shut()
-    self.state = None
+    self.state = None # type: ignore[assignment] # closed: nothing is asked of it any more
     for widget in (self.message, self.headline, self.chart_widget): self._close_parts(widget)
     self.layout.close()
-    self.__class__.__mro__[1].close(self) # not by name: Python may be on its way out
+    self.__class__.__mro__[1].close(self) # type: ignore[attr-defined] # not by name: Python may be on its way out
 
 # %% ../nbs/20_explorer.ipynb #2e151d6f
 @patch
@@ -1245,7 +1260,7 @@ def code(self: JacobianExplorer) -> str:
     if boxes: lines.append(f"explorer.state.choose({call(boxes)})")
     return "\n".join([*lines, "explorer.chart()"])
 
-# %% ../nbs/20_explorer.ipynb #24e89581
+# %% ../nbs/20_explorer.ipynb #4e3b96f4
 @patch
 def _kept(self: JacobianExplorer, button) -> None:
     "A button of the last row was pressed: write the file beside the notebook, or show the code."
@@ -1256,8 +1271,10 @@ def _kept(self: JacobianExplorer, button) -> None:
         )
         return
     name = "".join(c if c.isalnum() else "_" for c in f"vfjac_{self.state.effector}_{self.state.regulator}")
-    writers = {"PNG": ("png", self.png), "SVG": ("svg", self.svg), "HTML": ("html", self.to_html),
-               "cells": ("csv", lambda path: _written(path, self.table.to_csv(index=False)))}
+    writers: dict[str, tuple[str, Callable]] = {
+        "PNG": ("png", self.png), "SVG": ("svg", self.svg), "HTML": ("html", self.to_html),
+        "cells": ("csv", lambda path: _written(path, self.table.to_csv(index=False)))
+    }
     ending, write = writers[button.description]
     try: path = write(f"{name}.{ending}")
     except Exception as error: return self._say(f"This could not be saved: {error}", problem=True)
@@ -1362,14 +1379,15 @@ def _choice(found: dict, wanted: str | None, what: str, default: str | None) -> 
     if wanted is None: return default
     return list(found)[find_names([wanted], np.array(list(found), dtype=object), what)[0]]
 
-# %% ../nbs/20_explorer.ipynb #e85f1e2f
+# %% ../nbs/20_explorer.ipynb #cad343a5
 def _page_cells(adata, at: np.ndarray, embedding: str | None, groups: str | None) -> tuple[pd.DataFrame, str]:
     "The table of the cells at these positions (cell, x, y, and group if there is one), and the name of the embedding."
     embeddings, groupings = find_embeddings(adata), find_groupings(adata)
     if not embeddings: raise KeyError("no embedding in obsm to draw the cells on; expected one such as obsm['X_umap']")
-    place = _choice(embeddings, embedding and embedding.removeprefix("X_"), "embeddings", next(iter(embeddings)))
+    asked = embedding and embedding.removeprefix("X_")
+    place = _choice(embeddings, asked, "embeddings", None) or next(iter(embeddings))
     several = [name for name, found in groupings.items() if len(found.categories) > 1]
-    by = _choice(groupings, groups, "groupings", (several or [None])[0])
+    by = _choice(groupings, groups, "groupings", next(iter(several), None))
     x, y = embeddings[place][at].T
     cells = pd.DataFrame({"cell": adata.obs_names[at].astype(str), "x": x, "y": y})
     return (cells.assign(group=groupings[by][at]) if by else cells), place

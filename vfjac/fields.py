@@ -7,7 +7,7 @@ __all__ = ['LARGEST', 'VectorField', 'as_states', 'patch', 'row_blocks', 'quiet_
            'gaussian_kernel', 'GaussianField', 'default_step', 'differentiate', 'FunctionField', 'with_step',
            'RescaledField', 'as_field']
 
-# %% ../nbs/00_fields.ipynb #c850f14b
+# %% ../nbs/00_fields.ipynb #a8eedfa0
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from threading import Lock
 from types import FunctionType
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -79,7 +79,7 @@ def row_blocks(
     rows = max(1, block_bytes // (8 * max(1, row_values)))
     for start in range(0, n, rows): yield slice(start, min(start + rows, n))
 
-# %% ../nbs/00_fields.ipynb #57f7341d
+# %% ../nbs/00_fields.ipynb #9b7152a5
 @cache
 def _blas_libraries(with_scipy: bool) -> ThreadpoolController:
     "The BLAS libraries of this process; scipy brings one of its own."
@@ -105,9 +105,9 @@ def quiet_blas() -> Iterator[int]:
 
 
 def side_by_side(
-    work: Callable[[slice], object],   # Called with each block; writes its own rows of the result
-    blocks: Iterable[slice],           # Blocks of rows, `row_blocks`
-    most: int = 16,                    # Largest number of threads: each holds the working memory of one block
+    work: Callable[[Any], object],   # Called with each block; writes its own rows of the result
+    blocks: Iterable,                # Blocks of rows, `row_blocks`, or numbers of parts
+    most: int = 16,                  # Largest number of threads: each holds the working memory of one block
 ) -> None:
     "Call `work` with every block, several at a time, in as many threads as BLAS may use."
     blocks = list(blocks)
@@ -174,7 +174,7 @@ def _kernel_jacobian(
         if trend is not None: out[s] += trend
     side_by_side(work, row_blocks(len(x), max(3 * M, M + n_e + n_e * n_r), 8_000_000))
 
-# %% ../nbs/00_fields.ipynb #0b2d819f
+# %% ../nbs/00_fields.ipynb #5382fc78
 @dataclass(frozen=True, eq=False)
 class GaussianField:
     """A sum of Gaussian kernels on a straight trend, `f(x) = offset + slope x + Σ_m exp(-beta |x - c_m|²) C_m`.
@@ -201,6 +201,11 @@ class GaussianField:
             )
         if not 1 / LARGEST < self.beta < LARGEST:
             raise ValueError(f"beta = {self.beta}: expected a positive number, 1 / (kernel width)²")
+        if self.beta * np.median(np.square(c - middle(c)).sum(axis=1)) > 1e9:
+            raise ValueError(
+                f"beta = {self.beta}: kernels some 30,000 times narrower than the control points lie apart, which "
+                f"rounding drowns; expected 1 / (kernel width)²"
+            )
         if np.dtype(self.dtype) not in (np.float32, np.float64):
             raise ValueError(f"dtype = {self.dtype!r}: expected 'float64' or 'float32'")
         checked = dict(control_points=c, coefficients=C, beta=float(self.beta), dtype=np.dtype(self.dtype).name)

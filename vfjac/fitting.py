@@ -14,6 +14,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from scipy.linalg import eigh, lapack
@@ -57,7 +58,7 @@ def choose_control_points(
     if not np.all(np.diff(X[first, 0]) > 0): first = np.unique(X, axis=0, return_index=True)[1]
     if velocity_based_sampling:
         speed = np.linalg.norm(V[first], axis=1)
-        M = min(M, np.count_nonzero(speed))
+        M = min(M, int(np.count_nonzero(speed)))
         if M == 0:
             raise ValueError("no distinct state has a velocity other than zero, expected at least one; "
                              "use velocity_based_sampling=False")
@@ -113,10 +114,13 @@ class KernelTable:
         hold: bool = True,            # Whether to hold it in memory
     ):
         self.X, self.V, self.control_points, self.beta = X, V, control_points, beta
-        self.basis, self.held, self.d, self.size = None, None, V.shape[1], len(control_points)
+        self.d, self.size = V.shape[1], len(control_points)
+        self.basis: np.ndarray | None = None
+        self.held: np.ndarray | None = None
         if hold:
             held = np.empty((len(X), self.d + self.size))
-            for s in row_blocks(len(X), self.size, 4_000_000): self.take(s, held[s])
+            for s in row_blocks(len(X), self.size, 4_000_000):
+                held[s, : self.d], held[s, self.d :] = V[s], self.kernel(s)
             self.held = held
 
     def kernel(self, rows: slice | np.ndarray) -> np.ndarray:
@@ -125,7 +129,7 @@ class KernelTable:
         U = gaussian_kernel(self.X[rows], self.control_points, self.beta)
         return U if self.basis is None else U @ self.basis
 
-    def take(self, rows: slice | np.ndarray, out: np.ndarray) -> np.ndarray:
+    def take(self, rows: np.ndarray, out: np.ndarray) -> np.ndarray:
         "Copy some rows of the table to `out`."
         if self.held is not None: return self.held.take(rows, axis=0, out=out, mode="clip")
         out[:, : self.d], out[:, self.d :] = self.V[rows], self.kernel(rows)
@@ -141,7 +145,7 @@ class KernelTable:
 # %% ../nbs/01_fitting.ipynb #3ab93b6d
 class WeightedSums:
     "`sums` = [V, U]ᵀ P [V, U] of a table, kept up to date as the weights P of the cells change."
-    def __init__(self, table: KernelTable):
+    def __init__(self, table):   # A `KernelTable`, or what has its X, d, size and take
         self.table = table
         self.restart()
 
@@ -226,17 +230,20 @@ class NormalEquations:
         memory_mb: float = 1500,      # Hold the kernel in memory if it takes less than this, in MB
         n_parts: int | None = None,   # Parts of the cells worked side by side; None is one a thread, up to 8
     ):
-        self.V, self.basis = V, None
+        self.V = V
+        self.basis: np.ndarray | None = None
         self.K = self.penalty = gaussian_kernel(control_points, control_points, beta)
         with quiet_blas() as threads: n_parts = min(n_parts or min(threads, 8), len(X))
         bounds, hold = np.linspace(0, len(X), n_parts + 1).astype(int), 8e-6 * len(X) * len(self.K) <= memory_mb
-        self.cells, self.parts = [slice(*ends) for ends in zip(bounds, bounds[1:])], [None] * n_parts
-        def work(i, s): self.parts[i] = WeightedSums(KernelTable(X[s], V[s], control_points, beta, hold))
+        self.cells = [slice(*ends) for ends in zip(bounds, bounds[1:])]
+        parts: dict[int, WeightedSums] = {}
+        def work(i, s): parts[i] = WeightedSums(KernelTable(X[s], V[s], control_points, beta, hold))
         self.each(work)
+        self.parts = [parts[i] for i in range(n_parts)]
 
     def each(self, work: Callable) -> None:
         "Call `work(i, cells)` for the number and the cells of each part, side by side."
-        side_by_side(lambda i: work(i, self.cells[i]), range(len(self.parts)))
+        side_by_side(lambda i: work(i, self.cells[i]), range(len(self.cells)))
 
     def whiten(self) -> None:
         "Change to the coordinates z of `C = T z`, in which the penalty is the identity."
@@ -255,13 +262,13 @@ class NormalEquations:
         A, d = ridge * self.penalty, self.V.shape[1]
         for part in self.parts: A += part.sums[d:, d:]
         alone = quiet_blas if len(A) < 2000 else nullcontext   # threads do not pay for a small system
-        with alone(): self.factor = CholeskyFactor(A)
+        with alone(): self.factor: CholeskyFactor | EigenFactor = CholeskyFactor(A)
         if self.basis is None and self.factor.rcond * self.max_condition < 1:
             self.whiten()
             return self.solve(P, ridge)
         with alone():
             if self.factor.rcond < 1e-13: self.factor = EigenFactor(A)
-            self.z = self.factor.solve(sum(part.sums[d:, :d] for part in self.parts))
+            self.z = self.factor.solve(sum((part.sums[d:, :d] for part in self.parts), start=np.zeros(())))
             self.coefficients = self.z if self.basis is None else self.basis @ self.z
         return self.coefficients
 
@@ -283,7 +290,7 @@ class NormalEquations:
 @dataclass(frozen=True, eq=False, repr=False)
 class Fit:
     "A fitted field, and how it came about. All cell indices are rows of the `X` that was given."
-    field: GaussianField          # The vector field
+    field: Any                    # The vector field: a `GaussianField`, or a `MatrixGaussianField` of `matrix_vfc`
     velocities: np.ndarray        # Fitted velocities of the valid cells, (n_valid, d)
     posterior: np.ndarray         # Inlier probability of the valid cells, (n_valid,)
     inliers: np.ndarray           # Cells with a probability above `theta`, (k,) rows of X
@@ -293,7 +300,7 @@ class Fit:
     ctrl_idx: np.ndarray          # The same as dynamo stores them: positions among the sorted distinct valid rows, (M,)
     sigma2: float                 # Noise variance of the inliers, per dimension
     gamma: float                  # Share of inliers
-    factor: object                # Factor of the last system, in the coordinates of `basis`
+    factor: CholeskyFactor | EigenFactor   # Factor of the last system, in the coordinates of `basis`
     basis: np.ndarray | None      # T, (M, r), if the fit had to change the basis
     energies: np.ndarray          # Energy at each iteration, (iterations,)
     changes: np.ndarray           # Relative change of the energy at each iteration, (iterations,)
@@ -329,7 +336,7 @@ class Fit:
                 f"{self.iterations} iterations, {'converged' if self.converged else 'not converged'})")
 
 # %% ../nbs/01_fitting.ipynb #f2768e04
-def expectation_maximisation(system: NormalEquations, *, a, ecr, gamma, lambda_, minP, MaxIter, theta, **_) -> dict:
+def expectation_maximisation(system, *, a, ecr, gamma, lambda_, minP, MaxIter, theta, **_) -> dict:
     "SparseVFC's EM loop (Ma et al. 2013, algorithm 1) from the field zero: the results as a dict of `Fit`'s fields."
     V, norm2, energies, changes = system.V, 0.0, [1.0], [1.0]
     n, d = V.shape
@@ -424,7 +431,7 @@ def sparse_vfc(
     Cells with a NaN or infinite state or velocity are left out and counted in a warning. Raises ValueError on
     parameters out of their limits, on shapes that do not fit, with fewer than 2 usable cells, and with no velocities.
     Source: SparseVFC, Ma et al., Pattern Recognition 46 (2013), with dynamo's conventions (Qiu et al., Cell 2022)."""
-    params = dict(M=100 if M is None else M, a=a, beta=beta, ecr=ecr, gamma=gamma, lambda_=lambda_, minP=minP,
+    params: dict = dict(M=100 if M is None else M, a=a, beta=beta, ecr=ecr, gamma=gamma, lambda_=lambda_, minP=minP,
                   MaxIter=MaxIter, theta=theta, velocity_based_sampling=velocity_based_sampling, seed=seed,
                   memory_mb=memory_mb)
     _check_parameters(**params)
@@ -460,5 +467,5 @@ def in_unit(
     "A fit brought back to the unit of the data: its field and velocities times `unit`, its variance times `unit²`."
     parts = {name: getattr(fit.field, name) for name in ("coefficients", "offset", "slope")}
     field = replace(fit.field, **{name: part * unit for name, part in parts.items() if part is not None})
-    variances = dict(sigma2=fit.sigma2 * unit**2, noise=fit.noise * unit**2)
-    return replace(fit, field=field, velocities=fit.velocities * unit, **variances)
+    return replace(
+        fit, field=field, velocities=fit.velocities * unit, sigma2=fit.sigma2 * unit**2, noise=fit.noise * unit**2)

@@ -7,13 +7,14 @@ __all__ = ['find_names', 'in_order_of', 'find_cells', 'sum_over_cells', 'is_lazy
            'sum_over_groups', 'sum_jacobians', 'sum_products', 'project_moment', 'sum_entries', 'is_positive',
            'group_rows', 'check_budget', 'GeneJacobian', 'Quantiles']
 
-# %% ../nbs/09_genejacobian.ipynb #ffb11c7f
+# %% ../nbs/09_genejacobian.ipynb #fc8bc095
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field as dataclass_field, replace
 from difflib import get_close_matches
 from functools import cached_property, partial
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -23,10 +24,11 @@ from threadpoolctl import threadpool_limits
 
 from .differentiation import count_cores, map_cells
 from .fields import GaussianField, VectorField, as_field, as_states, patch, progress, row_blocks, with_step
+from .fitting import Fit
 from .posterior import Posterior, effector_part, mean_gram, mean_part, posterior_of, regulator_part
 from .projection import projected_jacobian, scaled_loadings
 
-# %% ../nbs/09_genejacobian.ipynb #29c300da
+# %% ../nbs/09_genejacobian.ipynb #67238be1
 def find_names(
     wanted,                 # A name or a list of names
     names: np.ndarray,      # The names to look in, (n,)
@@ -50,7 +52,7 @@ def find_names(
 
 def _missing(missing, names, what) -> str:
     "What to say about names that are not there."
-    said = []
+    said: list[str] = []
     for name in missing:
         near = get_close_matches(str(name), [str(n) for n in names], n=3) if len(said) < 10 else []
         said.append(repr(name) + (f" (did you mean {', '.join(near)}?)" if near else ""))
@@ -222,7 +224,7 @@ def fold_chunks(
         parts = [combine(*parts[i:i + 2]) if i + 1 < len(parts) else parts[i] for i in range(0, len(parts), 2)]
     return parts[0].compute()
 
-# %% ../nbs/09_genejacobian.ipynb #525475cb
+# %% ../nbs/09_genejacobian.ipynb #1310b439
 def sum_over_groups(
     contributions: list[Callable],   # For each group, from states (n, d) to their summed contribution
     X,                               # States, (n_cells, d), a numpy or dask array
@@ -234,7 +236,8 @@ def sum_over_groups(
     "For each group the sum of the contributions of its cells, in blocks, or as tasks for the chunks of a dask array."
     if not is_lazy(X): return [sum_over_cells(c, X[r], block_rows, cores, what) for c, r in zip(contributions, rows)]
     codes = None if isinstance(rows[0], slice) else np.full(len(X), -1, dtype=np.min_scalar_type(-len(rows)))
-    for g, r in enumerate(rows if codes is not None else []): codes[r] = g
+    if codes is not None:
+        for g, r in enumerate(rows): codes[r] = g
     return fold_chunks(
         partial(_sum_groups_of_chunk, contributions=contributions, codes=codes, block_rows=block_rows), X, _add_lists
     )
@@ -324,7 +327,7 @@ def group_rows(
         if (labels.codes == code).any()
     }
 
-# %% ../nbs/09_genejacobian.ipynb #f86b4f04
+# %% ../nbs/09_genejacobian.ipynb #aaacea5d
 def check_budget(
     shape: tuple,             # Shape of the arrays that would be held
     memory_mb: float,         # What may be used, MB
@@ -332,12 +335,12 @@ def check_budget(
 ) -> None:
     "Raise MemoryError if an array of this shape (float64) is larger than the budget."
     need = 8 * float(np.prod([float(n) for n in shape])) / 1e6
-    if need > memory_mb:
+    if not need <= memory_mb:
         size, budget = (f"{mb:,.0f} MB" if mb >= 1 else f"{mb:.2g} MB" for mb in (need, memory_mb))
         values = " × ".join(f"{n:,}" for n in shape)
         raise MemoryError(f"the result, {values} values, takes {size} and the budget is {budget}; {remedy}")
 
-# %% ../nbs/09_genejacobian.ipynb #608cf437
+# %% ../nbs/09_genejacobian.ipynb #54ca1cbd
 @dataclass(frozen=True, eq=False, repr=False)
 class GeneJacobian:
     """The Jacobian between genes, `∂(velocity of effector) / ∂(expression of regulator)` for every cell, when asked.
@@ -351,9 +354,9 @@ class GeneJacobian:
     states: np.ndarray                        # States of the cells, (n_cells, d); a dask array is left lazy
     loadings: np.ndarray                      # Loadings of the genes, (n_genes, d)
     genes: np.ndarray                         # Names of the genes, (n_genes,), no two alike
-    cells: np.ndarray | None = None           # Names of the cells, (n_cells,); None numbers them
+    cells: np.ndarray = cast(Any, None)       # Names of the cells, (n_cells,); None numbers them
     scale: np.ndarray | None = None           # Standard deviations by which genes were divided before PCA, (n_genes,)
-    fit: object | None = dataclass_field(default=None, repr=False)   # Its `Fit` or `Posterior`, for standard errors
+    fit: Fit | Posterior | None = dataclass_field(default=None, repr=False)   # Its `Fit` or `Posterior`, for standard errors
     dtype: str = "float64"                    # Precision of a Gaussian field's work; "float32" is about twice as fast
 
     def __post_init__(self):
@@ -410,7 +413,7 @@ class GeneJacobian:
     @cached_property
     def posterior(self) -> Posterior:
         "The posterior of the field's coefficients; ValueError where there is none."
-        if not self.has_stderr:
+        if self.fit is None or not self.has_stderr:
             raise ValueError(
                 "no standard errors are known for this field: they need the covariance of a Gaussian field's fit; fit "
                 "with vf.fit_vector_field, or give GeneJacobian(fit=…)"
@@ -420,7 +423,8 @@ class GeneJacobian:
     @cached_property
     def _sides(self) -> tuple[np.ndarray, np.ndarray]:
         "Loadings of all genes as effectors and as regulators."
-        return tuple(side.astype(self.dtype, copy=False) for side in scaled_loadings(self.loadings, self.scale))
+        left, right = scaled_loadings(self.loadings, self.scale)
+        return left.astype(self.dtype, copy=False), right.astype(self.dtype, copy=False)
 
     def _loadings(self, effectors, regulators):
         "Left loadings of the effectors, right loadings of the regulators; None is all genes."
@@ -489,7 +493,7 @@ def pair(self: GeneJacobian, effector: str, regulator: str, cells=None, *, cores
     "The entry ∂f_effector / ∂x_regulator at `cells` (None is all): an array (n_cells,), lazy where the states are."
     return self.block([effector], [regulator], cells, cores=cores)[:, 0, 0]
 
-# %% ../nbs/09_genejacobian.ipynb #076cf10b
+# %% ../nbs/09_genejacobian.ipynb #8d3fa16b
 @patch
 def blocks(
     self: GeneJacobian, effectors=None, regulators=None, *, memory_mb: float = 64
@@ -497,7 +501,8 @@ def blocks(
     """Blocks of cells with their entries, `(slice, (n, n_effectors, n_regulators))`, each of at most `memory_mb`
     (one cell at least)."""
     left, right = self._loadings(effectors, regulators)
-    ends = np.cumsum(self.states.chunks[0] if is_lazy(self.states) else [self.n_cells])
+    states: Any = self.states
+    ends = np.cumsum(states.chunks[0] if is_lazy(states) else [self.n_cells])
     for start, end in zip([0, *ends], ends):
         for s, values in _entry_blocks(np.asarray(self.states[start:end]), self.field, left, right, memory_mb):
             yield slice(int(start + s.start), int(start + s.stop)), values

@@ -169,7 +169,8 @@ class MatrixTable:
     ):
         c, beta, eta = field.control_points, field.beta, field.eta
         self.basis = EigenFactor(matrix_kernel(c, c, beta, eta), 1e-10).inverse_root()
-        self.X, self.cells, self.kernel, self.held = V.reshape(-1, 1), X, (c, beta, eta), None
+        self.X, self.cells, self.kernel = V.reshape(-1, 1), X, (c, beta, eta)
+        self.held: np.ndarray | None = None
         self.d, self.size = 1, self.basis.shape[1]
         self.blocks = list(row_blocks(len(X), 4 * c.size * X.shape[1], 16_000_000))
         if 8e-6 * V.size * (1 + self.size) <= memory_mb:
@@ -181,8 +182,8 @@ class MatrixTable:
         "The rows of a block of cells."
         return slice(s.start * self.cells.shape[1], s.stop * self.cells.shape[1])
 
-    def features(self, s: slice | np.ndarray) -> np.ndarray:
-        "The features F of some cells, (n * d, r)."
+    def features(self, s: slice) -> np.ndarray:
+        "The features F of a block of cells, (n * d, r)."
         if self.held is not None: return self.held[self.rows(s), 1:]
         return matrix_kernel(self.cells[s], *self.kernel) @ self.basis
 
@@ -191,7 +192,8 @@ class MatrixTable:
         if self.held is not None: return self.held.take(rows, axis=0, out=out, mode="clip")
         d = self.cells.shape[1]
         cells, where = np.unique(rows // d, return_inverse=True)
-        out[:, :1], out[:, 1:] = self.X[rows], self.features(cells)[where * d + rows % d]
+        features = matrix_kernel(self.cells[cells], *self.kernel) @ self.basis
+        out[:, :1], out[:, 1:] = self.X[rows], features[where * d + rows % d]
         return out
 
 # %% ../nbs/02_kernels.ipynb #236d7688
@@ -216,7 +218,7 @@ class MatrixEquations:
         d = self.V.shape[1]
         self.weighted.reweight(np.repeat(P, d))
         A = self.weighted.sums[1:, 1:] + ridge * np.eye(self.table.size)
-        self.factor = CholeskyFactor(A)
+        self.factor: CholeskyFactor | EigenFactor = CholeskyFactor(A)
         if self.factor.rcond < 1e-13: self.factor = EigenFactor(A)
         self.z = self.factor.solve(self.weighted.sums[1:, :1])
         return (self.basis @ self.z).reshape(-1, d)
@@ -304,9 +306,10 @@ def matrix_vfc(
     Cells with a NaN or infinite state or velocity are left out and counted in a warning. Raises ValueError on
     parameters out of their limits, on shapes that do not fit, with fewer than 2 usable cells, and with no velocities.
     Source: Ma et al., Pattern Recognition 46 (2013); Macêdo & Castro 2010; MacKay 1992 for what is chosen."""
-    params = dict(M=100 if M is None else M, a=a, ecr=ecr, gamma=gamma, minP=minP, MaxIter=MaxIter, theta=theta,
+    params: dict = dict(M=100 if M is None else M, a=a, ecr=ecr, gamma=gamma, minP=minP, MaxIter=MaxIter, theta=theta,
                   velocity_based_sampling=velocity_based_sampling, seed=seed, memory_mb=memory_mb)
-    chosen, table = dict(eta=eta, beta=beta, lambda_=lambda_), None
+    chosen: dict = dict(eta=eta, beta=beta, lambda_=lambda_)
+    table = None
     _check_parameters(**params, beta=beta, lambda_=3.0 if lambda_ is None else lambda_)
     unit = velocity_unit(V, a, X)
     given, (X, V, valid) = X, finite_cells(X, np.asarray(V, dtype=np.float64) / unit)

@@ -9,6 +9,7 @@ __all__ = ['strongest_edges', 'Network', 'as_graph', 'chosen_cells', 'sure_edges
 # %% ../nbs/18_networks.ipynb #cb890537
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -262,7 +263,9 @@ def conserved_network(
         raise ValueError(f"one group, {next(iter(parts))!r}: expected two or more, to have edges in common")
     if fdr is not None and not has_stderr(gj): raise ValueError(_NO_FDR)
     check_budget((12, len(names), len(names)), memory_mb, "name fewer genes, or raise memory_mb")
-    weight = strongest = worst = None
+    weight: Any = None
+    strongest: Any = None
+    worst: Any = None
     for part in parts.values():
         mean = part.mean(None, names, names, memory_mb=memory_mb, cores=cores)
         if exclude_diagonal: mean = without_diagonal(mean, names, names)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,7 +53,7 @@ def at_cells(
 # %% ../nbs/17_ranking.ipynb #7c67bdca
 def cell_labels(
     data: AnnData | GeneJacobian,   # Where a column is looked up, and whose cells labels belong to
-    gj: GeneJacobian,               # All of its cells or some, which are labelled
+    gj,                             # All of its cells or some, which are labelled: a GeneJacobian, or what has `cells`
     groups,                         # Column of obs, or labels, one for each cell of `data`; None is one group, "all"
 ) -> np.ndarray | pd.Categorical:   # Labels, (n_cells,)
     """The label of each cell. Raises KeyError if there is no such column, ValueError if labels do not fit the cells."""
@@ -126,7 +127,8 @@ def fold_cells(
     "Contributions of all cells put together, a block at a time."
     n_blocks, cores = -(-len(X) // block_rows), count_cores(cores)
     with progress(total=len(X), desc=what, unit=" cells") as bar, threadpool_limits(1 if cores > 1 else None, "blas"):
-        fold, total = lambda x: _fold_blocks(contribution, x, combine, block_rows, bar.update), None
+        fold = lambda x: _fold_blocks(contribution, x, combine, block_rows, bar.update)
+        total: Any = None
         for x in _loaded(X):
             parts = np.array_split(x, max(1, min(cores, n_blocks, len(x))))
             with ThreadPoolExecutor(len(parts)) as pool: done = list(pool.map(fold, parts))
@@ -228,7 +230,7 @@ def rank_lists(
     "Pairs in falling order of their values, ties in the order of the genes. Raises ValueError for a `top` below 1."
     if top is not None and top < 1: raise ValueError(f"top={top}: expected a number of at least 1, or None for all")
     lists = {None: values.reshape(1, -1), "effector": values, "regulator": values.T}[by]
-    whole = np.int32 if lists.shape[1] < 2**31 else np.int64
+    whole: type[np.integer] = np.int32 if lists.shape[1] < 2**31 else np.int64
     order = np.argsort(-lists, axis=1, kind="stable").astype(whole)
     ranked = np.take_along_axis(lists, order, axis=1)
     known = (~np.isnan(ranked)).sum(axis=1, keepdims=True)
@@ -291,7 +293,8 @@ def pair_statistic(
     cores: int | None = 1,        # Number of threads; None takes all cores
 ) -> dict[str, np.ndarray]:       # "value" and, by mode, "mean", "spread", "stderr", each (n_effectors, n_regulators)
     "The statistic that a mode ranks."
-    of, how = dict(effectors=effectors, regulators=regulators), dict(memory_mb=memory_mb, cores=cores)
+    of: dict = dict(effectors=effectors, regulators=regulators)
+    how: dict = dict(memory_mb=memory_mb, cores=cores)
     if mode == "switch":
         score = switch_score(gj, effectors, **how)
         return dict(value=score if scale is None else _divided(score, scale * scale.T))
@@ -320,14 +323,15 @@ def pooled_stderr(
     if over == "regulator": kept = kept.T if exclude_diagonal else np.ones((1, len(regulators)), bool)
     count = np.maximum(kept.sum(axis=1, keepdims=True), 1)
     pools, items = [f"pool {i}" for i in range(len(kept))], [f"gene {i}" for i in range(len(others))]
-    pooled = replace(gj, loadings=np.vstack([kept @ averaged / count, others]), genes=[*pools, *items], scale=None)
+    names = np.array([*pools, *items])
+    pooled = replace(gj, loadings=np.vstack([kept @ averaged / count, others]), genes=names, scale=None)
     errors = pooled.mean_stderr(None, *((pools, items) if over == "effector" else (items, pools)))
     errors = errors if over == "effector" else errors.T
     return errors[0] if len(errors) == 1 else np.diagonal(errors).copy()
 
 # %% ../nbs/17_ranking.ipynb #cc661fa9
 def pooled(
-    found: dict,               # From `pair_statistic`, "value" and others
+    found: np.ndarray,         # Values of pairs, (n_effectors, n_regulators), NaN where there is none
     over: str,                 # What is averaged over: "effector" or "regulator"
 ) -> np.ndarray:               # (n_regulators,), or (n_effectors,); NaN where nothing is left to average
     "Mean of each regulator's known values over the effectors, or the other way round."
@@ -418,10 +422,10 @@ def rank_jacobian_genes(
     parts = split_cells(data, gj, groups)
     kept = len(parts) if top is None and mode not in ("reg", "eff") else 1
     check_budget((5 * kept + 6, len(effectors), len(regulators)), memory_mb, _SHORTER)
-    how = dict(memory_mb=memory_mb, cores=cores)
+    how: dict = dict(memory_mb=memory_mb, cores=cores)
     if normalize and mode not in ("effect", "z"):   # where the scale of an entry cancels
         how["scale"] = max_abs(gj, effectors, regulators, **how)
-    statistic = partial(pair_statistic, mode=mode, effectors=effectors, regulators=regulators, abs=abs, **how)
+    statistic = lambda part: pair_statistic(part, mode, effectors, regulators, abs=abs, **how)
     rank = partial(_rank_group, mode=mode, effectors=effectors, regulators=regulators, top=top,
                    exclude_diagonal=exclude_diagonal)
     ranked = {label: rank(part, statistic(part)) for label, part in parts.items()}
@@ -500,7 +504,7 @@ def false_discovery(
     return p, fdr
 
 # %% ../nbs/17_ranking.ipynb #183200e7
-def _two_sets(data, gj, a, b, groups):
+def _two_sets(data, gj, a, b, groups) -> tuple[np.ndarray, np.ndarray]:
     "Rows of both sets."
     first = find_set(data, gj, a, groups)
     second = np.setdiff1d(np.arange(gj.n_cells), first) if b is None else find_set(data, gj, b, groups)

@@ -209,7 +209,8 @@ def eigenvalues(
 def _components(gj: GeneJacobian) -> GeneJacobian:
     "The tensor of the components themselves instead of the genes."
     d = gj.loadings.shape[1]
-    return replace(gj, loadings=np.eye(d), genes=[f"component{i + 1}" for i in range(d)], scale=None)
+    names = np.array([f"component{i + 1}" for i in range(d)])
+    return replace(gj, loadings=np.eye(d), genes=names, scale=None)
 
 
 def eigenmodes(
@@ -306,7 +307,7 @@ def fixed_points(
         point=range(len(near)), kind=found.kind, oscillating=found.oscillating,
         growth=found.eigenvalues.real.max(axis=1), support=found.support, starts=found.starts,
         nearest=at.cells[near[:, 0]]))
-    if groups is not None:
+    if labels is not None:
         modes = [labels.iloc[cells].mode() for cells in near]
         table["group"] = [mode.iloc[0] if len(mode) else None for mode in modes]
     return table.assign(**{f"{basis or 'x'}{i + 1}": x for i, x in enumerate(found.states.T)})
@@ -349,7 +350,7 @@ def along_path(
     effectors, regulators = chosen_genes(data, gj, effectors, "effectors"), chosen_genes(data, gj, regulators)
     paths = dynamics.integrate(at.field, at.states, t, **options)
     states = paths.states.reshape(-1, at.states.shape[1])
-    on = replace(gj, states=states, cells=[str(i) for i in range(len(states))])
+    on = replace(gj, states=states, cells=np.arange(len(states)).astype(str))
     return _entry_table(on, effectors, regulators, _path_table(paths, at))
 
 # %% ../nbs/19_response.ipynb #358d2241
@@ -562,7 +563,7 @@ def averaged_loadings(
 def _between(gj: GeneJacobian, left: np.ndarray, right: np.ndarray) -> tuple[GeneJacobian, list[str], list[str]]:
     "A tensor whose first genes have the loadings `left`, as effectors, and the others `right`, as regulators."
     names = [f"effector {i}" for i in range(len(left))], [f"regulator {i}" for i in range(len(right))]
-    return replace(gj, loadings=np.vstack([left, right]), genes=[*names[0], *names[1]], scale=None), *names
+    return replace(gj, loadings=np.vstack([left, right]), genes=np.array([*names[0], *names[1]]), scale=None), *names
 
 
 def gene_set_jacobian(
@@ -619,7 +620,7 @@ class Push:
     shift: np.ndarray           # The change of the states, (n_cells, d)
     effect: np.ndarray          # `J @ shift`, (n_cells, d)
 
-    def responses(self, s: slice = slice(None)) -> np.ndarray:
+    def responses(self, s: slice | np.ndarray = slice(None)) -> np.ndarray:
         "How the effect in some cells answers to what is uncertain in the coefficients, (n, r)."
         posterior, X, U = self.tensor.posterior, self.at.states[s], self.shift[s]
         c, S, beta = posterior.control_points, posterior.root, posterior.beta
@@ -636,7 +637,7 @@ class Push:
     def mean_stderr(self, left: np.ndarray, rows: np.ndarray) -> np.ndarray:
         "Standard error of the mean effect in some cells on effectors with the loadings `left`, (n_effectors,)."
         blocks = row_blocks(len(rows), 3 * self.tensor.posterior.root.shape[0])
-        total = sum(self.responses(rows[s]).sum(axis=0) for s in blocks)
+        total = sum((self.responses(rows[s]).sum(axis=0) for s in blocks), start=np.zeros(()))
         return np.linalg.norm(total / len(rows)) * effector_part(self.tensor.posterior, left)
 
 # %% ../nbs/19_response.ipynb #dd1c8613

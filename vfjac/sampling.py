@@ -24,7 +24,7 @@ from .fields import progress, quiet_blas
 def _items(arr) -> np.ndarray:
     "What to choose from, as a 1-D array; an integer stands for 0 … arr - 1."
     items = np.asarray(arr)
-    if items.ndim == 0 and np.issubdtype(items.dtype, np.integer): items = np.arange(max(0, items))
+    if items.ndim == 0 and np.issubdtype(items.dtype, np.integer): items = np.arange(max(0, int(items)))
     if items.ndim != 1 or items.dtype == bool:
         raise ValueError(f"arr is an array of {items.dtype} with shape {items.shape}, expected positions or names, "
                          "one for each cell; for a mask, use np.flatnonzero(mask)")
@@ -92,7 +92,7 @@ def velocity_indices(
     Raises ValueError if fewer than `n` cells move (unless `n` is n_cells), or if a velocity is infinite."""
     speeds = _speeds(V)
     n, chances = _how_many(n, len(speeds)), speeds / (speeds.sum() or 1.0)
-    moving = np.count_nonzero(chances)
+    moving = int(np.count_nonzero(chances))
     if moving < n < len(speeds):
         raise ValueError(f"n = {n:,} cells by speed, but only {moving:,} of {len(speeds):,} cells move; "
                          f"ask for {moving:,} at most, or use method='random' or 'trn'")
@@ -140,7 +140,7 @@ def _move(W: np.ndarray, p: np.ndarray, distances: np.ndarray, near: np.ndarray,
 def _nearest_nodes(distances: np.ndarray, count: int, cell: int, reach: np.ndarray) -> np.ndarray:
     "The `count` nearest nodes to a cell, nearest first; `reach` (n_cells,) remembers how far away the last one was."
     if count == len(distances): return distances.argsort()
-    if count == 1: return distances.argmin(keepdims=True)
+    if count == 1: return distances.argmin(axis=0, keepdims=True)
     near = (distances < reach[cell]).nonzero()[0]
     if len(near) < count: near = distances.argpartition(count - 1)[:count]
     near = near[distances[near].argsort()[:count]]
@@ -395,8 +395,8 @@ def sample(
         warnings.warn(f"n = {n:,} cells are wanted, there are {len(items):,}: all of them are taken", stacklevel=2)
         return items.copy()
     if method == "random": return items[random_indices(len(items), n, seed, **kwargs)]
-    choose = dict(velocity=velocity_indices, trn=trn_indices, kmeans=kmeans_indices)[method]
-    return items[choose(table, n, seed, **kwargs)]
+    indices: dict[str, Callable] = dict(velocity=velocity_indices, trn=trn_indices, kmeans=kmeans_indices)
+    return items[indices[method](table, n, seed, **kwargs)]
 
 
 def _known_method(method) -> None:

@@ -155,7 +155,7 @@ def _placed_field(adata, basis, obj, lazy=False) -> PlacedField:
     "The stored field, or that of `vector_field_class`, with the cells in it."
     if obj is None: return read_field(adata, basis, lazy=lazy)
     stored = obj if isinstance(obj, Mapping) else getattr(obj, "vf_dict", None)
-    if isinstance(obj, Mapping) or isinstance(stored, Mapping) and "X_ctrl" in stored:
+    if isinstance(stored, Mapping) and (stored is obj or "X_ctrl" in stored):
         return read_field(adata, basis, field_from_vecfld(stored), stored, lazy)
     return read_field(adata, basis, autodiff_field(obj) if _is_network(obj) else as_field(obj), None, lazy)
 
@@ -302,7 +302,8 @@ def jacobian(
     _check_request(adata, method, options, vector_field_class, store, store_in_adata, dtype)
     if method == "autodiff": vector_field_class, options = _automatic(vector_field_class, **options), {}
     placed = _placed_field(adata, basis, vector_field_class)
-    names, extra = {}, dict(method=method)
+    names: dict = {}
+    extra: dict = dict(method=method)
     if regulators is not None or effectors is not None:
         loadings, through_pca = _gene_loadings(adata, placed, basis, Qkey)
         names = {

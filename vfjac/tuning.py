@@ -171,7 +171,7 @@ def any_cells(
     rows = np.random.default_rng(seed).permutation(np.sort(first))[:M]
     return rows, position[rows]
 
-# %% ../nbs/03_tuning.ipynb #2c36163b
+# %% ../nbs/03_tuning.ipynb #d5c2844a
 def tuned_vfc(
     X,                            # States, (n_cells, d); never changed
     V,                            # Velocities, (n_cells, d), in any unit
@@ -184,7 +184,7 @@ def tuned_vfc(
     MaxIter: int = 30,            # Largest number of turns between weights and field
     ecr: float = 0.01,            # Stop when no weight changes by more
     n_tune: int = 1500,           # Most cells that are used to choose beta, trend and ridge
-    seed: int = 0,                # Seed of the choice of control points
+    seed: int = 0,                # Seed of the choice of control points, which goes by the order of the cells
 ) -> Fit:                         # The field with its diagnostics; `fit.tuning` is the table of what was tried
     """Fit a Gaussian-kernel vector field whose kernel width, trend and smoothness have the largest evidence.
 

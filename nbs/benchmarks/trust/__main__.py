@@ -20,7 +20,7 @@ from pathlib import Path
 
 from outcome import Outcome, promises
 
-SUITES = ("properties", "hostile", "files", "faults", "reproducible", "reference")
+SUITES = ("properties", "hostile", "files", "faults", "reproducible", "reference", "versions")
 
 
 def run(suite: str, quick: bool, seed: int) -> list[Outcome]:

@@ -16,19 +16,47 @@ from pathlib import Path
 
 _fork = multiprocessing.get_context("fork")
 RAW = (  # words of Python's and numpy's own errors: a message that is one of these tells a user nothing
-    "out of bounds", "could not convert", "not aligned", "broadcast", "unsupported operand", "has no attribute", "mismatch in its",
-    "not subscriptable", "must be real number", "invalid literal", "ambiguous", "unhashable", "cannot cast", "ufunc", "codec can't",
-    "inhomogeneous", "setting an array element", "list index", "cannot reshape", "iterable", "axis ", "must be 1-d", "negative dimension",
-    "Input contains", "array must not contain", "zero-size", "float() argument", "int() argument", "not supported between", "can only",
+    "out of bounds",
+    "could not convert",
+    "not aligned",
+    "broadcast",
+    "unsupported operand",
+    "has no attribute",
+    "mismatch in its",
+    "not subscriptable",
+    "must be real number",
+    "invalid literal",
+    "ambiguous",
+    "unhashable",
+    "cannot cast",
+    "ufunc",
+    "codec can't",
+    "inhomogeneous",
+    "setting an array element",
+    "list index",
+    "cannot reshape",
+    "iterable",
+    "axis ",
+    "must be 1-d",
+    "negative dimension",
+    "Input contains",
+    "array must not contain",
+    "zero-size",
+    "float() argument",
+    "int() argument",
+    "not supported between",
+    "can only",
 )
 
 
 def quiet(folder: Path) -> Path:
     "Send everything that this process prints, libraries in C included, to a file; one BLAS thread."
     from threadpoolctl import threadpool_limits
+
     log = folder / f"said-{os.getpid()}"
     fd = os.open(log, os.O_RDWR | os.O_CREAT | os.O_APPEND)
-    for stream in (1, 2): os.dup2(fd, stream)
+    for stream in (1, 2):
+        os.dup2(fd, stream)
     sys.stdout, sys.stderr = (open(n, "w", buffering=1, closefd=False, errors="backslashreplace") for n in (1, 2))
     threadpool_limits(1)
     return log
@@ -45,14 +73,19 @@ def said(log: Path) -> str:
 def command(words: list, log: Path) -> tuple[int, str]:
     "Exit status of `vfjac` with these words and what it printed; raises AssertionError where it breaks its promise."
     from vfjac.cli import main
+
     said(log)
-    try: status = main([str(w) for w in words])
+    try:
+        status = main([str(w) for w in words])
     except Exception as e:
         where = traceback.extract_tb(e.__traceback__)
         ours = next((f for f in reversed(where) if "vfjac" in f.filename), where[-1])
-        raise AssertionError(f"traceback: {type(e).__name__} in {ours.name}, line {ours.lineno}: {str(e)[:150]}") from e
+        raise AssertionError(
+            f"traceback: {type(e).__name__} in {ours.name}, line {ours.lineno}: {str(e)[:150]}"
+        ) from e
     text = said(log)
-    if status == 0: return 0, text
+    if status == 0:
+        return 0, text
     lines = [line for line in text.splitlines() if not line.startswith("vfjac: note: ")]
     assert status == 2, f"exit status {status}: {text[:200]}"
     assert len(lines) == 1 and lines[0].startswith("vfjac: "), f"not one line: {text[:500]}"
@@ -68,7 +101,8 @@ def bundle() -> str:
     "The JavaScript of pages, made once in a process of its own: its engine does not live through a fork."
     make = (
         "import altair as alt, vl_convert, sys; v = '_'.join(alt.SCHEMA_VERSION.lstrip('v').split('.')[:2]);"
-        "sys.stdout.buffer.write(vl_convert.javascript_bundle(vl_version=v).encode())")
+        "sys.stdout.buffer.write(vl_convert.javascript_bundle(vl_version=v).encode())"
+    )
     return subprocess.run([sys.executable, "-c", make], check=True, capture_output=True).stdout.decode()
 
 
@@ -81,14 +115,21 @@ def _worker(work: Callable, pipe: Connection, folder: Path, again: bool):
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     log = quiet(folder)
     import vl_convert
+
     vl_convert.javascript_bundle = lambda *_, **__: bundle()
     import vfjac.cli
-    if again: vfjac.cli._PATIENCE = 8
-    else: vfjac.cli._look_through = lambda path: None
+
+    if again:
+        vfjac.cli._PATIENCE = 8
+    else:
+        vfjac.cli._look_through = lambda path: None
     while (case := pipe.recv()) is not None:
-        try: answer = work(case, folder, log)
-        except AssertionError as e: answer = ("problem", str(e) or traceback.format_exc(limit=-2))
-        except Exception: answer = ("problem", "the test itself stopped: " + traceback.format_exc(limit=-3))
+        try:
+            answer = work(case, folder, log)
+        except AssertionError as e:
+            answer = ("problem", str(e) or traceback.format_exc(limit=-2))
+        except Exception:
+            answer = ("problem", "the test itself stopped: " + traceback.format_exc(limit=-3))
         pipe.send(answer)
     os._exit(0)
 
@@ -100,8 +141,9 @@ def answers(
 
     An answer is ("right", …), ("refused", message) or ("problem", words). A worker that dies or takes longer is replaced."""
     cases, busy = iter(cases), {}
-    bundle()   # before the fork
+    bundle()  # before the fork
     with tempfile.TemporaryDirectory(prefix="trust-") as top:
+
         def start():
             mine, theirs = _fork.Pipe()
             folder = Path(tempfile.mkdtemp(dir=top))
@@ -109,6 +151,7 @@ def answers(
             process.start()
             theirs.close()
             return process, mine
+
         idle = [start() for _ in range(workers)]
         left = True
         while left or busy:
@@ -147,14 +190,21 @@ def count(outcome, cases: Iterable, work: Callable, name: Callable = str, **how)
     """Try all cases and count them in an outcome.
 
     A file that crashed or stopped its reader is tried again with all that the command does about such files."""
+
     def told(answer):
         kind, words = answer
-        if kind == "refused": raise ValueError(words)
+        if kind == "refused":
+            raise ValueError(words)
         return None if kind == "right" else words
-    dead = []
+
+    dead, mute = [], 0
     for case, answer in answers(cases, work, **how):
-        if answer[0] == "dead": dead.append(case)
-        else: outcome.ran(name(case), lambda answer=answer: told(answer))
-    for case, answer in answers(dead, work, **how | dict(seconds=100), again=True):
+        mute += answer[0] == "dead"
+        if answer[0] in ("dead", "problem") and not how.get("again"):
+            dead.append(case)
+        else:
+            outcome.ran(name(case), lambda answer=answer: told(answer))
+    for case, answer in answers(dead, work, **{**how, "seconds": 100, "again": True}):
         outcome.ran(name(case), lambda answer=answer: told(answer))
-    if dead: outcome.note += f"{len(dead)} of the files stop or crash the HDF5 library; the command refuses them. "
+    if mute and not how.get("again"):
+        outcome.note += f"{mute} files crash or stop the HDF5 library itself; the command refuses them. "

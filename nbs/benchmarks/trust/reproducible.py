@@ -92,8 +92,9 @@ def work(folder, cores, seed, slow):
     warnings.simplefilter("ignore")
     found, marks = {}, {}
     for name, value in results(folder, cores, seed, slow):
-        data = value if isinstance(value, bytes) else repr((value.shape, value.dtype.str)).encode() + np.ascontiguousarray(
-            value).tobytes()
+        data = value
+        if not isinstance(value, bytes):
+            data = repr((value.shape, value.dtype.str)).encode() + np.ascontiguousarray(value).tobytes()
         marks[name] = hashlib.sha256(data).hexdigest()
         if not isinstance(value, bytes): found[name] = value
     np.savez(Path(folder) / "found.npz", **{name.replace("/", "|"): value for name, value in found.items()})
@@ -117,7 +118,8 @@ class Run:
         "Hashes and arrays; RuntimeError if the process failed."
         said = self.process.communicate(timeout=300)[0].decode(errors="replace")
         if self.process.returncode: raise RuntimeError("the process failed: " + said[-1500:])
-        with np.load(Path(self.folder.name) / "found.npz") as file: arrays = {k.replace("|", "/"): file[k] for k in file}
+        with np.load(Path(self.folder.name) / "found.npz") as file:
+            arrays = {k.replace("|", "/"): file[k] for k in file}
         return json.loads((Path(self.folder.name) / "marks.json").read_text())["marks"], arrays
 
 
@@ -147,13 +149,14 @@ def compare(outcome, what, base, other, *, to_the_byte, python=False):
     "A case for every result."
     marks, arrays = base
     try: there, others = other.found()
-    except Exception as e:
-        outcome.ran(what, lambda: str(e))
+    except Exception as error:
+        said = str(error)
+        outcome.ran(what, lambda: said)
         return
     for name in marks:
         if to_the_byte: outcome.ran(f"{what}: {name}", lambda name=name: unlike(name, marks, there))
         elif name in arrays and not name.startswith(LOOSE) and not name.endswith(("fingerprint", "digest")):
-            if python and name.startswith("h5ad."): continue    # layout of another anndata; its arrays are compared above
+            if python and name.startswith("h5ad."): continue    # another anndata's layout; its arrays come above
             outcome.ran(f"{what}: {name}", lambda name=name: apart(
                 arrays[name], others[name]) if name in others else "it is not there")
 
@@ -179,7 +182,8 @@ def register():
         named = [p for p in os.environ.get("VFJAC_PYTHONS", "").split(":") if p]
         if not named: o.note = "no other Python was named by VFJAC_PYTHONS"
         for python in named[:1] if quick else named:
-            compare(o, version(python), base_of(seed), Run(python, seed=seed, slow=False), to_the_byte=False, python=True)
+            other = Run(python, seed=seed, slow=False)
+            compare(o, version(python), base_of(seed), other, to_the_byte=False, python=True)
 
     @promise("reproducible", "another seed makes another choice")
     def seeds(o, quick, seed):
@@ -200,7 +204,8 @@ def base_of(seed):
 
 
 def version(python):
-    said = subprocess.run([python, "-c", "import platform; print(platform.python_version())"], capture_output=True, text=True)
+    ask = [python, "-c", "import platform; print(platform.python_version())"]
+    said = subprocess.run(ask, capture_output=True, text=True)
     return f"Python {said.stdout.strip() or python}"
 
 
