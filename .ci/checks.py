@@ -121,10 +121,10 @@ def check_stored_outputs():
 def check_lessons_have_exercises():
     "Each lesson of the course proves that its exercises refuse wrong answers, and has something to move."
     for p in sorted((TOP / "nbs" / "tutorials" / "course").glob("*.ipynb")):
-        cells = [text(c["source"]) for c in json.loads(p.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "code"]
-        words = "\n".join(cells)
+        cells = json.loads(p.read_text(encoding="utf-8"))["cells"]
+        words = "\n".join(text(c["source"]) for c in cells if c["cell_type"] == "code")
         asked, proved = len(re.findall(r"(?<!import )\bExercise\(", words)), len(re.findall(r"\.proves\(", words))
-        if asked < 3 or proved < asked: yield f"{name(p)}: {asked} exercises, {proved} of them proved: 3 or more, and all"
+        if asked < 3 or proved < asked: yield f"{name(p)}: {asked} exercises, {proved} proved; expected 3 or more, all"
         if not re.search(r"\bplayground\(", words): yield f"{name(p)}: no playground"
         if '"bind":' not in p.read_text(encoding="utf-8"): yield f"{name(p)}: no chart that answers without a kernel"
 

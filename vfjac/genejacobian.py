@@ -356,7 +356,7 @@ class GeneJacobian:
     genes: np.ndarray                         # Names of the genes, (n_genes,), no two alike
     cells: np.ndarray = cast(Any, None)       # Names of the cells, (n_cells,); None numbers them
     scale: np.ndarray | None = None           # Standard deviations by which genes were divided before PCA, (n_genes,)
-    fit: Fit | Posterior | None = dataclass_field(default=None, repr=False)   # Its `Fit` or `Posterior`, for standard errors
+    fit: Fit | Posterior | None = dataclass_field(default=None, repr=False)   # What standard errors come from
     dtype: str = "float64"                    # Precision of a Gaussian field's work; "float32" is about twice as fast
 
     def __post_init__(self):

@@ -3,7 +3,7 @@
     python nbs/benchmarks/trust                                    all of it; one PASS or FAIL line for each promise
     python nbs/benchmarks/trust --quick                            fewer cases, a minute or two: what .ci/run calls
     python nbs/benchmarks/trust --out nbs/benchmarks/trust.json    and keep the counts, which the page 05_trust shows
-    python nbs/benchmarks/trust --only hostile,files               some suites
+    python nbs/benchmarks/trust --only hostile,files               some suites; --out keeps the rows of the others
 
 A promise passes if every case gave a right result or a clear refusal.
 """
@@ -35,11 +35,22 @@ def run(suite: str, quick: bool, seed: int) -> list[Outcome]:
             except Exception: outcome.problems.append("the test itself stopped: " + traceback.format_exc(limit=-3))
         if not outcome.tried and not outcome.note: outcome.problems.append("no case was tried")
         word = "FAIL" if outcome.problems else "PASS"
-        print(f"{word} trust {suite}: {words} ({outcome.tried} tried, {outcome.right} right, {outcome.refused} refused clearly, "
-              f"{time.perf_counter() - start:.0f} s)", flush=True)
+        print(f"{word} trust {suite}: {words} ({outcome.tried} tried, {outcome.right} right, {outcome.refused} refused "
+              f"clearly, {time.perf_counter() - start:.0f} s)", flush=True)
         for p in outcome.problems[:20]: print("    " + p.replace("\n", "\n    "), flush=True)
         found.append(outcome)
     return found
+
+
+def write(out: Path, outcomes: list[Outcome], args: argparse.Namespace) -> None:
+    "Keep the counts; suites that were not run now keep their rows, if they were made with the same seed and effort."
+    about = {"python": platform.python_version(), "system": platform.system(), "seed": args.seed, "quick": args.quick}
+    rows = [o.row() for o in outcomes]
+    if out.exists() and (before := json.loads(out.read_text(encoding="utf-8")))["about"] == about:
+        ran = {row["suite"] for row in rows}
+        rows += [row for row in before["promises"] if row["suite"] not in ran]
+    rows.sort(key=lambda row: SUITES.index(row["suite"]))
+    out.write_text(json.dumps({"about": about, "promises": rows}, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> int:
@@ -50,9 +61,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="write the counts as JSON")
     args = parser.parse_args()
     outcomes = [o for suite in args.only.split(",") for o in run(suite, args.quick, args.seed)]
-    if args.out:
-        about = {"python": platform.python_version(), "system": platform.system(), "seed": args.seed, "quick": args.quick}
-        args.out.write_text(json.dumps({"about": about, "promises": [o.row() for o in outcomes]}, indent=1) + "\n")
+    if args.out: write(args.out, outcomes, args)
     return min(100, sum(bool(o.problems) for o in outcomes))
 
 

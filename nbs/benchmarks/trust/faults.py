@@ -239,8 +239,8 @@ def signals(outcome, quick, seed):
         case = f"{writer}, {signal.Signals(number).name} at {where} {at}"
         outcome.ran(case, lambda w=writer, n=number, x=where, a=at: interrupted(w, n, x, a))
     outcome.note += (
-        "After kill -9 a hidden folder stays until the next writer of the same file clears it; of vf.report and save_html, "
-        "a hidden file. A zarr store that was moved aside comes back at the next writing."
+        "After kill -9 a hidden folder stays until the next writer of the same file clears it; of vf.report and "
+        "save_html, a hidden file. A zarr store that was moved aside comes back at the next writing."
     )
 
 
@@ -674,7 +674,8 @@ with sync_playwright() as p:
     for mark in marks[:3] + marks[-3:]:
         try: mark.hover(timeout=300)
         except Exception: pass
-    print(json.dumps(dict(marker=page.evaluate("typeof window.marker"), drawn=len(page.query_selector_all("svg, canvas")),
+    drawn = len(page.query_selector_all("svg, canvas"))
+    print(json.dumps(dict(marker=page.evaluate("typeof window.marker"), drawn=drawn,
                           asked=[u for u in asked if not u.startswith(("file:", "data:", "blob:"))], errors=errors)))
     browser.close()
 """

@@ -27,7 +27,7 @@ ASKED = ["Spi1", "Gata1", "Klf1"]
 
 @functools.cache
 def base(kind: str) -> bytes:
-    "A small whole file: `plain` (loadings in varm, tuned field), `dynamo` (dynamo's keys), or either with a `jacobian`."
+    "A small whole file: `plain` (loadings in varm, tuned field), `dynamo` (its keys), or either with a `jacobian`."
     rng = np.random.default_rng(5)
     latent = rng.normal(size=(30, 3)) * [3, 2, 1]
     Q, _ = np.linalg.qr(rng.normal(size=(5, 3)))

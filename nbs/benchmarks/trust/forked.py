@@ -109,7 +109,7 @@ def bundle() -> str:
 def _worker(work: Callable, pipe: Connection, folder: Path, again: bool):
     """Answer cases until none comes.
 
-    For speed the command does not look through a file in a third process, which it does where that is needed: `again`."""
+    For speed the command does not look through a file in a third process, as it does where that is needed: `again`."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -139,7 +139,7 @@ def answers(
 ) -> Iterator[tuple[object, tuple]]:
     """`work(case, folder, log)` for every case, in forked workers: pairs of a case and its answer.
 
-    An answer is ("right", …), ("refused", message) or ("problem", words). A worker that dies or takes longer is replaced."""
+    An answer is ("right", …), ("refused", message) or ("problem", words). A worker that dies or is late is replaced."""
     cases, busy = iter(cases), {}
     bundle()  # before the fork
     with tempfile.TemporaryDirectory(prefix="trust-") as top:

@@ -8,7 +8,8 @@ import numpy as np
 
 promises = {}  # suite -> list of (words, function)
 
-# A clear refusal: these types, and a message that is a sentence. Anything else (IndexError, AttributeError, a crash) is a defect.
+# A clear refusal: these types, and a message that is a sentence. All else (IndexError, AttributeError, a crash) is a
+# defect.
 REFUSALS = (ValueError, TypeError, KeyError, OSError, MemoryError, NotImplementedError)
 
 
@@ -29,7 +30,8 @@ class Outcome:
         try: said = work()
         except refusal as e:
             text = str(e)
-            if len(text) < 20 or says and says not in text: self.problems.append(f"{case}: unclear {type(e).__name__}: {text}")
+            if len(text) < 20 or says and says not in text:
+                self.problems.append(f"{case}: unclear {type(e).__name__}: {text}")
             else: self.refused += 1
         except Exception as e:
             where = traceback.extract_tb(e.__traceback__)[-1]
