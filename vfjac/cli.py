@@ -5,18 +5,20 @@
 # %% auto #0
 __all__ = ['replacing', 'read_cells', 'write_cells', 'names_of', 'demo', 'fit', 'compute', 'page', 'parser', 'stopping', 'main']
 
-# %% ../nbs/21_cli.ipynb #74f06be5
+# %% ../nbs/21_cli.ipynb #edeaa8dc
 import argparse
 import errno
 import glob
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +28,7 @@ from . import __version__
 try: import fcntl
 except ImportError: fcntl = None   # type: ignore[assignment]   # Windows has no such locks
 
-# %% ../nbs/21_cli.ipynb #5aa6c112
+# %% ../nbs/21_cli.ipynb #8b06c4d4
 def _hold(folder: Path) -> int | None:
     "A lock on a folder, None if another process has it, or if this system has no such locks."
     if fcntl is None: return None
@@ -42,12 +44,16 @@ def _hold(folder: Path) -> int | None:
 
 def _clear(folder: Path, path: Path, handle: int | None) -> None:
     "Remove a temporary folder; a previous output that was moved there, and not replaced, goes back."
-    try:
-        if (folder / "previous").exists() and not path.exists(): os.replace(folder / "previous", path)
-        shutil.rmtree(folder, ignore_errors=True)
-    finally:
-        if folder.exists() and path.exists(): shutil.rmtree(folder, ignore_errors=True)   # Ctrl-C came in between
-        if handle is not None: os.close(handle)
+    stopped = None
+    for _ in range(3):   # Ctrl-C may come in between, and zarr may still be writing
+        try:
+            if (folder / "previous").exists() and not path.exists(): os.replace(folder / "previous", path)
+            shutil.rmtree(folder, ignore_errors=True)
+            if not folder.exists(): break
+            time.sleep(0.1)
+        except KeyboardInterrupt as stop: stopped = stop
+    if handle is not None: os.close(handle)
+    if stopped is not None: raise stopped
 
 
 def _folder_beside(path: Path) -> tuple[Path, int | None]:
@@ -296,7 +302,7 @@ def parser() -> argparse.ArgumentParser:
     run.set_defaults(run=page)
     return top
 
-# %% ../nbs/21_cli.ipynb #cfef6b51
+# %% ../nbs/21_cli.ipynb #3d877353
 @contextmanager
 def stopping():
     "Let SIGTERM and SIGHUP end the block as Ctrl-C does, each once: what tidies up is not interrupted again."
@@ -323,9 +329,10 @@ def _one_line(message) -> str:
 
 
 def _told(error: BaseException) -> str:
-    "What an error says."
-    if isinstance(error, LookupError) and error.args: return _one_line(error.args[0])
-    return _one_line(error) or f"{type(error).__name__}: the machine gave no reason"
+    "What an error says, with the command where it advises a function."
+    said = _one_line(error.args[0] if isinstance(error, LookupError) and error.args else error)
+    said = re.sub(r"vf\.fit_vector_field\([^)]*\)", "`vfjac fit`", said)
+    return said or f"{type(error).__name__}: the machine gave no reason"
 
 # %% ../nbs/21_cli.ipynb #58dc8111
 def main(

@@ -879,7 +879,7 @@ class JacobianExplorer(ipywidgets.VBox):
         if state is not None and source is not None: self._open(state, source)
         if problem: self._say(problem, problem=True)
 
-# %% ../nbs/20_explorer.ipynb #a6fe0ff5
+# %% ../nbs/20_explorer.ipynb #276f5f25
 @patch
 def _open(self: JacobianExplorer, state: ExplorerState, source: ExplorerSource) -> None:
     "Show pickers and chart for a state."
@@ -1129,7 +1129,7 @@ def _reopen(self: JacobianExplorer) -> None:
     if old.embedding in state.embeddings: state.embedding = old.embedding
     self._open(state, source)
 
-# %% ../nbs/20_explorer.ipynb #7d112bf2
+# %% ../nbs/20_explorer.ipynb #dd328c62
 @patch
 def _shut(self: JacobianExplorer) -> None:
     "Stop listening, and take the pickers away."
@@ -1260,7 +1260,7 @@ def code(self: JacobianExplorer) -> str:
     if boxes: lines.append(f"explorer.state.choose({call(boxes)})")
     return "\n".join([*lines, "explorer.chart()"])
 
-# %% ../nbs/20_explorer.ipynb #4e3b96f4
+# %% ../nbs/20_explorer.ipynb #e26b5af6
 @patch
 def _kept(self: JacobianExplorer, button) -> None:
     "A button of the last row was pressed: write the file beside the notebook, or show the code."

@@ -363,7 +363,7 @@ def cut_short(outcome, quick, seed):
     cases = []
     for way, kind in dict(jacobian="plain", fit="plain", report="plain jacobian").items():
         n = len(base(kind))
-        lengths = {0, 1, 7, 8, 9, 511, 512, 2048, n - 1, n - 8, n // 2, *range(0, n, n // (20 if quick else 150))}
+        lengths = {0, 1, 7, 8, 9, 511, 512, 2048, n - 1, n - 8, n // 2, *range(0, n, n // (20 if quick else 60))}
         cases += [(way, kind, "cut", int(at)) for at in sorted(lengths)]
     count(outcome, cases, bytes_case, lambda c: f"{c[0]}, cut to {c[3]} bytes")
 
@@ -377,7 +377,7 @@ def changed_bytes(outcome, quick, seed):
     rng = np.random.default_rng(seed)
     cases = [
         (*ways[rng.integers(len(ways))], edits[rng.integers(len(edits))], 10**6 * seed + i)
-        for i in range(100 if quick else 2400)
+        for i in range(100 if quick else 800)
     ]
     count(outcome, cases, bytes_case, lambda c: f"{c[0]} of {c[1]}, {c[2]}, seed {c[3]}")
 
@@ -406,9 +406,9 @@ def wrong_structure(outcome, quick, seed):
             for k in ("VecFld_pca/C", "VecFld_pca/X_ctrl", "VecFld_pca/beta", "X_pca", "PCs", "VecFld_pca")
         )
     ]
-    cases = _spread(core, 60, seed) + _spread(every, 60, seed + 1) if quick else core + _spread(every, 1500, seed + 1)
+    cases = _spread(core, 60, seed) + _spread(every, 60, seed + 1) if quick else core + _spread(every, 400, seed + 1)
     rng = np.random.default_rng(seed + 2)
-    for _ in range(20 if quick else 400):  # several wrongs at once
+    for _ in range(20 if quick else 150):  # several wrongs at once
         way, kind, _ = every[rng.integers(len(every))]
         of = nodes(kind, way)
         cases.append(

@@ -277,7 +277,7 @@ def frames(o, quick, seed):
         rest = [dynamics.fixed_points(f, x, n_starts=5) for f, x in ((still, a * gj.states), (gj.field, gj.states))]
         assert list(rest[0].kind) == list(rest[1].kind), "fixed points"
         assert_allclose(rest[0].states, a * rest[1].states, atol=1e-5 * a * (1 + np.abs(gj.states).max()))
-        paths = [dynamics.integrate(f, x[:2], t) for f, x, t in (
+        paths = [dynamics.integrate(f, x[:2], t, rtol=1e-10) for f, x, t in (
             (field, there.states, 0.5 * a / b), (gj.field, gj.states, 0.5))]
         away = [p.states - x[:2, None] for p, x in zip(paths, (there.states, gj.states))]
         far = 1e-4 * (1 + np.abs(away[1]).max() + at * 1e-3)
