@@ -69,11 +69,11 @@ def dense(
 ) -> np.ndarray:               # float64
     """A dense float64 copy.
 
-    Raises ValueError for what are no real numbers, MemoryError for a sparse matrix that is larger than the machine's
-    memory once it is dense."""
+    Raises ValueError for what are no real numbers, MemoryError for a sparse matrix that takes more than half of the
+    machine's memory once it is dense."""
     if is_lazy(values): values = values.compute()
     if issparse(values):
-        if (need := 8e-9 * float(values.shape[0]) * values.shape[1]) > machine_gb():
+        if (need := 8e-9 * float(values.shape[0]) * values.shape[1]) > machine_gb() / 2:
             raise MemoryError(
                 f"{what} is sparse with the shape {values.shape}: dense it takes {need:,.0f} GB and this machine has "
                 f"{machine_gb():,.0f} GB; is the file damaged?"
@@ -908,7 +908,7 @@ def read_jacobian(
     kept, cells = _kept_cells(adata, stored, vecfld, basis)
     names = [[str(g) for g in np.ravel(stored.get(k, []))] for k in ("effectors", "regulators")]
     values, genes = (_stored_tensor(stored, k, names) for k in ("jacobian", "jacobian_gene"))
-    stale = "fingerprint" in stored and "C" in vecfld and stored["fingerprint"] != fingerprint(vecfld)
+    stale = "fingerprint" in stored and "C" in vecfld and str(stored["fingerprint"]) != fingerprint(vecfld)
     doubts = ["the vector field has been fitted anew since this Jacobian was computed"] if stale else []
     for name, tensor in dict(jacobian=values, jacobian_gene=genes).items():
         if tensor is not None and stored.get(f"{name}_digest", written := digest(tensor)) != written:

@@ -27,7 +27,7 @@ import pandas as pd
 import traitlets
 from anndata import AnnData
 
-from .adata import read_jacobian, select_genes
+from .adata import dense, read_jacobian, select_genes
 from vfjac.charts import (
     DARK, LOOKS_JS, NO_GROUP, arrows_table, linked_chart, linked_params, linked_rows, linked_squares, page_html,
     page_levels, pair_chart, redrawn, repainted, save_html
@@ -198,9 +198,7 @@ def expression_reader(
         if gene not in where: return np.full(adata.n_obs, np.nan)
         if "X" not in held: held["X"] = adata.X.tocsc() if hasattr(adata.X, "tocsc") else adata.X
         column = held["X"][:, [where[gene]]]
-        column = column.compute() if hasattr(column, "compute") else column
-        column = column.toarray() if hasattr(column, "toarray") else column
-        return np.asarray(column, dtype=float).ravel()
+        return dense(column, "expression in X").ravel()
 
     return read
 

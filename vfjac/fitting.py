@@ -21,7 +21,7 @@ from scipy.linalg import eigh, lapack
 from scipy.spatial.distance import cdist
 from scipy.special import expit
 
-from .fields import GaussianField, gaussian_kernel, progress, quiet_blas, row_blocks, side_by_side
+from .fields import LARGEST, GaussianField, gaussian_kernel, progress, quiet_blas, row_blocks, side_by_side
 
 # %% ../nbs/01_fitting.ipynb #a472876f
 def finite_cells(
@@ -39,6 +39,9 @@ def finite_cells(
         raise ValueError(f"{len(valid)} of {len(X)} cells have a finite state and velocity, expected at least 2; "
                          "look for the NaN or infinite values")
     X, V = X[valid], V[valid]
+    for what, values in dict(states=X, velocities=V).items():
+        if (most := np.abs(values).max()) > LARGEST:
+            raise ValueError(f"{what} as large as {most:.2g}: expected less than {LARGEST:g}; is the file damaged?")
     if (rms := np.sqrt((V**2).mean())) <= 1e-4:
         why = ("too small for the stopping rule (residual variance 1e-8); divide the velocities by it and multiply the "
                "coefficients back") if rms else "all of them are zero, there is nothing to fit"
