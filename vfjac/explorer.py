@@ -42,6 +42,7 @@ from .tools import fit_vector_field, gene_jacobian, read_entries
 # %% ../nbs/20_explorer.ipynb #6b8deece
 JACOBIAN, BY_REGULATOR = "Jacobian", "regulator expression"
 
+@traitlets.signature_has_traits
 class ExplorerChoices(traitlets.HasTraits):
     "What there is to choose from in the explorer."
     genes = traitlets.Tuple(help="Genes")
@@ -72,6 +73,7 @@ def _valid_box(what: str, box: dict, axes: tuple[str, str]) -> dict:
     return {axis: sorted(float(end) for end in box[axis]) for axis in axes}
 
 # %% ../nbs/20_explorer.ipynb #3f1579a3
+@traitlets.signature_has_traits
 class ExplorerState(ExplorerChoices):
     "What is chosen in the explorer. Setting something that is not there raises TraitError and changes nothing."
     effector = traitlets.Unicode(help="Gene whose velocity changes")
