@@ -1075,7 +1075,8 @@ def write_whole(
     if not there.parent.is_dir():
         raise FileNotFoundError(f"no folder {str(path.parent)!r} to write {path.name!r} into; "
                                 "make it first or choose another path")
-    if there.exists() and not there.is_file(): raise ValueError(f"{str(path)!r} is no file: choose another path")
+    if there.is_symlink() or there.exists() and not there.is_file():   # a link that leads in a circle is still a link
+        raise ValueError(f"{str(path)!r} is no file: choose another path")
     part = there.with_name(f".{there.name}.{secrets.token_hex(4)}.part")
     try:
         part.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "replace"))

@@ -1,9 +1,10 @@
 """Every promise and its cases: properties, hostile data, malformed files, faults, reproducibility, dynamo's own tests.
 
-    python nbs/benchmarks/trust                                    all of it; one PASS or FAIL line for each promise
+    python nbs/benchmarks/trust                                    all of it; PASS, FAIL or SKIP for each promise
     python nbs/benchmarks/trust --quick                            fewer cases, a minute or two: what .ci/run calls
     python nbs/benchmarks/trust --out nbs/benchmarks/trust.json    and keep the counts, which the page 05_trust shows
     python nbs/benchmarks/trust --only hostile,files               some suites; --out keeps the rows of the others
+    python nbs/benchmarks/trust --promise disk                     the promises with this word in them, likewise
 
 A promise passes if every case gave a right result or a clear refusal.
 """
@@ -23,19 +24,20 @@ from outcome import Outcome, promises
 SUITES = ("properties", "hostile", "files", "faults", "reproducible", "reference", "versions")
 
 
-def run(suite: str, quick: bool, seed: int) -> list[Outcome]:
-    "The outcomes of one suite's promises."
+def run(suite: str, quick: bool, seed: int, word: str = "") -> list[Outcome]:
+    "The outcomes of one suite's promises, of those with a word in them."
     importlib.import_module(suite)
     found = []
     for words, function in promises.get(suite, []):
+        if word not in words: continue
         outcome, start = Outcome(suite, words), time.perf_counter()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try: function(outcome, quick, seed)
             except Exception: outcome.problems.append("the test itself stopped: " + traceback.format_exc(limit=-3))
         if not outcome.tried and not outcome.note: outcome.problems.append("no case was tried")
-        word = "FAIL" if outcome.problems else "PASS"
-        print(f"{word} trust {suite}: {words} ({outcome.tried} tried, {outcome.right} right, {outcome.refused} refused "
+        verdict = "FAIL" if outcome.problems else "PASS" if outcome.tried else "SKIP"
+        print(f"{verdict} trust {suite}: {words} ({outcome.tried} tried, {outcome.right} right, {outcome.refused} refused "
               f"clearly, {time.perf_counter() - start:.0f} s)", flush=True)
         for p in outcome.problems[:20]: print("    " + p.replace("\n", "\n    "), flush=True)
         found.append(outcome)
@@ -43,12 +45,12 @@ def run(suite: str, quick: bool, seed: int) -> list[Outcome]:
 
 
 def write(out: Path, outcomes: list[Outcome], args: argparse.Namespace) -> None:
-    "Keep the counts; suites that were not run now keep their rows, if they were made with the same seed and effort."
+    "Keep the counts; promises that were not tried now keep their rows, if made with the same seed and effort."
     about = {"python": platform.python_version(), "system": platform.system(), "seed": args.seed, "quick": args.quick}
     rows = [o.row() for o in outcomes]
     if out.exists() and (before := json.loads(out.read_text(encoding="utf-8")))["about"] == about:
-        ran = {row["suite"] for row in rows}
-        rows += [row for row in before["promises"] if row["suite"] not in ran]
+        ran = {(row["suite"], row["promise"]) for row in rows}
+        rows += [row for row in before["promises"] if (row["suite"], row["promise"]) not in ran]
     rows.sort(key=lambda row: SUITES.index(row["suite"]))
     out.write_text(json.dumps({"about": about, "promises": rows}, indent=1) + "\n", encoding="utf-8")
 
@@ -57,10 +59,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer cases")
     parser.add_argument("--only", default=",".join(SUITES), help="suites, with commas between")
+    parser.add_argument("--promise", default="", help="only promises with this word in them")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="write the counts as JSON")
     args = parser.parse_args()
-    outcomes = [o for suite in args.only.split(",") for o in run(suite, args.quick, args.seed)]
+    outcomes = [o for suite in args.only.split(",") for o in run(suite, args.quick, args.seed, args.promise)]
     if args.out: write(args.out, outcomes, args)
     return min(100, sum(bool(o.problems) for o in outcomes))
 
