@@ -37,8 +37,9 @@ def run(suite: str, quick: bool, seed: int, word: str = "") -> list[Outcome]:
             except Exception: outcome.problems.append("the test itself stopped: " + traceback.format_exc(limit=-3))
         if not outcome.tried and not outcome.note: outcome.problems.append("no case was tried")
         verdict = "FAIL" if outcome.problems else "PASS" if outcome.tried else "SKIP"
-        print(f"{verdict} trust {suite}: {words} ({outcome.tried} tried, {outcome.right} right, {outcome.refused} refused "
-              f"clearly, {time.perf_counter() - start:.0f} s)", flush=True)
+        took = time.perf_counter() - start
+        counts = f"{outcome.tried} tried, {outcome.right} right, {outcome.refused} refused clearly, {took:.0f} s"
+        print(f"{verdict} trust {suite}: {words} ({counts})", flush=True)
         for p in outcome.problems[:20]: print("    " + p.replace("\n", "\n    "), flush=True)
         found.append(outcome)
     return found
