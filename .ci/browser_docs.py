@@ -86,11 +86,17 @@ def try_page(context, path):
     return problems, charts, moved["controls"]
 
 
-def try_dark(context):
-    "Charts are drawn anew in the dark, and what was chosen stays chosen."
+def first_page(context):
+    "The first page of the site, its charts drawn, and a list that its complaints go to."
     page, problems = watched(context)
     page.goto((SITE / "index.html").as_uri())
     page.wait_for_function(DRAWN, timeout=20_000)
+    return page, problems
+
+
+def try_dark(context):
+    "Charts are drawn anew in the dark, and what was chosen stays chosen."
+    page, problems = first_page(context)
     menu = page.locator(".vega-bind select").first
     menu.select_option(index=1)
     chosen = menu.input_value()
@@ -105,9 +111,7 @@ def try_dark(context):
 
 def try_square(context):
     "On the first page a click on a square of the means chooses its pair."
-    page, problems = watched(context)
-    page.goto((SITE / "index.html").as_uri())
-    page.wait_for_function(DRAWN, timeout=20_000)
+    page, problems = first_page(context)
     pair = "() => ['effector', 'regulator'].map(name => document.querySelector('.vega-chart').vegaView.signal(name))"
     before, box = page.evaluate(pair), page.locator(".vega-chart canvas").bounding_box()
     for step in range(40):   # down the diagonal of the picture's upper right quarter, until a square is met
@@ -121,8 +125,7 @@ def try_square(context):
 
 def try_search(context):
     "The box finds the page of a word, and Enter goes there."
-    page, problems = watched(context)
-    page.goto((SITE / "index.html").as_uri())
+    page, problems = first_page(context)
     page.fill("#find", "standard errors")
     page.wait_for_selector("#found a", timeout=5_000)
     page.press("#find", "Enter")

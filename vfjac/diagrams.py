@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from vfjac.charts import (
-    FALLS_RISES, INK, MISSING, QUIET, _AXIS, _BLANK, _NAMES, _legend_length, _levels, _place, _titled,
-    _with_columns, chart_data, entry_label, entry_words, signed_colour, significant, symmetric_domain
+    FALLS_RISES, INK, MISSING, QUIET, _AXIS, _BLANK, _NAMES, _legend_length, _levels, _place, _range_words,
+    _titled, _with_columns, chart_data, entry_label, entry_words, signed_colour, significant, symmetric_domain
 )
 
 # %% ../nbs/15_diagrams.ipynb #5284e5b2
@@ -355,8 +355,8 @@ def kinetics_heatmap(
         .properties(
             width=width, height=alt.Step(step), view=alt.ViewBackground(**_BLANK),
             title=_titled("Entries along " + x_title, [FALLS_RISES], "group"),
-            description=f"Mean entries of {len(pairs)} pairs along {x_title}, from {df['mean'].min():.2g} to "
-                        f"{df['mean'].max():.2g}: {', '.join(pairs[:4])}"
+            description=f"Mean entries of {len(pairs)} pairs along {x_title}, {_range_words(df['mean'])}: "
+                        f"{', '.join(pairs[:4])}"
         )
     )
 
