@@ -23,25 +23,25 @@ from scipy.spatial import cKDTree
 
 from .fields import FunctionField, VectorField
 
-# %% ../nbs/14_datasets.ipynb #5af35059
+# %% ../nbs/14_datasets.ipynb #8e121e6d
 def _hill(x: np.ndarray, S: float, n: float) -> np.ndarray:
-    "Activation between 0 and 1, one half at the threshold `S`."
+    "Return the activation between 0 and 1, one half at the threshold `S`."
     return x**n / (S**n + x**n)
 
 
 def _hill_slope(x: np.ndarray, S: float, n: float) -> np.ndarray:
-    "Derivative of `_hill`."
+    "Return the derivative of `_hill`."
     return n * S**n * x ** (n - 1) / (S**n + x**n) ** 2
 
-# %% ../nbs/14_datasets.ipynb #72639052
+# %% ../nbs/14_datasets.ipynb #8f939d20
 def _positive(**parameters) -> None:
-    "Raises ValueError unless all parameters are positive and finite."
+    "Raise ValueError unless all parameters are positive and finite."
     for name, value in parameters.items():
         if not np.all((0 < np.asarray(value)) & (np.asarray(value) < np.inf)):
             expected = "positive numbers" if np.ndim(value) else "a positive number"
             raise ValueError(f"{name} = {value}: expected {expected}")
 
-# %% ../nbs/14_datasets.ipynb #0a916e08
+# %% ../nbs/14_datasets.ipynb #4745836e
 def toggle_switch_field(
     a: float = 1.0,     # Strength of self-activation, expression / time
     b: float = 1.0,     # Strength of the other gene's repression, expression / time
@@ -49,7 +49,7 @@ def toggle_switch_field(
     S: float = 1.0,     # Threshold, expression
     n: float = 4.0,     # Steepness (Hill coefficient)
 ) -> FunctionField:     # States (n_cells, 2), order Gata1, Spi1, not negative
-    "The toggle switch of two genes, with its exact Jacobian. Raises ValueError if a parameter is not positive."
+    "Return the toggle switch of two genes, with its exact Jacobian. Raises ValueError if a parameter is not positive."
     _positive(k=k, S=S, n=n)
 
     def velocity(X): return a * _hill(X, S, n) + b * (1 - _hill(X[:, ::-1], S, n)) - k * X
@@ -79,27 +79,27 @@ def _follow(
         X += h / 6 * (v1 + 2 * v2 + 2 * v3 + v4)
     return X
 
-# %% ../nbs/14_datasets.ipynb #2af10fcd
+# %% ../nbs/14_datasets.ipynb #0bf0fd5e
 def _pca(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    "Mean (n_genes,) and loadings (n_genes, n_genes), the largest entry of each component positive."
+    "Return the mean (n_genes,) and loadings (n_genes, n_genes), the largest entry of each component positive."
     mean = X.mean(axis=0)
     _, loadings = np.linalg.eigh((X - mean).T @ (X - mean))
     loadings = loadings[:, ::-1]
     return mean, loadings * np.sign(loadings[np.abs(loadings).argmax(axis=0), np.arange(len(mean))])
 
-# %% ../nbs/14_datasets.ipynb #6091dfd0
+# %% ../nbs/14_datasets.ipynb #130d19e3
 def _network(
     signs: np.ndarray,    # (n_genes, n_genes), rows are effectors; only the sign counts, 0 is no edge
     genes: list[str],     # Names of the genes
 ) -> pd.DataFrame:        # Columns effector, regulator, sign
-    "Edges of a network as a table."
+    "Return the edges of a network as a table."
     effector, regulator = np.nonzero(signs)
     edges = dict(effector=np.array(genes, dtype=object)[effector], regulator=np.array(genes, dtype=object)[regulator])
     return pd.DataFrame(edges | dict(sign=np.sign(np.asarray(signs)[effector, regulator]).astype(int)))
 
-# %% ../nbs/14_datasets.ipynb #8f11d90d
+# %% ../nbs/14_datasets.ipynb #3e270014
 def _noisy(V: np.ndarray, noise: float, outliers: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    "Velocities with noise, (n_cells, n_genes), and which cells are outliers, (n_cells,)."
+    "Return velocities with noise, (n_cells, n_genes), and which cells are outliers, (n_cells,)."
     noisy, wrong = V + noise * rng.normal(size=V.shape), np.zeros(len(V), dtype=bool)
     if outliers:
         wrong[rng.choice(len(V), round(outliers * len(V)), replace=False)] = True
@@ -151,7 +151,7 @@ def _cells_of(
     uns = dict(system=system) if signs is None else dict(system=system, network=_network(signs, genes))
     return _assembled(field, X, V, genes, obs, uns, embedding)
 
-# %% ../nbs/14_datasets.ipynb #3600c7bc
+# %% ../nbs/14_datasets.ipynb #57b5e071
 def toggle_switch(
     n_cells: int = 500,          # Number of cells
     *,
@@ -162,7 +162,7 @@ def toggle_switch(
     outliers: float = 0.0,       # Share of the cells whose velocity is wrong, marked in `obs["outlier"]`
     **parameters,                # Of `toggle_switch_field`: a, b, k, S, n
 ) -> AnnData:
-    """Cells of a two-gene toggle switch (Gata1, Spi1) on their way to two fates, with the true Jacobian of each.
+    """Simulate cells of a two-gene toggle switch (Gata1, Spi1) on their way to two fates, with true Jacobians.
 
     `X`: expression. `layers`: `velocity` (with noise), `true_velocity`. `obs`: `group` (progenitor, Gata1-high,
     Spi1-high), `time`. `obsm`: `X_pca`, `velocity_pca`, `X_embedding` (the plane of the two genes), `true_jacobian`
@@ -178,9 +178,9 @@ def toggle_switch(
     groups = _fates(field, X)
     return _cells_of(field, X, ["Gata1", "Spi1"], groups, noise, rng, system, times, X, signs, outliers)
 
-# %% ../nbs/14_datasets.ipynb #94f74f14
+# %% ../nbs/14_datasets.ipynb #22672646
 def _fates(field: FunctionField, X: np.ndarray) -> pd.Categorical:
-    "progenitor, Gata1-high or Spi1-high, by the difference of the two genes."
+    "Return progenitor, Gata1-high or Spi1-high, by the difference of the two genes."
     end = _follow(field, np.array([[2.0, 0.0]]), np.array([50.0]))[0]
     difference, half = X[:, 0] - X[:, 1], (end[0] - end[1]) / 2
     names = np.select([difference > half, difference < -half], ["Gata1-high", "Spi1-high"], "progenitor")
@@ -188,7 +188,7 @@ def _fates(field: FunctionField, X: np.ndarray) -> pd.Categorical:
 
 
 def _checked(n_cells, **amounts) -> int:
-    "`n_cells` as an int, at least 1; amounts must not be negative, `outliers` at most 1."
+    "Return `n_cells` as an int, at least 1; amounts must not be negative, `outliers` at most 1."
     try: count = operator.index(n_cells)
     except TypeError: count = 0
     if count < 1: raise ValueError(f"n_cells = {n_cells!r}: expected a whole number of cells, at least 1")
@@ -199,23 +199,25 @@ def _checked(n_cells, **amounts) -> int:
 
 
 def _system(name: str, func, parameters: dict) -> dict:
-    "Name of a system and all parameters of its field `func`: the given ones and the defaults of the others."
+    "Return the name of a system and all parameters of its field `func`: the given ones and the defaults of the others."
     defaults = {key: p.default for key, p in inspect.signature(func).parameters.items()}
     return {key: np.array(v) if np.ndim(v) else v for key, v in (dict(name=name) | defaults | parameters).items()}
 
-# %% ../nbs/14_datasets.ipynb #d3b1ef2c
+# %% ../nbs/14_datasets.ipynb #67fd3fea
 def linear_field(
     A: np.ndarray,                      # The Jacobian, (n_genes, n_genes), rows are effectors, 1 / time
-    centre: np.ndarray | float = 0.0,   # Point of rest x_0, (n_genes,) or one number for all
+    centre: np.ndarray | float = 0.0,   # Fixed point x_0, (n_genes,) or one number for all
 ) -> FunctionField:                     # States (n_cells, n_genes)
-    "The field `A (x - centre)`, whose Jacobian is `A` everywhere. Raises ValueError if `A` is not square and finite."
+    """Return the field `A (x - centre)`, whose Jacobian is `A` everywhere.
+
+    Raises ValueError if `A` is not square and finite."""
     A = np.array(A, dtype=np.float64)
     if A.ndim != 2 or A.shape[0] != A.shape[1] or not A.size:
         raise ValueError(f"A has the shape {A.shape}, expected (n_genes, n_genes)")
     if not np.isfinite(A).all(): raise ValueError("A holds NaN or infinite values, expected finite numbers")
     return FunctionField(lambda X: (X - centre) @ A.T, lambda X: np.repeat(A[None], len(X), axis=0))
 
-# %% ../nbs/14_datasets.ipynb #afdc3a1b
+# %% ../nbs/14_datasets.ipynb #cceb1f39
 def linear_system(
     A: np.ndarray,                       # The Jacobian, (n_genes, n_genes), rows are effectors, 1 / time
     n_cells: int = 300,                  # Number of cells
@@ -223,12 +225,12 @@ def linear_system(
     noise: float = 0.0,                  # Standard deviation of the noise on each velocity
     seed: int = 0,                       # Seed of the random numbers
     genes: list[str] | None = None,      # Names of the genes; None is gene0, gene1, …
-    centre: float = 3.0,                 # Expression of every gene at the point of rest
+    centre: float = 3.0,                 # Expression of every gene at the fixed point
     outliers: float = 0.0,               # Share of the cells whose velocity is wrong, marked in `obs["outlier"]`
 ) -> AnnData:
-    """Cells scattered (standard deviation 1) around the point of rest of a linear system, whose Jacobian is `A`.
+    """Simulate cells scattered (standard deviation 1) around the fixed point of a linear system, whose Jacobian is `A`.
 
-    Laid out as by `toggle_switch`; `obs["group"]` is near or far (from the point of rest, split at the median),
+    Laid out as by `toggle_switch`; `obs["group"]` is near or far (from the fixed point, split at the median),
     `X_embedding` the first two components, `uns["network"]` the signs of `A` beside the diagonal.
     Raises ValueError if `A` is not square, or if there are not as many names as genes."""
     n_cells = _checked(n_cells, noise=noise, outliers=outliers)
@@ -243,7 +245,7 @@ def linear_system(
     signs = system["A"] * (1 - np.eye(len(A)))
     return _cells_of(field, X, genes, groups, noise, rng, system, signs=signs, outliers=outliers)
 
-# %% ../nbs/14_datasets.ipynb #d482a78b
+# %% ../nbs/14_datasets.ipynb #3d794826
 def _reached(
     field: VectorField,        # The field
     X: np.ndarray,             # States, (n_cells, n_genes)
@@ -251,12 +253,12 @@ def _reached(
     fates: dict[str, str],     # Name of each fate and its rule, an expression of the genes for `DataFrame.eval`
     settle: float = 50.0,      # How long cells are followed before the rules are asked; 0 asks them of the states
 ) -> pd.Categorical:           # Fate of each cell, (n_cells,)
-    "The fate that each cell reaches; elsewhere if no rule holds."
+    "Return the fate that each cell reaches; elsewhere if no rule holds."
     end = pd.DataFrame(_follow(field, X, np.full(len(X), settle)) if settle else X, columns=genes)
     names = np.select([end.eval(rule) for rule in fates.values()], list(fates), "elsewhere")
     return pd.Categorical(names, categories=[*fates, *{"elsewhere"} & set(names)])
 
-# %% ../nbs/14_datasets.ipynb #6bff9dcc
+# %% ../nbs/14_datasets.ipynb #98e75dbd
 def _grown(
     field: VectorField,             # The true field
     start: np.ndarray,              # Where the cells start, (n_cells, n_genes)
@@ -273,7 +275,7 @@ def _grown(
     plane: tuple[str, str] | None = None,   # The picture's coordinates, expressions of the genes; None is the PCA's
     settle: float = 50.0,                   # See `_reached`
 ) -> AnnData:
-    "Cells that grew along a field from their starts, each caught at a random time."
+    "Simulate cells along a field from their starts, each caught at a random time."
     times = rng.uniform(0, max_time, size=len(start))
     X = _follow(field, start, times)
     X = X + thickness * X.std(axis=0) * rng.normal(size=X.shape)
@@ -283,13 +285,13 @@ def _grown(
     groups, embedding = _reached(field, X, genes, fates, settle), plane and np.column_stack([*map(table.eval, plane)])
     return _cells_of(field, X, genes, groups, scale, rng, system, times, embedding, signs, outliers)
 
-# %% ../nbs/14_datasets.ipynb #a2c1a653
+# %% ../nbs/14_datasets.ipynb #696af969
 def ying_field() -> FunctionField:   # States (n_cells, 2), any sign
-    "The two-dimensional landscape of Tang et al. (2017) with four spiral attractors, with its exact Jacobian."
+    "Return the two-dimensional landscape of Tang et al. (2017) with four spiral attractors, with its exact Jacobian."
     P, Q = np.array([[9.0, 9.0], [-11.0, 11.0]]), np.array([[2.0, 2.0], [-2.0, 2.0]])
     return FunctionField(lambda X: [-1.0, 1.0] + X @ P.T - X**3 @ Q.T, lambda X: P - 3 * Q * X[:, None, :] ** 2)
 
-# %% ../nbs/14_datasets.ipynb #5dc4ef43
+# %% ../nbs/14_datasets.ipynb #ade5b7b1
 def ying(
     n_cells: int = 1000,         # Number of cells
     *,
@@ -299,7 +301,7 @@ def ying(
     max_time: float = 0.2,       # Cells are caught between time 0 and this
     outliers: float = 0.0,       # Share of the cells whose velocity is wrong, marked in `obs["outlier"]`
 ) -> AnnData:
-    """Cells on a landscape with four valleys (`ying_field`), started evenly in a square.
+    """Simulate cells on a landscape with four valleys (`ying_field`), started evenly in a square.
 
     Laid out as by `toggle_switch`; `obs["group"]` is the valley reached (both low, x2 high, x1 high, both high),
     `X_embedding` the plane of x1 and x2; no `uns["network"]`. Raises ValueError on parameters out of range."""
@@ -414,13 +416,13 @@ _NEUROGENESIS = dict(
     Stat3="Hes5 and Scl", Aldh1L="Stat3", Myt1L="Olig2", Sox8="Olig2",
 )
 
-# %% ../nbs/14_datasets.ipynb #17c31d60
+# %% ../nbs/14_datasets.ipynb #400c3cc5
 def neurogenesis_field(
     a: tuple | np.ndarray | float = (2.2, 4, 3, 3, 3, 4, 5, 5, 3, 3, 3, 3),  # Largest productions, expression / time
     K: tuple | np.ndarray | float = (10, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1),   # Thresholds of production, expression
     n: float = 4.0,                                                          # Steepness (Hill coefficient), at least 1
 ) -> FunctionField:                                                          # States (n_cells, 12), not negative
-    """The neurogenesis network of Qiu et al. (2012), 12 genes, with its exact Jacobian.
+    """Return the neurogenesis network of Qiu et al. (2012), 12 genes, with its exact Jacobian.
 
     Raises ValueError if a parameter is not positive, or n below 1."""
     _positive(a=a, K=K, n=n)
@@ -452,7 +454,7 @@ def neurogenesis_field(
 
     return FunctionField(velocity, jacobian)
 
-# %% ../nbs/14_datasets.ipynb #9e948140
+# %% ../nbs/14_datasets.ipynb #f0192d1d
 def neurogenesis(
     n_cells: int = 1000,         # Number of cells
     *,
@@ -463,7 +465,7 @@ def neurogenesis(
     outliers: float = 0.0,       # Share of the cells whose velocity is wrong, marked in `obs["outlier"]`
     **parameters,                # Of `neurogenesis_field`: a, K, n
 ) -> AnnData:
-    """Cells of the 12-gene neurogenesis network, from neural stem cells (Pax6) to three fates, with true Jacobians.
+    """Simulate cells of the 12-gene neurogenesis network, from stem cells (Pax6) to three fates, with true Jacobians.
 
     Laid out as by `toggle_switch`; `obs["group"]` is the fate reached: neuron, astrocyte or oligodendrocyte;
     `X_embedding` the two decisions, Hes5 - Mash1 and Scl - Olig2. Raises ValueError on parameters out of range."""
@@ -501,7 +503,7 @@ def myeloid_field(
     Raises ValueError if a parameter is not positive, or n below 1."""
     return boolean_network_field(_MYELOID, K, n)
 
-# %% ../nbs/14_datasets.ipynb #e29ddc06
+# %% ../nbs/14_datasets.ipynb #a2679315
 _BLOOD_FATES = dict(
     erythrocyte="(Gata1 > `Pu.1` + 0.1) & (EKLF > Fli1)", megakaryocyte="(Gata1 > `Pu.1` + 0.1) & (Fli1 > EKLF)",
     monocyte="(`Pu.1` > Gata1 + 0.1) & (EgrNab > Gfi1)", granulocyte="(`Pu.1` > Gata1 + 0.1) & (Gfi1 > EgrNab)")
@@ -517,7 +519,7 @@ def myeloid(
     outliers: float = 0.0,       # Share of the cells whose velocity is wrong, marked in `obs["outlier"]`
     **parameters,                # Of `myeloid_field`: K, n
 ) -> AnnData:
-    """Cells of the 11-gene myeloid network, from common progenitors to four fates, with the true Jacobian of each.
+    """Simulate cells of the 11-gene myeloid network, from progenitors to four fates, with true Jacobians.
 
     Laid out as by `toggle_switch`; `obs["group"]` is the fate reached: erythrocyte, megakaryocyte, monocyte or
     granulocyte; `X_embedding` is Gata1 - Pu.1 and Fli1 - EKLF + Gfi1 - EgrNab, a corner for each fate.
@@ -574,7 +576,7 @@ _PUBLISHED = dict(
     mCAD=(_MCAD, dict(anterior="Fgf8 > Emx2", posterior="Emx2 > Fgf8")),
 )
 
-# %% ../nbs/14_datasets.ipynb #92a91011
+# %% ../nbs/14_datasets.ipynb #336c29c3
 def boolean_network(
     rules: dict[str, str] | str,  # When each gene is on: gene → rule; or a published network: HSC, GSD, VSC, mCAD
     n_cells: int = 1000,          # Number of cells
@@ -586,7 +588,7 @@ def boolean_network(
     outliers: float = 0.0,        # Share of the cells whose velocity is wrong, marked in `obs["outlier"]`
     **parameters,                 # Of `boolean_network_field`: K, n
 ) -> AnnData:
-    """Cells of a Boolean network, from random starts to its fates, with the true Jacobian of each.
+    """Simulate cells of a Boolean network, from random starts to its fates, with the true Jacobian of each.
 
     Laid out as by `toggle_switch`; `obs["group"]` is the fate reached in a published network, else whether the first
     gene is high or low (above its median); `X_embedding` the first two components.
@@ -617,13 +619,13 @@ def random_rules(
         rules[gene] = " and ".join(some + [f"not {regulator}" for regulator in chosen[~active]])
     return rules
 
-# %% ../nbs/14_datasets.ipynb #02521f67
+# %% ../nbs/14_datasets.ipynb #45682ecb
 def repressilator_field(
     alpha: float = 10.0,      # Production without repressor, expression / time, in units of the threshold
     alpha0: float = 0.1,      # Production that is always there, expression / time
     n: float = 3.0,           # Steepness (Hill coefficient), at least 1; no oscillation up to 2
 ) -> FunctionField:           # States (n_cells, 3), order LacI, TetR, CI, not negative
-    "The ring of three repressors, with its exact Jacobian. Raises ValueError if a parameter is not positive."
+    "Return the ring of three repressors, with its exact Jacobian. Raises ValueError if a parameter is not positive."
     _positive(alpha=alpha, n=n)
     if not 0 <= alpha0 < np.inf: raise ValueError(f"alpha0 = {alpha0}: expected zero or a positive number")
     if n < 1: raise ValueError(f"n = {n}: expected a Hill coefficient of 1 or more")
@@ -633,7 +635,7 @@ def repressilator_field(
 
     return FunctionField(velocity, lambda X: -alpha * _hill_slope(X, 1.0, n)[:, None, :] * ring - np.eye(3))
 
-# %% ../nbs/14_datasets.ipynb #db654fce
+# %% ../nbs/14_datasets.ipynb #09f49f51
 def repressilator(
     n_cells: int = 1000,         # Number of cells
     *,
@@ -644,7 +646,7 @@ def repressilator(
     outliers: float = 0.0,       # Share of the cells whose velocity is wrong, marked in `obs["outlier"]`
     **parameters,                # Of `repressilator_field`: alpha, alpha0, n
 ) -> AnnData:
-    """Cells of a three-gene oscillator (LacI, TetR, CI) from random starts to its cycle, with true Jacobians.
+    """Simulate cells of a three-gene oscillator (LacI, TetR, CI) from random starts to its cycle, with true Jacobians.
 
     Laid out as by `toggle_switch`; `obs["group"]` is the phase, by the gene that is highest (LacI-high, TetR-high,
     CI-high); `X_embedding` the first two components. Raises ValueError on parameters out of range."""
@@ -655,7 +657,7 @@ def repressilator(
     return _grown(field, start, ["LacI", "TetR", "CI"], phases, system, rng, max_time=max_time, noise=noise,
                   thickness=thickness, outliers=outliers, signs=-np.roll(np.eye(3), 1, axis=0), settle=0.0)
 
-# %% ../nbs/14_datasets.ipynb #d1df2964
+# %% ../nbs/14_datasets.ipynb #fea3a5b5
 def true_field(
     adata: AnnData,       # Cells of this notebook
 ) -> FunctionField:       # In the space of the genes, as they stand in `adata.X`
@@ -668,7 +670,7 @@ def _field_of(system: dict) -> FunctionField:
     "Return the field that an entry `uns['system']` describes."
     system = dict(system)
     name, log, pure_noise = (system.pop(key, False) for key in ("name", "log", "pure_noise"))
-    field = globals()[f"{name}_field"](**system)
+    field = globals()[f"{name.removesuffix('_system')}_field"](**system)
     if pure_noise: field = FunctionField(np.zeros_like, lambda X: np.zeros((*X.shape, X.shape[1])))
     return _in_logarithms(field) if log else field
 
