@@ -6,7 +6,7 @@
 __all__ = ['weighted_neighbours', 'default_n_neighbours', 'slope_weights', 'LocalMaps', 'local_maps', 'LiftedField', 'lift_field',
            'regressed_loadings', 'decoded_jacobian']
 
-# %% ../nbs/10_embedding.ipynb #15bef40b
+# %% ../nbs/10_embedding.ipynb #e4015b67
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +16,8 @@ import numpy as np
 from scipy.sparse import issparse
 from scipy.spatial import cKDTree
 
-from .fields import VectorField, as_field, as_states, default_step, differentiate, patch, row_blocks
+from .blocks import map_blocks, row_blocks
+from .fields import VectorField, as_field, as_states, default_step, differentiate, patch
 
 # %% ../nbs/10_embedding.ipynb #fe12b619
 def weighted_neighbours(
@@ -168,15 +169,14 @@ class LiftedField:
             U[moved[s]] += np.einsum("nep,np->ne", A, away[moved[s]])
         return U
 
-# %% ../nbs/10_embedding.ipynb #6813d8a9
+# %% ../nbs/10_embedding.ipynb #18d8985d
 @patch
 def velocity(self: LiftedField, X: np.ndarray) -> np.ndarray:
     "Velocities at the states `X` (n_cells, p): an array (n_cells, p)."
     X, rows = as_states(X, self.n_dims), self.nearest(X)
-    f, V = self.field.velocity(self.to_embedding(X)), np.empty(X.shape)
-    for s in row_blocks(len(X), 2 * self.maps.near.shape[1] * self.n_dims):
-        V[s] = np.einsum("npe,ne->np", self._of(rows[s]).to_coordinates(self._table), f[s])
-    return V
+    f = self.field.velocity(self.to_embedding(X))
+    work = lambda s: np.einsum("npe,ne->np", self._of(rows[s]).to_coordinates(self._table), f[s])
+    return map_blocks(work, row_blocks(len(X), 2 * self.maps.near.shape[1] * self.n_dims))
 
 # %% ../nbs/10_embedding.ipynb #bc6ed6bd
 @patch

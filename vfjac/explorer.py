@@ -11,7 +11,7 @@ __all__ = ['JACOBIAN', 'BY_REGULATOR', 'RANKS', 'ExplorerChoices', 'ExplorerStat
            'view_note', 'chart_options', 'draw', 'LinkedChart', 'JacobianExplorer', 'resampled', 'find_bases',
            'explore', 'jacobian_chart', 'report']
 
-# %% ../nbs/22_explorer.ipynb #05ff9085
+# %% ../nbs/22_explorer.ipynb #fe18d66d
 import html
 import json
 from collections.abc import Callable, Sequence
@@ -28,6 +28,7 @@ import traitlets
 from anndata import AnnData
 
 from .adata import dense, read_jacobian, select_genes
+from .blocks import map_blocks, row_blocks
 from vfjac.charts import (
     DARK, LOOKS_JS, NO_GROUP, arrows_table, linked_chart, linked_params, linked_rows, linked_squares, page_html,
     page_levels, pair_chart, redrawn, repainted, save_html
@@ -216,7 +217,7 @@ def find_flows(
         name: np.asarray(V.toarray() if hasattr(V, "toarray") else V)[:, :2].astype(float) for name, V in there.items()
     }
 
-# %% ../nbs/22_explorer.ipynb #b598cd45
+# %% ../nbs/22_explorer.ipynb #82557e10
 def outside_support(
     jacobian: GeneJacobian, # The lazy tensor
     cells: np.ndarray | None = None, # Positions of cells; None is all
@@ -226,8 +227,8 @@ def outside_support(
     X = np.asarray(jacobian.states if cells is None else jacobian.states[cells])
     points, beta = (getattr(jacobian.field, name, None) for name in ("control_points", "beta"))
     if points is None or beta is None: return np.zeros(len(X), dtype=bool)
-    blocks = [gaussian_kernel(X[i:i + 4096], points, beta).max(axis=1) for i in range(0, len(X), 4096)]
-    return np.concatenate(blocks) < least if blocks else np.zeros(0, dtype=bool)
+    nearest = lambda s: gaussian_kernel(X[s], points, beta).max(axis=1)
+    return map_blocks(nearest, row_blocks(len(X), 2 * len(points))) < least
 
 # %% ../nbs/22_explorer.ipynb #eee8a9c3
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@
 __all__ = ['strongest_edges', 'Network', 'as_graph', 'chosen_cells', 'sure_edges', 'jacobian_network', 'change_of',
            'differential_network', 'weaker_and_stronger', 'conserved_network', 'save_network', 'network_layout']
 
-# %% ../nbs/20_networks.ipynb #cb890537
+# %% ../nbs/20_networks.ipynb #5b963591
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from .genejacobian import GeneJacobian, check_budget
+from .blocks import check_budget
+from .genejacobian import GeneJacobian
 from vfjac.ranking import (
     NO_ERRORS, as_gene_jacobian, at_cells, chosen_genes, compare_groups, false_discovery, find_set,
     has_stderr, rank_lists, split_cells, without_diagonal

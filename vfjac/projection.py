@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['project_jacobian', 'project_pairs', 'straight_is_cheaper', 'projected_jacobian', 'scaled_loadings']
 
-# %% ../nbs/09_projection.ipynb #5ecc14cc
+# %% ../nbs/09_projection.ipynb #b7ea998b
 import numpy as np
 
-from .fields import row_blocks, side_by_side
+from .blocks import parallel_for, row_blocks
 
-# %% ../nbs/09_projection.ipynb #c7629dfc
+# %% ../nbs/09_projection.ipynb #4571f783
 def project_jacobian(
     J: np.ndarray,       # Jacobians in components, (n_cells, d, d)
     left: np.ndarray,    # Loadings of the effectors, (n_effectors, d)
@@ -29,7 +29,7 @@ def project_jacobian(
     def work(s):
         if n_e <= n_r: np.matmul((left @ J[s]).reshape(-1, d), right.T, out=out[s].reshape(-1, n_r))
         else: np.matmul(left, (J[s].reshape(-1, d) @ right.T).reshape(-1, d, n_r), out=out[s])
-    side_by_side(work, row_blocks(len(J), max(1, min(n_e, n_r) * d + n_e * n_r), 8_000_000))
+    parallel_for(work, row_blocks(len(J), max(1, min(n_e, n_r) * d + n_e * n_r), 8_000_000))
     return out
 
 # %% ../nbs/09_projection.ipynb #4d3e474d

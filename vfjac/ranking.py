@@ -4,29 +4,23 @@
 
 # %% auto #0
 __all__ = ['MODES', 'NO_ERRORS', 'as_gene_jacobian', 'at_cells', 'cell_labels', 'split_cells', 'chosen_genes', 'without_diagonal',
-           'fold_cells', 'sum_of_max', 'max_abs', 'sum_mutual_repression', 'switch_score', 'rank_lists', 'effect_size',
-           'has_stderr', 'pair_statistic', 'pooled_stderr', 'pooled', 'rank_jacobian_genes', 'diagonal_entries',
+           'max_abs', 'sum_mutual_repression', 'switch_score', 'rank_lists', 'effect_size', 'has_stderr',
+           'pair_statistic', 'pooled_stderr', 'pooled', 'rank_jacobian_genes', 'diagonal_entries',
            'rank_divergence_genes', 'find_set', 'false_discovery', 'compare_groups']
 
-# %% ../nbs/19_ranking.ipynb #9c58d339
+# %% ../nbs/19_ranking.ipynb #5af8d2f7
 import warnings
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from threadpoolctl import threadpool_limits
 
 from .adata import listed, select_genes
-from .differentiation import count_cores
-from .fields import VectorField, progress, row_blocks
-from vfjac.genejacobian import (
-    GeneJacobian, check_budget, find_cells, find_names, group_rows, in_order_of, is_lazy
-)
+from .blocks import check_budget, count_cores, fold_cells, row_blocks
+from .fields import VectorField
+from .genejacobian import GeneJacobian, find_cells, find_names, fold_entries, group_rows, in_order_of
 from .projection import project_pairs
 from .tools import gene_jacobian
 
@@ -114,58 +108,7 @@ def without_diagonal(
     if own: out[tuple(np.array(own).T)] = np.nan
     return out
 
-# %% ../nbs/19_ranking.ipynb #bf3905ac
-def fold_cells(
-    contribution: Callable[[np.ndarray], np.ndarray],   # From states (n, d) to their joint contribution, any shape
-    X: np.ndarray,                                      # States, (n_cells, d), a numpy or dask array
-    combine: np.ufunc = np.add,                         # How contributions are put together: np.add, np.maximum
-    *,
-    block_rows: int = 64,                               # Cells in a block
-    cores: int | None = 1,                              # Number of threads; None takes all cores
-    what: str = "cells",                                # What the progress bar says
-) -> np.ndarray:                                        # The combined contributions of all cells
-    "Contributions of all cells put together, a block at a time."
-    n_blocks, cores = -(-len(X) // block_rows), count_cores(cores)
-    with progress(total=len(X), desc=what, unit=" cells") as bar, threadpool_limits(1 if cores > 1 else None, "blas"):
-        fold = lambda x: _fold_blocks(contribution, x, combine, block_rows, bar.update)
-        total: Any = None
-        for x in _loaded(X):
-            parts = np.array_split(x, max(1, min(cores, n_blocks, len(x))))
-            with ThreadPoolExecutor(len(parts)) as pool: done = list(pool.map(fold, parts))
-            for part in done: total = part if total is None else combine(total, part, out=total)
-    return total
-
-
-def _loaded(X):
-    "The states, or of a dask array one chunk after the other."
-    ends = np.cumsum(X.chunks[0]) if is_lazy(X) else [len(X)]
-    for start, end in zip([0, *ends], ends):
-        if end > start: yield np.asarray(X[start:end])
-
-
-def _fold_blocks(contribution, x, combine, block_rows, seen):
-    total = None
-    for s in row_blocks(len(x), 1, 8 * block_rows):
-        part = contribution(x[s])
-        total = part if total is None else combine(total, part, out=total)
-        seen(s.stop - s.start)
-    return total
-
-# %% ../nbs/19_ranking.ipynb #ae5fe3c0
-def sum_of_max(
-    field: VectorField,    # The vector field
-    left: np.ndarray,      # Loadings of the effectors, (n_effectors, d)
-    right: np.ndarray,     # Loadings of the regulators, (n_regulators, d)
-    X: np.ndarray,         # States, (n, d)
-) -> np.ndarray:           # (n_effectors, n_regulators)
-    "Largest |entry| of every gene pair over the states, with a few MB of working memory."
-    J, out = field.jacobian(X), np.empty((len(left), len(right)))
-    for s in row_blocks(len(left), len(X) * len(right), 4_000_000):
-        entries = (left[s] @ J).reshape(-1, J.shape[2]) @ right.T
-        out[s] = np.abs(entries, out=entries).reshape(len(X), -1, len(right)).max(axis=0)
-    return out
-
-
+# %% ../nbs/19_ranking.ipynb #a6219b5b
 def max_abs(
     gj: GeneJacobian,          # The lazy tensor
     effectors=None,            # Names; None is all
@@ -177,9 +120,8 @@ def max_abs(
     "Largest absolute value of every entry over the cells, exact; streamed, with a progress bar."
     left, right = gj._loadings(effectors, regulators)
     _check_stream(len(left), len(right), memory_mb, cores)
-    return fold_cells(
-        partial(sum_of_max, gj.field, left, right), gj.states, np.maximum, cores=cores, what="largest |J|"
-    )
+    work = partial(fold_entries, gj.field, left, right, np.abs, np.maximum)
+    return fold_cells(work, gj.states, np.maximum, block_rows=64, cores=cores, what="largest |J|")
 
 
 def _check_stream(n_effectors, n_regulators, memory_mb, cores):
@@ -188,7 +130,7 @@ def _check_stream(n_effectors, n_regulators, memory_mb, cores):
         "each core holds a sum and a block: take fewer cores, name fewer effectors or regulators, or raise memory_mb"
     )
 
-# %% ../nbs/19_ranking.ipynb #361eb221
+# %% ../nbs/19_ranking.ipynb #35bcaf36
 def sum_mutual_repression(
     field: VectorField,    # The vector field
     left: np.ndarray,      # Loadings of the genes as effectors, (n_genes, d)
@@ -217,7 +159,8 @@ def switch_score(
     "Mean toggle score of every pair of genes over the cells, exact; streamed, with a progress bar."
     left, right = gj._loadings(genes, genes)
     _check_stream(len(left), len(left), memory_mb, cores)
-    total = fold_cells(partial(sum_mutual_repression, gj.field, left, right), gj.states, cores=cores, what="switch")
+    work = partial(sum_mutual_repression, gj.field, left, right)
+    total = fold_cells(work, gj.states, block_rows=64, cores=cores, what="switch")
     for i in range(len(total)): total[i:, i] = total[i, i:]
     return total / gj.n_cells
 
@@ -431,17 +374,17 @@ def rank_jacobian_genes(
     ranked = {label: rank(part, statistic(part)) for label, part in parts.items()}
     return _one_table(ranked, effector=effectors, regulator=regulators)
 
-# %% ../nbs/19_ranking.ipynb #fa848f90
+# %% ../nbs/19_ranking.ipynb #fcfa2122
 def diagonal_entries(
-    gj: GeneJacobian,        # The lazy tensor
-    genes: np.ndarray,       # Names, (n_genes,)
-    X: np.ndarray,           # States, (n, d)
-) -> np.ndarray:             # (n, n_genes)
+    field: VectorField,    # The vector field
+    left: np.ndarray,      # Loadings of the genes as effectors, (n_genes, d)
+    right: np.ndarray,     # Loadings of the same genes as regulators, (n_genes, d)
+    X: np.ndarray,         # States, (n, d)
+) -> np.ndarray:           # (n, n_genes)
     "∂f_gene / ∂x_gene of each gene at the states."
-    left, right = gj._loadings(genes, genes)
-    return project_pairs(gj.field.jacobian(X), left, right)
+    return project_pairs(field.jacobian(X), left, right)
 
-# %% ../nbs/19_ranking.ipynb #146d81a6
+# %% ../nbs/19_ranking.ipynb #269ad3a0
 def rank_divergence_genes(
     data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian; it is not changed
     groups=None,                       # Column of obs, or labels, (n_cells,); None is one group, "all"
@@ -459,13 +402,14 @@ def rank_divergence_genes(
     Source: Qiu et al., Cell 2022."""
     gj = as_gene_jacobian(data, basis, cell_idx)
     genes, size = chosen_genes(data, gj, genes, "genes"), np.abs if abs else np.asarray
-    def folded(part, work, combine=np.add):
-        of_block = lambda X: work(diagonal_entries(part, genes, X))
-        return fold_cells(of_block, part.states, combine, block_rows=512, cores=cores, what="diagonal")
-    scale = folded(gj, lambda J: np.abs(J).max(axis=0), np.maximum) if normalize else np.ones(len(genes))
+    entries = partial(diagonal_entries, gj.field, *gj._loadings(genes, genes))
+    def folded(part, size, combine):
+        work = lambda X: combine.reduce(size(entries(X)), axis=0)
+        return fold_cells(work, part.states, combine, block_rows=512, cores=cores, what="diagonal")
+    scale = folded(gj, np.abs, np.maximum) if normalize else np.ones(len(genes))
     found = {}
     for label, part in split_cells(data, gj, groups).items():
-        mean = _divided(folded(part, lambda J: size(J).sum(axis=0)) / part.n_cells, scale)
+        mean = _divided(folded(part, size, np.add) / part.n_cells, scale)
         _, at, rank = rank_lists(mean[None], top=top)
         found[label] = dict(gene=at, value=mean[at], rank=rank)
         if has_stderr(gj) and not abs and not normalize:

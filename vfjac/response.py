@@ -9,7 +9,7 @@ __all__ = ['FieldCells', 'field_cells', 'divergence', 'speed', 'curl', 'accelera
            'averaged_loadings', 'gene_set_jacobian', 'gene_changes', 'Push', 'perturb', 'linear_map', 'local_maps',
            'perturb_cells']
 
-# %% ../nbs/21_response.ipynb #d89821b8
+# %% ../nbs/21_response.ipynb #6a397670
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,9 +22,10 @@ from scipy.spatial import cKDTree
 
 from . import dynamics
 from .adata import basis_key, dense, gene_columns, listed, read_field, read_states
+from .blocks import check_budget, fold_cells, map_blocks, row_blocks
 from .embedding import LiftedField
-from .fields import VectorField, gaussian_kernel, row_blocks
-from .genejacobian import GeneJacobian, check_budget, find_cells, find_names, group_rows, in_order_of
+from .fields import VectorField, gaussian_kernel
+from .genejacobian import GeneJacobian, find_cells, find_names, group_rows, in_order_of
 from .posterior import effector_part
 from .projection import scaled_loadings
 from .ranking import as_gene_jacobian, cell_labels, chosen_genes, has_stderr
@@ -250,7 +251,7 @@ def _mode_table(label, J, names, left, k, n_genes) -> pd.DataFrame:
         tables.append(pd.DataFrame(about))
     return pd.concat(tables, ignore_index=True)
 
-# %% ../nbs/21_response.ipynb #797cc3a3
+# %% ../nbs/21_response.ipynb #7ddc3176
 def sensitivity(
     data: AnnData | GeneJacobian,    # AnnData with a fitted field, or a GeneJacobian
     regulators=None,                 # Names, or a yes/no column of var; None is the effectors
@@ -283,7 +284,7 @@ def _sensitivities(gj, effectors, regulators, union) -> np.ndarray:
     left, right = scaled_loadings(gj.loadings, gj.scale)
     at, X = (find_names(effectors, gj.genes), find_names(regulators, gj.genes)), np.asarray(gj.states)
     work = lambda s: dynamics.gene_sensitivity(gj.field.jacobian(X[s]), left, right, *at)
-    return dynamics.over_cells(work, len(X), 4 * X.shape[1] ** 2)
+    return map_blocks(work, row_blocks(len(X), 4 * X.shape[1] ** 2))
 
 # %% ../nbs/21_response.ipynb #3514485a
 def fixed_points(
@@ -611,7 +612,7 @@ def gene_changes(
     if not np.isfinite(result).all(): raise ValueError("a change is NaN or infinite: expected finite numbers")
     return result
 
-# %% ../nbs/21_response.ipynb #e4b0f8a6
+# %% ../nbs/21_response.ipynb #388a9048
 @dataclass(frozen=True, eq=False)
 class Push:
     "A change of the expression of some genes, and what it does to velocities in the components, to first order."
@@ -631,13 +632,13 @@ class Push:
     def stderr(self) -> np.ndarray:
         "Standard error of the effect in each component, (n_cells, d)."
         rows, posterior = 3 * self.tensor.posterior.root.shape[0], self.tensor.posterior
-        lengths = dynamics.over_cells(lambda s: np.linalg.norm(self.responses(s), axis=1), len(self.shift), rows)
+        lengths = map_blocks(lambda s: np.linalg.norm(self.responses(s), axis=1), row_blocks(len(self.shift), rows))
         return lengths[:, None] * np.sqrt(posterior.noise)
 
     def mean_stderr(self, left: np.ndarray, rows: np.ndarray) -> np.ndarray:
         "Standard error of the mean effect in some cells on effectors with the loadings `left`, (n_effectors,)."
-        blocks = row_blocks(len(rows), 3 * self.tensor.posterior.root.shape[0])
-        total = sum((self.responses(rows[s]).sum(axis=0) for s in blocks), start=np.zeros(()))
+        block_rows = max(1, 4_000_000 // (3 * self.tensor.posterior.root.shape[0]))
+        total = fold_cells(lambda some: self.responses(some).sum(axis=0), rows, block_rows=block_rows)
         return np.linalg.norm(total / len(rows)) * effector_part(self.tensor.posterior, left)
 
 # %% ../nbs/21_response.ipynb #dd1c8613
@@ -698,7 +699,7 @@ def linear_map(
     B = np.linalg.lstsq(x, u, rcond=None)[0]
     return B.T if np.linalg.norm(u - x @ B) ** 2 <= 1e-6 * np.linalg.norm(u) ** 2 else None
 
-# %% ../nbs/21_response.ipynb #932825a6
+# %% ../nbs/21_response.ipynb #9b279072
 def local_maps(
     states: np.ndarray,       # (n_cells, d)
     embedding: np.ndarray,    # (n_cells, 2)
@@ -715,7 +716,7 @@ def local_maps(
         gram = np.swapaxes(x, 1, 2) @ x
         gram += ridge * np.maximum(np.trace(gram, axis1=1, axis2=2) / d, 1e-300)[:, None, None] * np.eye(d)
         return np.swapaxes(np.linalg.solve(gram, np.swapaxes(x, 1, 2) @ u), 1, 2)
-    return dynamics.over_cells(work, len(rows), 2 * k * d + 2 * d * d)
+    return map_blocks(work, row_blocks(len(rows), 2 * k * d + 2 * d * d))
 
 # %% ../nbs/21_response.ipynb #8c512f8a
 def perturb_cells(

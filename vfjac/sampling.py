@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['METHODS', 'random_indices', 'velocity_indices', 'neural_gas', 'trn_indices', 'kmeans_indices', 'sample']
 
-# %% ../nbs/07_sampling.ipynb #d3c90971
+# %% ../nbs/07_sampling.ipynb #f44ac688
 import operator
 import warnings
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from scipy.linalg.blas import dger
 from scipy.sparse import issparse
 from scipy.spatial import cKDTree
 
-from .fields import progress, quiet_blas
+from .blocks import progress, single_threaded_blas
 
 # %% ../nbs/07_sampling.ipynb #586c239e
 def _items(arr) -> np.ndarray:
@@ -252,7 +252,7 @@ def _gas_steps(n_nodes, tmax, li, lf, ei, ef, c) -> int:
     if not 0 <= c < np.inf: raise ValueError(f"c = {c}: expected zero or a small positive number")
     return int(tmax * n_nodes)
 
-# %% ../nbs/07_sampling.ipynb #c0f5f72e
+# %% ../nbs/07_sampling.ipynb #25ed8997
 def _gas(
     W: np.ndarray, X: np.ndarray, which: np.ndarray, schedule: tuple, learn: Callable
 ) -> np.ndarray:
@@ -260,7 +260,7 @@ def _gas(
     thread."""
     points, reach = np.column_stack([X, (X**2).sum(axis=1) / 2]), np.full(len(X), np.inf)
     W = np.ascontiguousarray(np.vstack([W.T, np.zeros(len(W))]))
-    with quiet_blas(), progress(total=len(which), desc="neural gas", unit=" steps") as bar:
+    with single_threaded_blas(), progress(total=len(which), desc="neural gas", unit=" steps") as bar:
         for t in range(0, len(which), 64):
             ranges, steps, moving = (part[t : t + 64] for part in schedule)
             fractions = steps[:, None] * np.exp(np.arange(moving.max()) / -ranges[:, None])
