@@ -312,23 +312,24 @@ def ying(
     return _grown(ying_field(), start, ["x1", "x2"], valleys, dict(name="ying"), rng, max_time=max_time, noise=noise,
                   thickness=thickness, outliers=outliers, plane=("x1", "x2"), settle=5.0)
 
-# %% ../nbs/14_datasets.ipynb #be142ef8
+# %% ../nbs/14_datasets.ipynb #2a54f717
 def _parsed(
     gene: str,                 # The gene that the rule is for
     rule: str,                 # When the gene is on, such as "Gata1 and not (Fli1 or EKLF)"
     genes: list[str],          # Names of all genes
 ) -> ast.expr:
-    "Return a rule as a syntax tree whose constants are numbers of genes. Raises ValueError if it can't be read."
+    "Return a rule as a syntax tree whose constants are genes' numbers. Raises ValueError if it can't."
     words = re.findall(r"[()]|[^\s()]+", rule)
     unknown = [word for word in words if word not in (*"()", "and", "or", "not", *genes)]
-    if unknown: raise ValueError(f"the rule of {gene} names {', '.join(unknown)}: expected genes that have a rule")
+    if unknown:
+        raise ValueError(f"the rule of {gene} names {', '.join(unknown)}: expected genes that have a rule")
     numbered = " ".join(str(genes.index(word)) if word in genes else word for word in words)
     try: return ast.parse(numbered, mode="eval").body
     except SyntaxError:
         expected = "expected names of genes joined by and, or, not and brackets"
         raise ValueError(f"the rule of {gene} is {rule!r}: {expected}") from None
 
-# %% ../nbs/14_datasets.ipynb #a3bc3257
+# %% ../nbs/14_datasets.ipynb #6ec7bded
 def _degree(
     rule: ast.expr,                      # From `_parsed`
     H: dict[int, np.ndarray | float],    # How far each gene is on, between 0 and 1: number → (n_cells,)
@@ -337,8 +338,10 @@ def _degree(
     match rule:
         case ast.Constant(value=int(gene)): return H[gene]
         case ast.UnaryOp(op=ast.Not(), operand=part): return 1 - _degree(part, H)
-        case ast.BoolOp(op=ast.And(), values=parts): return math.prod(_degree(part, H) for part in parts)
-        case ast.BoolOp(op=ast.Or(), values=parts): return 1 - math.prod(1 - _degree(part, H) for part in parts)
+        case ast.BoolOp(op=ast.And(), values=parts):
+            return math.prod(_degree(part, H) for part in parts)
+        case ast.BoolOp(op=ast.Or(), values=parts):
+            return 1 - math.prod(1 - _degree(part, H) for part in parts)
     raise ValueError(f"{ast.unparse(rule)} in a rule: expected only names of genes, and, or, not and brackets")
 
 # %% ../nbs/14_datasets.ipynb #da40f568
@@ -382,7 +385,7 @@ def boolean_network_field(
 
     return FunctionField(velocity, jacobian)
 
-# %% ../nbs/14_datasets.ipynb #b611623d
+# %% ../nbs/14_datasets.ipynb #3bda5249
 def _parsed_rules(rules: dict[str, str]) -> list[tuple[ast.expr, list[int], list[int]]]:
     "Return each gene's rule, the numbers of its regulators, and of those that it names more than once."
     parsed = []
@@ -391,14 +394,16 @@ def _parsed_rules(rules: dict[str, str]) -> list[tuple[ast.expr, list[int], list
         _degree(tree, dict.fromkeys(range(len(rules)), 0.0))   # refuses what is no rule
         values = (getattr(node, "value", None) for node in ast.walk(tree))
         counts = Counter(value for value in values if isinstance(value, int))
-        parsed.append((tree, list(counts), [regulator for regulator, count in counts.items() if count > 1]))
+        twice = [regulator for regulator, count in counts.items() if count > 1]
+        parsed.append((tree, list(counts), twice))
     return parsed
 
 
 def _rules(rules: dict[str, str] | str) -> dict[str, str]:
     "Return rules, looked up if a published network is named."
     if isinstance(rules, str) and rules not in _PUBLISHED:
-        raise ValueError(f"rules = {rules!r}: expected a dict gene → rule, or one of {', '.join(_PUBLISHED)}")
+        known = ", ".join(_PUBLISHED)
+        raise ValueError(f"rules = {rules!r}: expected a dict gene → rule, or one of {known}")
     if not rules: raise ValueError("rules are empty: expected a dict gene → rule")
     return _PUBLISHED[rules][0] if isinstance(rules, str) else dict(rules)
 
@@ -409,11 +414,12 @@ def _signs(rules: dict[str, str]) -> np.ndarray:
     slopes = boolean_network_field(rules, K=0.5).jacobian(half)[0] + np.eye(len(rules))
     return np.sign(slopes.round(12)).astype(int)
 
-# %% ../nbs/14_datasets.ipynb #813c28df
+# %% ../nbs/14_datasets.ipynb #16d65751
 _NEUROGENESIS = dict(
-    Pax6="not Tuj1 and not Aldh1L and not Sox8", Mash1="Pax6 and not Hes5", Zic1="Mash1", Brn2="Mash1 and not Olig2",
-    Tuj1="Zic1 or Brn2 or Myt1L", Hes5="Pax6 and not Mash1", Scl="Hes5 and not Olig2", Olig2="Hes5 and not Scl",
-    Stat3="Hes5 and Scl", Aldh1L="Stat3", Myt1L="Olig2", Sox8="Olig2",
+    Pax6="not Tuj1 and not Aldh1L and not Sox8", Mash1="Pax6 and not Hes5", Zic1="Mash1",
+    Brn2="Mash1 and not Olig2", Tuj1="Zic1 or Brn2 or Myt1L", Hes5="Pax6 and not Mash1",
+    Scl="Hes5 and not Olig2", Olig2="Hes5 and not Scl", Stat3="Hes5 and Scl", Aldh1L="Stat3",
+    Myt1L="Olig2", Sox8="Olig2",
 )
 
 # %% ../nbs/14_datasets.ipynb #400c3cc5
@@ -503,10 +509,13 @@ def myeloid_field(
     Raises ValueError if a parameter is not positive, or n below 1."""
     return boolean_network_field(_MYELOID, K, n)
 
-# %% ../nbs/14_datasets.ipynb #a2679315
+# %% ../nbs/14_datasets.ipynb #d62f2101
 _BLOOD_FATES = dict(
-    erythrocyte="(Gata1 > `Pu.1` + 0.1) & (EKLF > Fli1)", megakaryocyte="(Gata1 > `Pu.1` + 0.1) & (Fli1 > EKLF)",
-    monocyte="(`Pu.1` > Gata1 + 0.1) & (EgrNab > Gfi1)", granulocyte="(`Pu.1` > Gata1 + 0.1) & (Gfi1 > EgrNab)")
+    erythrocyte="(Gata1 > `Pu.1` + 0.1) & (EKLF > Fli1)",
+    megakaryocyte="(Gata1 > `Pu.1` + 0.1) & (Fli1 > EKLF)",
+    monocyte="(`Pu.1` > Gata1 + 0.1) & (EgrNab > Gfi1)",
+    granulocyte="(`Pu.1` > Gata1 + 0.1) & (Gfi1 > EgrNab)",
+)
 
 
 def myeloid(
@@ -530,11 +539,11 @@ def myeloid(
     high = dict.fromkeys(genes, 0.3) | {"Gata2": 1.0, "Cebpa": 1.0, "Pu.1": 1.0, "cJun": 0.9, "EgrNab": 0.9}
     start = rng.uniform(list(low.values()), list(high.values()), size=(n_cells, 11))
     system = _system("myeloid", myeloid_field, parameters)
-    return _grown(field, start, genes, _BLOOD_FATES, system, rng, max_time=max_time, noise=noise, thickness=thickness,
-                  outliers=outliers, signs=_signs(_MYELOID),
-                  plane=("Gata1 - `Pu.1`", "Fli1 - EKLF + Gfi1 - EgrNab"))
+    plane = "Gata1 - `Pu.1`", "Fli1 - EKLF + Gfi1 - EgrNab"
+    return _grown(field, start, genes, _BLOOD_FATES, system, rng, max_time=max_time, noise=noise,
+                  thickness=thickness, outliers=outliers, signs=_signs(_MYELOID), plane=plane)
 
-# %% ../nbs/14_datasets.ipynb #9d9ec739
+# %% ../nbs/14_datasets.ipynb #5c039700
 _HSC = _MYELOID | {"Cebpa": "Cebpa and not (SCL or (Fog1 and Gata1))"}
 _VSC = dict(
     Nkx61="not Dbx2", Nkx62="not (Nkx61 or Dbx1)", Nkx22="not (Pax6 or Dbx2)", Pax6="not Nkx22",
@@ -542,8 +551,8 @@ _VSC = dict(
     Irx3="not (Olig2 or Nkx22)",
 )
 _MCAD = dict(
-    Fgf8="Fgf8 and Sp8 and not Emx2", Emx2="Coup and not (Fgf8 or Pax6 or Sp8)", Pax6="Sp8 and not (Emx2 or Coup)",
-    Coup="not (Fgf8 or Sp8)", Sp8="Fgf8 and not Emx2",
+    Fgf8="Fgf8 and Sp8 and not Emx2", Emx2="Coup and not (Fgf8 or Pax6 or Sp8)",
+    Pax6="Sp8 and not (Emx2 or Coup)", Coup="not (Fgf8 or Sp8)", Sp8="Fgf8 and not Emx2",
 )
 _GSD = dict(
     UGR="UGR and not (NR5A1 or WNT4)",
@@ -553,7 +562,8 @@ _GSD = dict(
     WT1pKTS="(UGR or GATA4) and not (WNT4 and CTNNB1)",
     NR5A1="(UGR or CBX2 or WT1mKTS or GATA4) and not (NR0B1 and WNT4)",
     NR0B1="(WT1mKTS or (WNT4 and CTNNB1)) and not (NR5A1 and SOX9)",
-    SRY="((NR5A1 and WT1mKTS and CBX2) or (GATA4 and WT1pKTS and CBX2 and NR5A1) or SOX9 or SRY) and not CTNNB1",
+    SRY="((NR5A1 and WT1mKTS and CBX2) or (GATA4 and WT1pKTS and CBX2 and NR5A1) or SOX9 or SRY)"
+        " and not CTNNB1",
     SOX9="((SOX9 and FGF9) or SRY or PGD2 or (SRY and CBX2) or (GATA4 and NR5A1 and SRY))"
          " and not (WNT4 or CTNNB1 or FOXL2)",
     FGF9="SOX9 and not WNT4",
@@ -561,22 +571,24 @@ _GSD = dict(
     DMRT1="(SRY or SOX9) and not FOXL2",
     DHH="SOX9",
     DKK1="SRY or SOX9",
-    AMH="((SOX9 and GATA4 and NR5A1) or (SOX9 and NR5A1 and GATA4 and WT1mKTS)) and not (NR0B1 and CTNNB1)",
+    AMH="((SOX9 and GATA4 and NR5A1) or (SOX9 and NR5A1 and GATA4 and WT1mKTS))"
+        " and not (NR0B1 and CTNNB1)",
     WNT4="(GATA4 or CTNNB1 or RSPO1 or NR0B1) and not (FGF9 or DKK1)",
     RSPO1="(WNT4 or CTNNB1) and not DKK1",
     FOXL2="(WNT4 and CTNNB1) and not (DMRT1 or SOX9)",
     CTNNB1="(WNT4 or RSPO1) and not (SRY or (SOX9 and AMH))",
 )
 
-# %% ../nbs/14_datasets.ipynb #eab2701a
+# %% ../nbs/14_datasets.ipynb #93befb8b
 _PUBLISHED = dict(
     HSC=(_HSC, _BLOOD_FATES),
     GSD=(_GSD, dict(Sertoli="SOX9 > FOXL2", granulosa="FOXL2 > SOX9")),
-    VSC=(_VSC, dict(p3="Nkx22 > 0.5", pMN="Olig2 > 0.5", p2="Nkx61 > 0.5", p1="Nkx62 > 0.5", p0="Dbx1 > 0.5")),
+    VSC=(_VSC, dict(p3="Nkx22 > 0.5", pMN="Olig2 > 0.5", p2="Nkx61 > 0.5", p1="Nkx62 > 0.5",
+                    p0="Dbx1 > 0.5")),
     mCAD=(_MCAD, dict(anterior="Fgf8 > Emx2", posterior="Emx2 > Fgf8")),
 )
 
-# %% ../nbs/14_datasets.ipynb #336c29c3
+# %% ../nbs/14_datasets.ipynb #27de984c
 def boolean_network(
     rules: dict[str, str] | str,  # When each gene is on: gene → rule; or a published network: HSC, GSD, VSC, mCAD
     n_cells: int = 1000,          # Number of cells
@@ -594,14 +606,15 @@ def boolean_network(
     gene is high or low (above its median); `X_embedding` the first two components.
     Raises ValueError for rules that can't be read and parameters out of range."""
     n_cells = _checked(n_cells, noise=noise, thickness=thickness, max_time=max_time, outliers=outliers)
-    field, rng, table = boolean_network_field(rules, **parameters), np.random.default_rng(seed), _rules(rules)
+    field, table = boolean_network_field(rules, **parameters), _rules(rules)
+    rng = np.random.default_rng(seed)
     system = _system("boolean_network", boolean_network_field, parameters | dict(rules=rules))
     first, start = next(iter(table)), rng.uniform(0, 1, size=(n_cells, len(table)))
     high = f"`{first}` > `{first}`.median()"
     fates, settle = {f"{first} high": high, f"{first} low": f"not ({high})"}, 0.0
     if isinstance(rules, str): fates, settle = _PUBLISHED[rules][1], 50.0
-    return _grown(field, start, list(table), fates, system, rng, max_time=max_time, noise=noise, thickness=thickness,
-                  outliers=outliers, signs=_signs(table), settle=settle)
+    return _grown(field, start, list(table), fates, system, rng, max_time=max_time, noise=noise,
+                  thickness=thickness, outliers=outliers, signs=_signs(table), settle=settle)
 
 # %% ../nbs/14_datasets.ipynb #1815bc8f
 def random_rules(
@@ -686,12 +699,12 @@ def _in_logarithms(field: VectorField) -> FunctionField:
 
     return FunctionField(velocity, jacobian)
 
-# %% ../nbs/14_datasets.ipynb #51003ec3
+# %% ../nbs/14_datasets.ipynb #9502653d
 def _nearest(X: np.ndarray, n_neighbors: int) -> csr_array:
     "Return the distances to the nearest others, (n_cells, n_cells), `n_neighbors` - 1 in each row."
     distance, near = (found[:, 1:] for found in cKDTree(X).query(X, k=range(1, n_neighbors + 1)))
-    cells = np.repeat(np.arange(len(X)), n_neighbors - 1)
-    return coo_array((np.maximum(distance.ravel(), 1e-12), (cells, near.ravel())), shape=(len(X), len(X))).tocsr()
+    cells, shape = np.repeat(np.arange(len(X)), n_neighbors - 1), (len(X), len(X))
+    return coo_array((np.maximum(distance, 1e-12).ravel(), (cells, near.ravel())), shape=shape).tocsr()
 
 # %% ../nbs/14_datasets.ipynb #0f39c82e
 def _averaging(
@@ -717,7 +730,7 @@ def _store_graph(adata: AnnData, distances: csr_array, n_neighbors: int) -> None
     adata.uns["neighbors"] = dict(
         connectivities_key="connectivities", distances_key="distances", params=params)
 
-# %% ../nbs/14_datasets.ipynb #0d05ca82
+# %% ../nbs/14_datasets.ipynb #bb79a61c
 def averaged(
     adata: AnnData,                # Cells of this notebook; they are left as they are
     n_neighbors: int = 30,         # Neighbours that are averaged, the cell itself among them; 1 averages nothing
@@ -740,7 +753,8 @@ def averaged(
     for name, k in dict(n_neighbors=n_neighbors, store=store).items():
         if not 0 <= k <= adata.n_obs or (name == "n_neighbors" and k < 1):
             raise ValueError(f"{name} = {k}: expected a number of neighbours from 1 to the {adata.n_obs} cells")
-    rng, scatter, V = np.random.default_rng(seed), state_noise * adata.X.std(axis=0), adata.layers["velocity"]
+    rng, V = np.random.default_rng(seed), adata.layers["velocity"]
+    scatter = state_noise * adata.X.std(axis=0)
     X = adata.X + scatter * rng.normal(size=adata.shape)
     if pure_noise: V = np.sqrt((V**2).mean()) * rng.normal(size=adata.shape)
     distances = _nearest(X, n_neighbors)
@@ -750,14 +764,16 @@ def averaged(
     uns["system"] = {**adata.uns["system"]} | dict(log=log, pure_noise=pure_noise)
     V = W @ V
     if log: given, V, at = _logarithms(given, V, at)
-    made = _assembled(_field_of(uns["system"]), given, V, adata.var_names, adata.obs.copy(), uns, plane, at)
-    if state_noise: made.uns["state_noise"] = made.varm["PCs"].T @ np.diag(scatter**2) @ made.varm["PCs"]
+    field, obs = _field_of(uns["system"]), adata.obs.copy()
+    made = _assembled(field, given, V, list(adata.var_names), obs, uns, plane, at)
+    Q = made.varm["PCs"]
+    if state_noise: made.uns["state_noise"] = (Q.T * scatter**2) @ Q
     k = n_neighbors if store is True else int(store)
     if k > 1: _store_graph(made, distances if k == n_neighbors else _nearest(X, k), k)
     return made
 
 
-def _logarithms(X: np.ndarray, V: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    "Return states, velocities, and the states of the truth in logarithms. Raises ValueError for states up to -1."
+def _logarithms(X: np.ndarray, V: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, ...]:
+    "Return states, velocities and the truth's states in logarithms. Raises ValueError for states up to -1."
     if (least := min(X.min(), at.min())) > -1: return np.log1p(X), V / (1 + X), np.log1p(at)
     raise ValueError(f"log=True with a state of {least:.3g}: expected states above -1")
