@@ -8,13 +8,11 @@ __version__ = "0.1.0"
 from importlib import import_module
 
 _home = {
-    "fields": ["VectorField", "GaussianField", "FunctionField", "as_field"],
-    "fitting": ["Fit", "sparse_vfc"],
-    "tuning": ["tuned_vfc"],
+    "fields": ["VectorField", "GaussianField", "MatrixGaussianField", "FunctionField", "as_field"],
     "posterior": ["Posterior"],
+    "fit": ["Fit", "fit_field", "sparse_vfc"],
     "sampling": ["sample"],
     "differentiation": ["analytical_jacobian", "numerical_jacobian", "check_jacobian", "autodiff_field"],
-    "kernels": ["MatrixGaussianField", "matrix_vfc"],
     "embedding": ["local_maps", "lift_field", "regressed_loadings", "decoded_jacobian"],
     "projection": ["project_jacobian", "project_pairs"],
     "genejacobian": ["GeneJacobian"],

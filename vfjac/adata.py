@@ -8,7 +8,7 @@ __all__ = ['basis_key', 'listed', 'check_adata', 'gene_columns', 'dense', 'machi
            'read_posterior', 'read_field', 'cell_velocities', 'write_field', 'FitData', 'read_fit_data', 'fingerprint',
            'digest', 'cell_marks', 'pack_jacobian', 'write_jacobian', 'StoredJacobian', 'read_jacobian']
 
-# %% ../nbs/13_adata.ipynb #a864678a
+# %% ../nbs/13_adata.ipynb #691f6a3a
 import hashlib
 import os
 import warnings
@@ -23,9 +23,9 @@ from anndata import AnnData
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import issparse
 
-from .fields import LARGEST, GaussianField, RescaledField, VectorField, row_blocks, with_step
-from .genejacobian import find_cells, find_names, is_lazy
-from .kernels import MatrixGaussianField, matrix_field_from
+from .blocks import is_lazy, row_blocks
+from .fields import LARGEST, GaussianField, MatrixGaussianField, RescaledField, VectorField, with_step
+from .genejacobian import find_cells, find_names
 from .posterior import Posterior
 
 # %% ../nbs/13_adata.ipynb #1e6da3ec
@@ -459,7 +459,7 @@ def tell_velocity_kind(
         )
     return "displacement" if basis_key("grid_velocity", basis) in adata.uns else "unknown"
 
-# %% ../nbs/13_adata.ipynb #c2420f02
+# %% ../nbs/13_adata.ipynb #b6fa4ff8
 def field_from_vecfld(
     vecfld: Mapping,       # dynamo's dictionary of a fitted field: X_ctrl (M, d), C (M, d), beta, …
 ) -> VectorField:          # In the units of the data
@@ -476,10 +476,13 @@ def field_from_vecfld(
     c, C = (_table(vecfld[key], f"the stored field's {key}") for key in ("X_ctrl", "C"))
     if _flag(vecfld, "div_cur_free_kernels") or (C.shape[1] == 1 and len(C) == c.size > len(c)):
         width, mix = _number(vecfld, "sigma", 0.8), _number(vecfld, "eta", 0.5)
-        field: VectorField = matrix_field_from(c, C, width, mix)
+        if not 0 < width < np.inf:
+            raise ValueError(f"the stored field's sigma = {width}: expected a positive number, the kernel width")
+        field: VectorField = MatrixGaussianField(c, C, 1 / (2 * width**2), mix)
     else:
         trend = {key: dense(vecfld[key], f"the stored field's {key}") for key in ("offset", "slope") if key in vecfld}
-        field = GaussianField(c, C, _number(vecfld, "beta"), trend.get("offset"), trend.get("slope"))
+        profile = str(vecfld.get("kernel", "gaussian"))
+        field = GaussianField(c, C, _widths(vecfld, "beta"), trend.get("offset"), trend.get("slope"), profile=profile)
     if not _flag(vecfld, "normalize"): return field
     norm, needed = vecfld.get("norm_dict"), ("xm", "ym", "xscale", "yscale")
     if not isinstance(norm, Mapping) or any(key not in norm for key in needed):
@@ -492,6 +495,12 @@ def _number(entries, key, usual=None) -> float:
     values = dense(entries.get(key, usual), f"the entry {key!r}")
     if values.size != 1: raise ValueError(f"the entry {key!r} has the shape {values.shape}: expected one number")
     return float(values.ravel()[0])
+
+
+def _widths(entries, key, usual=None):
+    "One inverse squared width, or one for each dimension, of a stored dictionary."
+    values = dense(entries.get(key, usual), f"the entry {key!r}").ravel()
+    return values if values.size > 1 else _number(entries, key, usual)
 
 
 def _flag(entries, key) -> bool:
@@ -539,7 +548,7 @@ class PlacedField:
     genes: np.ndarray | None       # In gene space, the gene of each dimension, (d,)
     posterior: Posterior | None = None   # The covariance of the field's coefficients, where it was stored
 
-# %% ../nbs/13_adata.ipynb #61f2999b
+# %% ../nbs/13_adata.ipynb #892aa931
 def read_posterior(
     vecfld: Mapping,       # A stored field
     field: VectorField,    # The field that it describes
@@ -549,7 +558,7 @@ def read_posterior(
     if "noise_variance" not in vecfld:
         raise KeyError("the stored field has a covariance_root but no noise_variance: delete it, or fit again")
     root, noise = (dense(vecfld[key], f"the stored field's {key}") for key in ("covariance_root", "noise_variance"))
-    return Posterior(field.control_points, _number(vecfld, "error_beta", field.beta), root, noise)
+    return Posterior(field, _widths(vecfld, "error_beta", field.beta), root, noise)
 
 # %% ../nbs/13_adata.ipynb #bbeebac9
 def read_field(
@@ -634,7 +643,7 @@ def _dims(dims, fitted, d, adata, basis, own=True):
     )
     return np.arange(d)
 
-# %% ../nbs/13_adata.ipynb #4c3f9bae
+# %% ../nbs/13_adata.ipynb #5305a006
 def _placed_in_genes(adata, stored, field) -> PlacedField:
     "A gene-space field with the expression of its genes for every cell, genes in the order of the field's dimensions."
     genes = [str(g) for g in np.asarray(stored.get("genes", adata.var_names))]
@@ -666,7 +675,7 @@ def _placed_in_genes(adata, stored, field) -> PlacedField:
             turned = [outputs.index(g) for g in order]
             offset, slope = (None if part is None else part[turned] for part in (field.offset, field.slope))
             field = replace(field, coefficients=field.coefficients[:, turned], offset=offset, slope=slope)
-            if posterior is not None: posterior = replace(posterior, noise=posterior.noise[turned])
+            if posterior is not None: posterior = replace(posterior, field=field, noise=posterior.noise[turned])
         return PlacedField(field, states[:, order], None, np.array(genes, dtype=object)[order], posterior)
     raise ValueError(
         f"layer {layer!r} does not hold the values that the gene-space field was fitted on (for the genes "
@@ -698,7 +707,7 @@ def cell_velocities(
         raise ValueError(f"obsm[{key!r}] has {V.shape[1]} components, the field needs {needed}: fit again")
     return V if placed.dims is None else V[:, placed.dims]
 
-# %% ../nbs/13_adata.ipynb #47300581
+# %% ../nbs/13_adata.ipynb #9c70cadb
 def write_field(
     adata: AnnData,                   # The data, changed in place
     fit,                                # The `Fit`
@@ -714,37 +723,45 @@ def write_field(
     fitted[placed] = fit.field.velocity(X[placed])
     stored = dict(
         X=X, Y=V, V=fitted, X_ctrl=fit.field.control_points, ctrl_idx=fit.ctrl_idx,
-        C=fit.field.coefficients, beta=fit.field.beta, sigma2=fit.sigma2, P=fit.posterior[:, None],
+        C=fit.field.coefficients, beta=fit.field.beta, sigma2=fit.sigma2, P=fit.inlier_probability[:, None],
         VFCIndex=np.flatnonzero(np.isin(fit.valid, fit.inliers)), valid_ind=fit.valid, iteration=fit.iterations - 1,
         tecr_traj=fit.changes, E_traj=fit.energies, normalize=False, velocity_source=velocity_source,
-        method="SparseVFC" if fit.field.slope is None else "vfjac",   # a method that dynamo refuses to read
-        offset=fit.field.offset, slope=fit.field.slope, noise_variance=fit.noise, dof=fit.dof, ridge=fit.ridge,
-        error_beta=fit.error_beta
+        method="SparseVFC" if _known_to_dynamo(fit.field) else "vfjac",   # a method that dynamo refuses to read
+        offset=fit.field.offset, slope=fit.field.slope, noise_variance=fit.noise, dof=fit.dof, ridge=fit.ridge
     )
     stored |= _kernel_entries(fit) | extra
     if fit.tuning is not None: stored["tuning"] = {name: np.array(column) for name, column in fit.tuning.items()}
     known = {key: value for key, value in stored.items() if value is not None}
     adata.uns[basis_key("VecFld", basis)] = deepcopy(known)   # the fit stays its owner's
     control, inlier = np.zeros(adata.n_obs, dtype=bool), np.full(adata.n_obs, np.nan)
-    control[fit.control_idx], inlier[fit.valid] = True, fit.posterior
+    control[fit.control_idx], inlier[fit.valid] = True, fit.inlier_probability
     adata.obs[basis_key("control_point", basis)], adata.obs[basis_key("inlier_prob", basis)] = control, inlier
     if basis is not None:
         adata.obsm[f"velocity_{basis}_SparseVFC"], adata.obsm[f"X_{basis}_SparseVFC"] = stored["V"].copy(), X.copy()
 
 
+def _known_to_dynamo(field) -> bool:
+    "Whether dynamo can read a field: it has no straight trend, no other kernel and one width for all dimensions."
+    return field.slope is None and getattr(field, "profile", "gaussian") == "gaussian" and np.ndim(field.beta) == 0
+
+
 def _kernel_entries(fit) -> dict:
     "What is stored besides for the kind of kernel: of matrix-valued ones dynamo's entries, of plain ones the errors."
-    if not isinstance(fit.field, MatrixGaussianField): return dict(covariance_root=fit.covariance_root)
+    if not isinstance(fit.field, MatrixGaussianField):
+        kernel = dict(kernel=None if fit.field.profile == "gaussian" else fit.field.profile)
+        if fit.posterior is None: return kernel
+        p = fit.posterior
+        return kernel | dict(covariance_root=p.root, error_beta=p.beta, noise_variance=p.noise)
     column = fit.field.coefficients.reshape(-1, 1)
     return dict(C=column, div_cur_free_kernels=True, sigma=fit.field.sigma, eta=fit.field.eta)
 
-# %% ../nbs/13_adata.ipynb #c0f321db
+# %% ../nbs/13_adata.ipynb #1ec551ea
 @dataclass(frozen=True, eq=False)
 class FitData:
     "What a stored field was fitted to."
     states: np.ndarray        # States of the cells that were used, (n, d)
     velocities: np.ndarray    # Their velocities, (n, d)
-    posterior: np.ndarray     # Their inlier probabilities, (n,)
+    inlier_probability: np.ndarray   # Their inlier probabilities, (n,)
     rows: np.ndarray          # Their rows among all cells at the time of the fit, (n,)
     n_cells: int              # How many cells there were at that time
     ridge: float              # Noise variance over prior variance of the fit

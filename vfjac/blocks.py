@@ -211,17 +211,14 @@ def map_chunks(
         chunks=(X.chunks[0], *shape)
     )
 
-# %% ../nbs/00_blocks.ipynb #1f58c624
+# %% ../nbs/00_blocks.ipynb #55f35c8c
 def _taken_in(total, part, combine, last):
     "The total with one more contribution in it, floats in float64; `last` if no other follows."
     if total is not None: return combine(total, part, out=total)
     part = np.asarray(part)
     return part.astype(np.float64 if part.dtype.kind == "f" else part.dtype, copy=not last)
 
-
-def _combined(a, b, combine): return b if a is None else a if b is None else combine(a, b)
-
-# %% ../nbs/00_blocks.ipynb #658c7679
+# %% ../nbs/00_blocks.ipynb #806bdc26
 def _fold_rows(contribution, X, combine, block_rows, cores=1, update=lambda n: None):
     "Contributions of all rows put together, by threads with a total each; None if there are no rows."
     blocks = list(row_blocks(len(X), 1, 8 * (block_rows or len(X))))
@@ -232,10 +229,9 @@ def _fold_rows(contribution, X, combine, block_rows, cores=1, update=lambda n: N
             total = _taken_in(total, contribution(X[s]), combine, last=len(own) == 1)
             update(s.stop - s.start)
         return total
-    totals = run_threads(fold, [blocks[i::cores] for i in range(cores)], cores)
-    return reduce(partial(_combined, combine=combine), totals)
+    return reduce(combine, run_threads(fold, [blocks[i::cores] for i in range(cores)], cores))
 
-# %% ../nbs/00_blocks.ipynb #419fde78
+# %% ../nbs/00_blocks.ipynb #76728a89
 def _group_codes(rows, n):
     "The group of each cell, -1 for none, (n,) int; None if all cells are one group."
     if isinstance(rows[0], slice): return None
@@ -250,18 +246,22 @@ def _fold_chunk(x, start, contributions, codes, combine, block_rows):
     own = lambda g: x if codes is None else x[codes[start:start + len(x)] == g]
     return [_fold_rows(c, own(g), combine, block_rows) for g, c in enumerate(contributions)]
 
-# %% ../nbs/00_blocks.ipynb #8391263d
+
+def _joined(a, b, combine):
+    "Totals of two chunks put together, group by group."
+    return [y if x is None else x if y is None else combine(x, y) for x, y in zip(a, b)]
+
+# %% ../nbs/00_blocks.ipynb #d91e938f
 def _fold_chunks(contributions, X, rows, combine, block_rows):
     "Totals of the groups of a dask array, as tasks of the current dask scheduler."
     import dask
     codes = _group_codes(rows, len(X))
     work = partial(_fold_chunk, contributions=contributions, codes=codes, combine=combine, block_rows=block_rows)
-    task, work = dask.delayed(_task), dask.delayed(work, traverse=False)
-    join = dask.delayed(lambda a, b: [_combined(*pair, combine) for pair in zip(a, b)])
+    task, work, join = dask.delayed(_task), dask.delayed(work, traverse=False), dask.delayed(_joined)
     starts = np.cumsum([0, *X.chunks[0]]).tolist()
     parts = [task(chunk, work, start) for chunk, start in zip(X.to_delayed().ravel(), starts)]
     while len(parts) > 1:
-        parts = [join(*parts[i:i + 2]) if i + 1 < len(parts) else parts[i] for i in range(0, len(parts), 2)]
+        parts = [join(*parts[i:i + 2], combine) if i + 1 < len(parts) else parts[i] for i in range(0, len(parts), 2)]
     return parts[0].compute()
 
 # %% ../nbs/00_blocks.ipynb #a052e6e6

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['directional_derivative', 'second_derivative', 'divergence', 'Determinant', 'determinant', 'curl', 'acceleration',
            'curvature_vector', 'curvature', 'torsion', 'eigenvalues', 'Modes', 'eigenmodes', 'gene_modes',
-           'sensitivity', 'gene_sensitivity', 'kernel_mass', 'support', 'stability', 'FixedPoints', 'fixed_points',
-           'Paths', 'integrate']
+           'sensitivity', 'gene_sensitivity', 'kernel_mass', 'support', 'outside_support', 'stability', 'FixedPoints',
+           'fixed_points', 'Paths', 'integrate']
 
-# %% ../nbs/12_dynamics.ipynb #17ffba2f
+# %% ../nbs/12_dynamics.ipynb #b6b94a13
 import warnings
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -20,21 +20,9 @@ from scipy.sparse import block_diag
 
 from .blocks import map_blocks, row_blocks
 from vfjac.fields import (
-    GaussianField, RescaledField, VectorField, as_field, as_states, default_step, gaussian_kernel
+    GaussianField, RescaledField, VectorField, as_field, as_states, default_step
 )
-
-# %% ../nbs/12_dynamics.ipynb #248cf67f
-def _gaussian_along(field: GaussianField, X: np.ndarray, U: np.ndarray, order: int) -> np.ndarray:
-    "First or second derivative of a Gaussian field's velocity along one direction per state, (n, d)."
-    c, C, beta = field.control_points, field.coefficients, field.beta
-    centre = c.mean(axis=0)
-    def work(s):
-        x, u, K = X[s] - centre, U[s], gaussian_kernel(X[s], c, beta)
-        p = np.einsum("nd,nd->n", x, u)[:, None] - u @ (c - centre).T
-        K *= -2 * beta * p if order == 1 else 4 * (beta * p) ** 2 - 2 * beta * (u * u).sum(axis=1)[:, None]
-        return K @ C
-    along = map_blocks(work, row_blocks(len(X), 3 * len(c)))
-    return along if order == 2 or field.slope is None else along + U @ field.slope.T
+from .kernels import Kernel
 
 # %% ../nbs/12_dynamics.ipynb #41ae9da9
 def _prepared(field, X, U=None):
@@ -46,7 +34,7 @@ def _prepared(field, X, U=None):
         raise ValueError(f"directions {U.shape}: expected {X.shape}, one for each state, or {X.shape[1:]}")
     return field, X, np.broadcast_to(U, X.shape)
 
-# %% ../nbs/12_dynamics.ipynb #cc7f0855
+# %% ../nbs/12_dynamics.ipynb #129e8f07
 def directional_derivative(
     field: VectorField,   # A vector field, or anything `as_field` takes
     X: np.ndarray,        # States, (n_cells, d)
@@ -54,11 +42,11 @@ def directional_derivative(
 ) -> np.ndarray:          # (n_cells, d)
     "`J u` at every cell, without forming J where the field is Gaussian. Raises ValueError on shapes that do not fit."
     field, X, U = _prepared(field, X, U)
-    if type(field) is GaussianField: return _gaussian_along(field, X, U, 1)
+    if isinstance(field, GaussianField): return field.derivative_along(X, U)
     work = lambda s: np.einsum("nij,nj->ni", field.jacobian(X[s]), U[s])
     return map_blocks(work, row_blocks(len(X), 2 * X.shape[1] ** 2))
 
-# %% ../nbs/12_dynamics.ipynb #03436f71
+# %% ../nbs/12_dynamics.ipynb #2cc216d0
 def second_derivative(
     field: VectorField,   # A vector field, or anything `as_field` takes
     X: np.ndarray,        # States, (n_cells, d)
@@ -68,28 +56,22 @@ def second_derivative(
 
     Raises ValueError on shapes that do not fit."""
     field, X, U = _prepared(field, X, U)
-    if type(field) is GaussianField: return _gaussian_along(field, X, U, 2)
+    if isinstance(field, GaussianField): return field.derivative_along(X, U, 2)
     step = getattr(field, "step", None) or default_step(X)
     h = 0.5 * step / np.maximum(np.linalg.norm(U, axis=1, keepdims=True), np.finfo(float).tiny)
     first = lambda k: directional_derivative(field, X + k * h * U, U)
     return (8 * (first(1) - first(-1)) - first(2) + first(-2)) / (12 * h)
 
-# %% ../nbs/12_dynamics.ipynb #f5761253
+# %% ../nbs/12_dynamics.ipynb #0812031c
 def divergence(
     field: VectorField,   # A vector field, or anything `as_field` takes
     X: np.ndarray,        # States, (n_cells, d)
 ) -> np.ndarray:          # (n_cells,), 1 / time
     "Divergence of the field at every cell, the trace of its Jacobian."
     field, X = _prepared(field, X)
-    if type(field) is not GaussianField:
-        trace = lambda s: np.trace(field.jacobian(X[s]), axis1=1, axis2=2)
-        return map_blocks(trace, row_blocks(len(X), 2 * X.shape[1] ** 2))
-    centre = field.control_points.mean(axis=0)
-    c, C, beta = field.control_points - centre, field.coefficients, field.beta
-    def work(s):
-        K = gaussian_kernel(X[s] - centre, c, beta)
-        return -2 * beta * (np.einsum("nd,nd->n", K @ C, X[s] - centre) - K @ (C * c).sum(axis=1))
-    return map_blocks(work, row_blocks(len(X), 3 * len(c))) + (0.0 if field.slope is None else np.trace(field.slope))
+    if isinstance(field, GaussianField): return field.divergence(X)
+    trace = lambda s: np.trace(field.jacobian(X[s]), axis1=1, axis2=2)
+    return map_blocks(trace, row_blocks(len(X), 2 * X.shape[1] ** 2))
 
 # %% ../nbs/12_dynamics.ipynb #9f3273e4
 class Determinant(NamedTuple):
@@ -263,7 +245,7 @@ def gene_sensitivity(
     entries = left[effectors] @ M @ right[regulators].T + (effectors[:, None] == regulators)
     return entries / (1 + np.einsum("rd,nde,re->nr", left[regulators], M, right[regulators]))[:, None, :]
 
-# %% ../nbs/12_dynamics.ipynb #3ed94ad8
+# %% ../nbs/12_dynamics.ipynb #09192147
 def kernel_mass(
     field: VectorField,   # A vector field
     X: np.ndarray,        # States, (n_cells, d)
@@ -272,17 +254,26 @@ def kernel_mass(
     field, X = _prepared(field, X)
     if isinstance(field, RescaledField): return kernel_mass(field.field, (X - field.shift) / field.scale)
     if not (hasattr(field, "control_points") and hasattr(field, "beta")): return np.full(len(X), np.nan)
-    c, beta = field.control_points, field.beta
-    return map_blocks(lambda s: gaussian_kernel(X[s], c, beta).sum(axis=1), row_blocks(len(X), 2 * len(c)))
+    c, kernel = field.control_points, Kernel(field.beta, getattr(field, "profile", "gaussian"))
+    return map_blocks(lambda s: kernel(X[s], c).sum(axis=1), row_blocks(len(X), 2 * len(c)))
 
-# %% ../nbs/12_dynamics.ipynb #136f06c6
+# %% ../nbs/12_dynamics.ipynb #66c524f0
 def support(
     field: VectorField,   # A vector field
     X: np.ndarray,        # States, (n, d)
     cells: np.ndarray,    # States of the cells to compare with, (n_cells, d)
 ) -> np.ndarray:          # (n,): 1 is that of a typical cell, 0 nothing; NaN for a field without kernels
-    "How much of the data a field has at a state: its kernel mass over the median of the cells'."
-    return kernel_mass(field, X) / np.median(kernel_mass(field, cells))
+    "Return how much of the data a field has at a state: its kernel mass over the median of (at most 2,000) cells'."
+    return kernel_mass(field, X) / np.median(kernel_mass(field, cells[:: max(1, len(cells) // 2000)]))
+
+
+def outside_support(
+    field: VectorField,   # A vector field
+    X: np.ndarray,        # States, (n, d)
+    cells: np.ndarray,    # States of the cells to compare with, (n_cells, d)
+) -> np.ndarray:          # (n,) bool; all False for a field without kernels
+    "Return which states have less than a twentieth of a typical cell's support: there a field is its prior."
+    return support(field, X, cells) < 0.05
 
 # %% ../nbs/12_dynamics.ipynb #71e20b43
 def stability(

@@ -4,14 +4,13 @@
 
 # %% auto #0
 __all__ = ['JACOBIAN', 'BY_REGULATOR', 'RANKS', 'ExplorerChoices', 'ExplorerState', 'swap', 'panel_genes', 'find_embeddings',
-           'find_groupings', 'find_numbers', 'expression_reader', 'find_flows', 'outside_support', 'ExplorerSource',
-           'choose_shown', 'explorer_source', 'component_means', 'mean_entries', 'strongest_genes', 'start_genes',
-           'colour_choices', 'start_state', 'cells_in_view', 'with_shown', 'cells_table', 'cell_colours',
-           'gene_velocity', 'view_means', 'means_table', 'mean_errors', 'strongest_pairs', 'finding', 'sentence',
-           'view_note', 'chart_options', 'draw', 'LinkedChart', 'JacobianExplorer', 'resampled', 'find_bases',
-           'explore', 'jacobian_chart', 'report']
+           'find_groupings', 'find_numbers', 'expression_reader', 'find_flows', 'ExplorerSource', 'choose_shown',
+           'explorer_source', 'component_means', 'mean_entries', 'strongest_genes', 'start_genes', 'colour_choices',
+           'start_state', 'cells_in_view', 'with_shown', 'cells_table', 'cell_colours', 'gene_velocity', 'view_means',
+           'means_table', 'mean_errors', 'strongest_pairs', 'finding', 'sentence', 'view_note', 'chart_options', 'draw',
+           'LinkedChart', 'JacobianExplorer', 'resampled', 'find_bases', 'explore', 'jacobian_chart', 'report']
 
-# %% ../nbs/22_explorer.ipynb #fe18d66d
+# %% ../nbs/22_explorer.ipynb #3b4dc9c0
 import html
 import json
 from collections.abc import Callable, Sequence
@@ -28,12 +27,12 @@ import traitlets
 from anndata import AnnData
 
 from .adata import dense, read_jacobian, select_genes
-from .blocks import map_blocks, row_blocks
 from vfjac.charts import (
     DARK, LOOKS_JS, NO_GROUP, arrows_table, linked_chart, linked_params, linked_rows, linked_squares, page_html,
     page_levels, pair_chart, redrawn, repainted, save_html
 )
-from .fields import gaussian_kernel, patch
+from .dynamics import outside_support
+from .fields import patch
 from .genejacobian import GeneJacobian, find_names
 from .posterior import effector_part, mean_gram, mean_part
 from .projection import scaled_loadings
@@ -216,19 +215,6 @@ def find_flows(
     return {
         name: np.asarray(V.toarray() if hasattr(V, "toarray") else V)[:, :2].astype(float) for name, V in there.items()
     }
-
-# %% ../nbs/22_explorer.ipynb #82557e10
-def outside_support(
-    jacobian: GeneJacobian, # The lazy tensor
-    cells: np.ndarray | None = None, # Positions of cells; None is all
-    least: float = 0.1, # The kernel to the nearest control point that still counts as support, 0 to 1
-) -> np.ndarray: # (n_cells,) bool; all False for a field without control points
-    "Cells that lie far from every control point."
-    X = np.asarray(jacobian.states if cells is None else jacobian.states[cells])
-    points, beta = (getattr(jacobian.field, name, None) for name in ("control_points", "beta"))
-    if points is None or beta is None: return np.zeros(len(X), dtype=bool)
-    nearest = lambda s: gaussian_kernel(X[s], points, beta).max(axis=1)
-    return map_blocks(nearest, row_blocks(len(X), 2 * len(points))) < least
 
 # %% ../nbs/22_explorer.ipynb #eee8a9c3
 @dataclass(frozen=True, eq=False)
@@ -437,7 +423,7 @@ def _expression(source: ExplorerSource, gene: str) -> np.ndarray:
         kept[gene] = source.expression(gene)
     return kept[gene]
 
-# %% ../nbs/22_explorer.ipynb #43634269
+# %% ../nbs/22_explorer.ipynb #1465a9d1
 def _entry(state: ExplorerState, source: ExplorerSource) -> np.ndarray:
     "The entry of the chosen pair in all cells; kept until the pair changes."
     pair = (state.effector, state.regulator)
@@ -458,9 +444,15 @@ def _has_errors(source: ExplorerSource) -> bool:
     "Whether standard errors are known."
     return bool(getattr(source.jacobian, "has_stderr", False))
 
+def _far_cells(jacobian: GeneJacobian, cells=slice(None)) -> np.ndarray:
+    "Which cells are outside the field's support."
+    states = jacobian.states if isinstance(jacobian.states, np.ndarray) else np.asarray(jacobian.states)
+    return outside_support(jacobian.field, states[cells], states)
+
+
 def _outside(source: ExplorerSource) -> np.ndarray:
     "Which of the cells drawn are outside the field's support."
-    if "shown outside" not in source.kept: source.kept["shown outside"] = outside_support(source.jacobian, source.shown)
+    if "shown outside" not in source.kept: source.kept["shown outside"] = _far_cells(source.jacobian, source.shown)
     return source.kept["shown outside"]
 
 def with_shown(
@@ -1413,7 +1405,7 @@ def _page_words(n_drawn: int, n_stored: int, basis: str | None, doubts: Sequence
     )
     return "\n\n".join([words, *(f"Mind: {doubt}." for doubt in doubts)])
 
-# %% ../nbs/22_explorer.ipynb #22b2492c
+# %% ../nbs/22_explorer.ipynb #0f6819dc
 def _drawn(adata: AnnData, basis: str | None, max_cells: int, seed: int) -> tuple:
     "The stored Jacobian, and which of its cells are drawn."
     stored = read_jacobian(adata, basis)
@@ -1426,7 +1418,7 @@ def _page_trust(adata, stored, basis, at: np.ndarray) -> tuple[np.ndarray | None
     except (KeyError, ValueError): return None, np.zeros(len(at), dtype=bool)
     there = {*stored.effectors, *stored.regulators} <= set(lazy.genes)
     known = there and getattr(lazy, "has_stderr", False) and not stored.doubts
-    return (lazy.stderr(stored.effectors, stored.regulators) if known else None), outside_support(lazy)
+    return (lazy.stderr(stored.effectors, stored.regulators) if known else None), _far_cells(lazy)
 
 def _page_loadings(adata, basis) -> str:
     "Key of the loadings that the stored Jacobian was computed with."

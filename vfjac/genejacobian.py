@@ -6,7 +6,8 @@
 __all__ = ['find_names', 'in_order_of', 'find_cells', 'sum_jacobians', 'sum_products', 'project_moment', 'fold_entries',
            'is_positive', 'group_rows', 'GeneJacobian', 'Quantiles']
 
-# %% ../nbs/11_genejacobian.ipynb #0cb265c3
+# %% ../nbs/11_genejacobian.ipynb #ac7b79fd
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field as dataclass_field, replace
 from difflib import get_close_matches
@@ -23,8 +24,8 @@ from vfjac.blocks import (
     row_blocks
 )
 from .fields import GaussianField, VectorField, as_field, as_states, patch, with_step
-from .fitting import Fit
-from .posterior import Posterior, effector_part, mean_gram, mean_part, posterior_of, regulator_part
+from .fit import Fit
+from .posterior import Posterior, effector_part, mean_gram, mean_part, regulator_part
 from .projection import projected_jacobian, scaled_loadings
 
 # %% ../nbs/11_genejacobian.ipynb #67238be1
@@ -190,7 +191,7 @@ def group_rows(
         if (labels.codes == code).any()
     }
 
-# %% ../nbs/11_genejacobian.ipynb #56063bb0
+# %% ../nbs/11_genejacobian.ipynb #ba6fe43d
 @dataclass(frozen=True, eq=False, repr=False)
 class GeneJacobian:
     """The Jacobian between genes, `∂(velocity of effector) / ∂(expression of regulator)` for every cell, when asked.
@@ -208,6 +209,7 @@ class GeneJacobian:
     scale: np.ndarray | None = None           # Standard deviations by which genes were divided before PCA, (n_genes,)
     fit: Fit | Posterior | None = dataclass_field(default=None, repr=False)   # What standard errors come from
     dtype: str = "float64"                    # Precision of a Gaussian field's work; "float32" is about twice as fast
+    no_errors: str = ""                       # Why no standard errors are known, a sentence for messages
 
     def __post_init__(self):
         states = lazy_states(self.states) if is_lazy(self.states) else as_states(self.states).copy()
@@ -257,18 +259,23 @@ class GeneJacobian:
 
     @property
     def has_stderr(self) -> bool:
-        "Whether standard errors can be given: the fit is known, and the field is Gaussian."
-        return self.fit is not None and isinstance(self.field, GaussianField)
+        "Whether standard errors can be given: the fit is known, its noise is, and the field is Gaussian."
+        return self._known is not None and isinstance(self.field, GaussianField)
+
+    @property
+    def _known(self) -> Posterior | None:
+        "What the fit knows of its errors, None if nothing."
+        return self.fit.posterior if isinstance(self.fit, Fit) else self.fit
 
     @cached_property
     def posterior(self) -> Posterior:
         "The posterior of the field's coefficients; ValueError where there is none."
-        if self.fit is None or not self.has_stderr:
-            raise ValueError(
-                "no standard errors are known for this field: they need the covariance of a Gaussian field's fit; fit "
-                "with vf.fit_vector_field, or give GeneJacobian(fit=…)"
-            )
-        return self.fit if isinstance(self.fit, Posterior) else posterior_of(self.fit)
+        if self._known is None or not self.has_stderr:
+            why = self.no_errors or (
+                "they need the covariance of a Gaussian field's fit; fit with vf.fit_vector_field, or give "
+                "GeneJacobian(fit=…)")
+            raise ValueError(f"no standard errors are known for this field: {why}")
+        return self._known
 
     @cached_property
     def _sides(self) -> tuple[np.ndarray, np.ndarray]:
@@ -567,7 +574,7 @@ def difference(
     G = self._gram(np.concatenate(rows), weights)
     return left @ (J - J_b) @ right.T, np.outer(effector_part(posterior, left), mean_part(G, right))
 
-# %% ../nbs/11_genejacobian.ipynb #43fc2254
+# %% ../nbs/11_genejacobian.ipynb #9bd95cf4
 @patch
 def z(self: GeneJacobian, effectors=None, regulators=None, cells=None, *, memory_mb: float = 512) -> np.ndarray:
     "Entries over their standard errors, shaped as `block`; zero where an entry has no error since it cannot vary."
@@ -592,11 +599,15 @@ def significant(
     exclude_diagonal: bool = False, memory_mb: float = 512
 ) -> pd.DataFrame:
     """The pairs whose mean over a group of cells differs from zero: a table effector, regulator, group, value, stderr,
-    z, fdr, largest |z| first. At most a share `fdr` of each group's list is expected to be false."""
+    z, fdr, largest |z| first. At most a share `fdr` of each group's list is expected to be false. Where the noise of
+    the velocities is known to be shared (`no_errors`), no pair is called, and a warning says why."""
     if not 0 < fdr < 1: raise ValueError(f"fdr = {fdr!r}: expected a share between 0 and 1")
     rows, cols = (self.genes if names is None else np.array([names] if isinstance(names, str) else names, object)
                   for names in (effectors, regulators))
     check_budget((6, len(rows), len(cols)), memory_mb, "name fewer effectors or regulators, or raise memory_mb")
+    if self.no_errors and not self.has_stderr:
+        warnings.warn(f"no pair is called: {self.no_errors}", stacklevel=2)
+        return pd.DataFrame(columns=["effector", "regulator", "group", "value", "stderr", "z", "fdr"])
     means, errors = (
         statistic(groups, effectors, regulators, memory_mb=memory_mb) for statistic in (self.mean, self.mean_stderr))
     if groups is None: means, errors = {"all": means}, {"all": errors}

@@ -9,7 +9,7 @@ __all__ = ['FieldCells', 'field_cells', 'divergence', 'speed', 'curl', 'accelera
            'averaged_loadings', 'gene_set_jacobian', 'gene_changes', 'Push', 'perturb', 'linear_map', 'local_maps',
            'perturb_cells']
 
-# %% ../nbs/21_response.ipynb #6a397670
+# %% ../nbs/21_response.ipynb #9a31b558
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ from . import dynamics
 from .adata import basis_key, dense, gene_columns, listed, read_field, read_states
 from .blocks import check_budget, fold_cells, map_blocks, row_blocks
 from .embedding import LiftedField
-from .fields import VectorField, gaussian_kernel
+from .fields import VectorField
 from .genejacobian import GeneJacobian, find_cells, find_names, group_rows, in_order_of
 from .posterior import effector_part
 from .projection import scaled_loadings
@@ -612,7 +612,7 @@ def gene_changes(
     if not np.isfinite(result).all(): raise ValueError("a change is NaN or infinite: expected finite numbers")
     return result
 
-# %% ../nbs/21_response.ipynb #388a9048
+# %% ../nbs/21_response.ipynb #cce96499
 @dataclass(frozen=True, eq=False)
 class Push:
     "A change of the expression of some genes, and what it does to velocities in the components, to first order."
@@ -623,11 +623,10 @@ class Push:
 
     def responses(self, s: slice | np.ndarray = slice(None)) -> np.ndarray:
         "How the effect in some cells answers to what is uncertain in the coefficients, (n, r)."
-        posterior, X, U = self.tensor.posterior, self.at.states[s], self.shift[s]
-        c, S, beta = posterior.control_points, posterior.root, posterior.beta
-        along = gaussian_kernel(X, c, beta) * (np.einsum("nd,nd->n", X, U)[:, None] - U @ c.T)
-        trend = U @ S[len(c) + 1:] if len(S) > len(c) else 0.0
-        return -2 * beta * along @ S[:len(c)] + trend
+        posterior, U = self.tensor.posterior, self.shift[s]
+        c, S = posterior.field.control_points, posterior.root
+        along = posterior.kernel.along(self.at.states[s], c, U) @ S[:len(c)]
+        return along + U @ S[len(c) + 1:] if len(S) > len(c) else along
 
     def stderr(self) -> np.ndarray:
         "Standard error of the effect in each component, (n_cells, d)."
@@ -641,7 +640,7 @@ class Push:
         total = fold_cells(lambda some: self.responses(some).sum(axis=0), rows, block_rows=block_rows)
         return np.linalg.norm(total / len(rows)) * effector_part(self.tensor.posterior, left)
 
-# %% ../nbs/21_response.ipynb #dd1c8613
+# %% ../nbs/21_response.ipynb #660882dd
 def _push(data, changes, basis, cell_idx, layer) -> Push:
     "The push, computed from the stored field."
     gj, at = _linear(data, basis, cell_idx), field_cells(data, basis, cell_idx)
@@ -655,13 +654,13 @@ def _judged(push: Push) -> pd.DataFrame:
     field, x = push.at.field, push.at.states
     left_out = np.linalg.norm(field.velocity(x + push.shift) - field.velocity(x) - push.effect, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"): relative = left_out / np.linalg.norm(push.effect, axis=1)
-    masses = [dynamics.support(field, states, push.at.everyone) for states in (x, x + push.shift, push.at.everyone)]
-    outside = (masses[1] < np.quantile(masses[2], 0.01)) & (masses[1] < 0.5 * masses[0])
+    support = dynamics.support(field, x + push.shift, push.at.everyone)
+    outside = dynamics.outside_support(field, x + push.shift, push.at.everyone)
     if outside.any():
         warnings.warn(
-            f"{outside.sum()} of {len(x)} perturbed states leave the data (less support than 99 % of the cells have, "
-            f"and less than half of before): the field is a guess there; push less", stacklevel=3)
-    return push.at.table(first_order_error=relative, support=masses[1], outside=outside)
+            f"{outside.sum()} of {len(x)} perturbed states leave the data (less than a twentieth of a typical cell's "
+            f"support): the field is a guess there; push less", stacklevel=3)
+    return push.at.table(first_order_error=relative, support=support, outside=outside)
 
 # %% ../nbs/21_response.ipynb #76631799
 def perturb(

@@ -6,7 +6,7 @@
 __all__ = ['fit_vector_field', 'jacobian', 'gene_jacobian', 'read_entries', 'get_jacobian', 'production_jacobian',
            'two_layer_jacobian']
 
-# %% ../nbs/15_tools.ipynb #435abe4c
+# %% ../nbs/15_tools.ipynb #c23a6158
 import inspect
 import sys
 import warnings
@@ -24,15 +24,15 @@ from vfjac.adata import (
 )
 from .differentiation import analytical_jacobian, autodiff_field, numerical_jacobian
 from .embedding import LiftedField, LocalMaps, lift_field, local_maps
-from .fields import GaussianField, VectorField, as_field, default_step, row_blocks
-from .fitting import Fit, default_n_control_points, in_unit, sparse_vfc, velocity_unit
-from .kernels import matrix_vfc
-from .tuning import tuned_vfc
-from .genejacobian import GeneJacobian, check_budget, find_cells, find_names
+from .blocks import check_budget, row_blocks
+from .fields import GaussianField, VectorField, as_field, default_step
+from .fit import KERNELS, Fit, default_n_control_points, fit_field, in_unit, sparse_vfc, velocity_unit
+from .kernels import PROFILES
+from .genejacobian import GeneJacobian, find_cells, find_names
 from .projection import project_jacobian, scaled_loadings
 from .sampling import METHODS, sample
 
-# %% ../nbs/15_tools.ipynb #47160bdb
+# %% ../nbs/15_tools.ipynb #01f7bab2
 def fit_vector_field(
     adata: AnnData,                    # The data, changed in place
     basis: str | None = "pca",           # Basis of the states, `obsm["X_<basis>"]`; None fits in gene space
@@ -43,11 +43,11 @@ def fit_vector_field(
     layer: str = "X",                    # Layer with the expression of a gene-space fit; "X" is adata.X
     Qkey: str = "PCs",                   # Loadings for the projection of a velocity layer
     M: int | None = None,                # Number of control points; None: as many as needed, or dynamo's (not tuned)
-    tune: bool | None = None,            # Tune (`tuned_vfc`) or not (`sparse_vfc`); None: unless params say otherwise
+    tune: bool | None = None,            # Tune (`fit_field`) or not (`sparse_vfc`); None: unless params say otherwise
     compat: str | None = None,           # "dynamo": SparseVFC on the velocities as they are, with dynamo's numbers
-    kernel: str = "gaussian",            # Or "divergence_free", "curl_free", "mixed" (`matrix_vfc`)
+    kernel: str = "gaussian",            # Or "matern52"; "divergence_free", "curl_free", "mixed"
     velocity_kind: str | None = None,    # "projection", "displacement", "unknown"; None: as far as the data tell
-    **params,                            # Passed to `tuned_vfc`, `sparse_vfc` or `matrix_vfc`
+    **params,                            # Passed to `fit_field` or `sparse_vfc`
 ) -> Fit:                                # The fit, which is also stored in `adata`
     """Fit a vector field to states and velocities and store it in `uns['VecFld_<basis>']` with dynamo's keys.
 
@@ -58,50 +58,38 @@ def fit_vector_field(
     check_adata(adata, write=True)
     kinds = (None, "projection", "displacement", "unknown")
     if velocity_kind not in kinds: raise ValueError(f"velocity_kind={velocity_kind!r}: expected one of {kinds}")
-    mix = _mixture(kernel, tune, compat, params)
-    tune = _is_tuned(tune, compat, params) if mix is None else None
+    tune = _is_tuned(kernel, tune, compat, params)
     if basis is None:
         if dims is not None:
             raise ValueError("dims are given, but basis=None: choose the dimensions of gene space with genes")
         X, V, source, extra = _gene_space_data(adata, genes, layer, velocity_key)
     else: X, V, source, extra = _basis_data(adata, basis, velocity_key, dims, genes, layer, Qkey)
     if velocity_kind is not None: extra["velocity_kind"] = velocity_kind
-    if mix is not None: fit = matrix_vfc(X, V, M, **params, **mix)
-    elif tune: fit = tuned_vfc(X, V, M, **params)
+    if tune: fit = fit_field(X, V, M, kernel=kernel, **params)
     else:
         unit = 1.0 if compat == "dynamo" else velocity_unit(V, params.get("a", 5.0), X)
         fit = in_unit(sparse_vfc(X, V / unit, M=default_n_control_points(len(X)) if M is None else M, **params), unit)
     write_field(adata, fit, basis, X, V, source, **extra)
     return fit
 
-# %% ../nbs/15_tools.ipynb #07a78c64
-def _mixture(kernel, tune, compat, params) -> dict | None:
-    "The share of the curl-free kernel where the kernel fixes it, as a parameter of `matrix_vfc`; None for plain ones."
-    mixtures = dict(gaussian=None, divergence_free=dict(eta=0.0), curl_free=dict(eta=1.0), mixed={})
-    if kernel not in mixtures: raise ValueError(f"kernel={kernel!r}: expected {', '.join(map(repr, mixtures))}")
-    if (mix := mixtures[kernel]) is None: return None
-    if tune is False or compat:
-        raise ValueError(
-            f"kernel={kernel!r} with {'tune=False' if tune is False else f'compat={compat!r}'}: matrix-valued kernels "
-            f"have no rule of thumb; leave it out, and give beta, lambda_ and eta if they are to be fixed")
-    known = set(inspect.signature(matrix_vfc).parameters) - {"X", "V", "M"} - mix.keys()
-    if unknown := params.keys() - known:
-        raise TypeError(
-            f"fit_vector_field() got unexpected arguments {', '.join(map(repr, sorted(unknown)))}; with "
-            f"kernel={kernel!r} it takes {', '.join(sorted(known))}")
-    return mix
-
-
-def _is_tuned(tune, compat, params) -> bool:
+# %% ../nbs/15_tools.ipynb #a590375e
+def _is_tuned(kernel, tune, compat, params) -> bool:
     "Whether the fit is tuned: if nothing is said, unless a parameter is given that only `sparse_vfc` has."
     if compat not in (None, "dynamo"): raise ValueError(f"compat={compat!r}: expected None or 'dynamo'")
     if compat and tune: raise ValueError("tune=True and compat='dynamo': dynamo does not tune; leave one of them out")
-    known = {True: set(inspect.signature(tuned_vfc).parameters), False: set(inspect.signature(sparse_vfc).parameters)}
+    if kernel not in (*PROFILES, *KERNELS):
+        raise ValueError(f"kernel={kernel!r}: expected {', '.join(map(repr, (*PROFILES, *KERNELS)))}")
+    known = {True: set(inspect.signature(fit_field).parameters), False: set(inspect.signature(sparse_vfc).parameters)}
+    if kernel != "gaussian":
+        if tune is False or compat is not None:
+            how = "tune=False" if tune is False else f"compat={compat!r}"
+            raise ValueError(f"kernel={kernel!r} with {how}: it has no rule of thumb; leave it out")
+        tune = True
     if tune is None: tune = compat is None and params.keys() <= known[True]
     if unknown := params.keys() - known[tune]:
         raise TypeError(
             f"fit_vector_field() got unexpected arguments {', '.join(map(repr, sorted(unknown)))}; with tune={tune} "
-            f"it takes {', '.join(sorted(known[tune] - {'X', 'V', 'M'}))}")
+            f"it takes {', '.join(sorted(known[tune] - {'X', 'V', 'M', 'kernel'}))}")
     return tune
 
 # %% ../nbs/15_tools.ipynb #b6d0efe1
