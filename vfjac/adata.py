@@ -4,15 +4,16 @@
 
 # %% auto #0
 __all__ = ['basis_key', 'listed', 'check_adata', 'gene_columns', 'dense', 'machine_gb', 'read_mask', 'read_states', 'Loadings',
-           'read_loadings', 'select_genes', 'read_velocities', 'tell_velocity_kind', 'field_from_vecfld', 'PlacedField',
-           'read_posterior', 'read_field', 'cell_velocities', 'write_field', 'FitData', 'read_fit_data', 'fingerprint',
-           'digest', 'cell_marks', 'pack_jacobian', 'write_jacobian', 'StoredJacobian', 'read_jacobian']
+           'read_loadings', 'select_genes', 'read_velocities', 'tell_velocity_kind', 'read_graphs', 'read_averages',
+           'field_from_vecfld', 'PlacedField', 'read_posterior', 'read_smoothing', 'read_field', 'cell_velocities',
+           'write_field', 'FitData', 'read_fit_data', 'fingerprint', 'digest', 'cell_marks', 'pack_jacobian',
+           'write_jacobian', 'StoredJacobian', 'read_jacobian']
 
-# %% ../nbs/13_adata.ipynb #691f6a3a
+# %% ../nbs/13_adata.ipynb #927a4f7e
 import hashlib
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -21,11 +22,12 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from scipy.optimize import linear_sum_assignment
-from scipy.sparse import issparse
+from scipy.sparse import csr_array, issparse
 
 from .blocks import is_lazy, row_blocks
 from .fields import LARGEST, GaussianField, MatrixGaussianField, RescaledField, VectorField, with_step
 from .genejacobian import find_cells, find_names
+from .noise import Smoothing, stored_averages
 from .posterior import Posterior
 
 # %% ../nbs/13_adata.ipynb #1e6da3ec
@@ -459,6 +461,52 @@ def tell_velocity_kind(
         )
     return "displacement" if basis_key("grid_velocity", basis) in adata.uns else "unknown"
 
+# %% ../nbs/13_adata.ipynb #bd2c2b3c
+def read_graphs(
+    adata: AnnData,            # The data
+) -> dict:                       # Graphs, (n_cells, n_cells) each, by where they are stored, the likeliest first
+    """Return the neighbour graphs of an AnnData: dynamo's average, connectivities, distances, in `obsp` or in `uns`,
+    and what follows from `uns["neighbors"]["indices"]`."""
+    graphs = {f"obsp[{key!r}]": adata.obsp[key] for key in adata.obsp}
+    stored = adata.uns.get("neighbors", {})
+    stored = stored if isinstance(stored, Mapping) else {}
+    graphs |= {f"uns['neighbors'][{key!r}]": stored[key] for key in ("connectivities", "distances") if key in stored}
+    if "indices" in stored: graphs["uns['neighbors']['indices'], distances"] = _neighbour_graph(stored["indices"])
+    kinds = ("moments_con", "connectivities", "distances")
+    wanted = [where for kind in kinds for where in graphs if kind in where]
+    n = adata.n_obs
+    return {where: graphs[where] for where in wanted if np.shape(graphs[where]) == (n, n)}
+
+
+def _neighbour_graph(indices):
+    "Return the graph whose edges lead from each cell to its neighbours, rows of a table; None if it is no such table."
+    near = np.asarray(indices)
+    if near.ndim != 2 or near.dtype.kind not in "iu" or not near.size or not 0 <= near.min() <= near.max() < len(near):
+        return None
+    starts = np.arange(0, near.size + 1, near.shape[1])
+    return csr_array((np.ones(near.size), near.ravel(), starts), shape=(len(near), len(near)))
+
+# %% ../nbs/13_adata.ipynb #7dc4fba8
+def read_averages(
+    adata: AnnData,                          # The data
+    key: str | None = None,                    # A key of obsp; None: all graphs that velocity packages average over
+) -> Iterator[tuple[str, csr_array]]:          # What it is in words, and the matrix, (n_cells, n_cells)
+    """Yield the averages that stored graphs stand for, the likeliest first.
+
+    Raises KeyError if there is no such key, ValueError if its graph can't be one; other graphs that can't are passed
+    over."""
+    if key is not None:
+        if key not in adata.obsp:
+            raise KeyError(f"smoothing={key!r}: no such graph in obsp; found: {listed(adata.obsp)}")
+        yield from stored_averages(f"obsp[{key!r}]", _loaded(adata.obsp[key]))
+        return
+    for where, graph in read_graphs(adata).items():
+        try: yield from stored_averages(where, _loaded(graph))
+        except ValueError: continue   # no graph of neighbours
+
+
+def _loaded(graph): return graph.compute() if is_lazy(graph) else graph
+
 # %% ../nbs/13_adata.ipynb #b6fa4ff8
 def field_from_vecfld(
     vecfld: Mapping,       # dynamo's dictionary of a fitted field: X_ctrl (M, d), C (M, d), beta, …
@@ -538,7 +586,7 @@ def _columns_in(states, fitted):
     rows, order = linear_sum_assignment(fits + 0.5 * np.eye(*fits.shape), maximize=True)
     return order if fits[rows, order].all() else None
 
-# %% ../nbs/13_adata.ipynb #f900a42e
+# %% ../nbs/13_adata.ipynb #2701a2a0
 @dataclass(frozen=True, eq=False)
 class PlacedField:
     "A field with the cells of an AnnData placed in it."
@@ -547,6 +595,7 @@ class PlacedField:
     dims: np.ndarray | None        # Components of the basis that the field uses; None is all
     genes: np.ndarray | None       # In gene space, the gene of each dimension, (d,)
     posterior: Posterior | None = None   # The covariance of the field's coefficients, where it was stored
+    smoothing: Smoothing | None = None   # What was found of averaging over neighbours, where it was stored
 
 # %% ../nbs/13_adata.ipynb #892aa931
 def read_posterior(
@@ -560,7 +609,15 @@ def read_posterior(
     root, noise = (dense(vecfld[key], f"the stored field's {key}") for key in ("covariance_root", "noise_variance"))
     return Posterior(field, _widths(vecfld, "error_beta", field.beta), root, noise)
 
-# %% ../nbs/13_adata.ipynb #bbeebac9
+# %% ../nbs/13_adata.ipynb #c580127f
+def read_smoothing(
+    vecfld: Mapping,        # A stored field
+) -> Smoothing | None:      # None where nothing was stored
+    "Return what was found of averaging over neighbours when the field was fitted."
+    stored = vecfld.get("smoothing")
+    return Smoothing.from_dict(stored) if isinstance(stored, Mapping) and "kind" in stored else None
+
+# %% ../nbs/13_adata.ipynb #63a38dba
 def read_field(
     adata: AnnData,                    # The data
     basis: str | None = "pca",           # The basis; None is gene space
@@ -598,7 +655,8 @@ def read_field(
         )
     if own and not is_lazy(states): _tell_other_states(stored.get("X"), states, basis)
     return PlacedField(
-        with_step(field, states), states, dims, None, read_posterior(stored, field) if own else None)
+        with_step(field, states), states, dims, None, read_posterior(stored, field) if own else None,
+        read_smoothing(stored) if own else None)
 
 
 def _tell_other_states(fitted, states, basis) -> None:
@@ -643,7 +701,7 @@ def _dims(dims, fitted, d, adata, basis, own=True):
     )
     return np.arange(d)
 
-# %% ../nbs/13_adata.ipynb #5305a006
+# %% ../nbs/13_adata.ipynb #00858154
 def _placed_in_genes(adata, stored, field) -> PlacedField:
     "A gene-space field with the expression of its genes for every cell, genes in the order of the field's dimensions."
     genes = [str(g) for g in np.asarray(stored.get("genes", adata.var_names))]
@@ -666,7 +724,8 @@ def _placed_in_genes(adata, stored, field) -> PlacedField:
     values = dense(own)
     _refuse_non_finite(values, f"layer {layer!r}", adata.obs_names)
     field, posterior = with_step(field, values), read_posterior(stored, field)
-    if "X" not in stored: return PlacedField(field, values, None, np.array(genes, dtype=object), posterior)
+    smoothing = read_smoothing(stored)
+    if "X" not in stored: return PlacedField(field, values, None, np.array(genes, dtype=object), posterior, smoothing)
     for states in (values, dense(np.expm1(own))):
         order = _columns_in(states, dense(stored["X"]))
         if order is None: continue
@@ -676,7 +735,7 @@ def _placed_in_genes(adata, stored, field) -> PlacedField:
             offset, slope = (None if part is None else part[turned] for part in (field.offset, field.slope))
             field = replace(field, coefficients=field.coefficients[:, turned], offset=offset, slope=slope)
             if posterior is not None: posterior = replace(posterior, field=field, noise=posterior.noise[turned])
-        return PlacedField(field, states[:, order], None, np.array(genes, dtype=object)[order], posterior)
+        return PlacedField(field, states[:, order], None, np.array(genes, dtype=object)[order], posterior, smoothing)
     raise ValueError(
         f"layer {layer!r} does not hold the values that the gene-space field was fitted on (for the genes "
         f"{', '.join(genes[:3])} …); fit again with vf.fit_vector_field(adata, basis=None, genes=…)"
@@ -707,18 +766,22 @@ def cell_velocities(
         raise ValueError(f"obsm[{key!r}] has {V.shape[1]} components, the field needs {needed}: fit again")
     return V if placed.dims is None else V[:, placed.dims]
 
-# %% ../nbs/13_adata.ipynb #9c70cadb
+# %% ../nbs/13_adata.ipynb #91f13f5c
 def write_field(
     adata: AnnData,                   # The data, changed in place
     fit,                                # The `Fit`
     basis: str | None,                  # The basis; None is gene space
-    X: np.ndarray,                      # States that were fitted, (n_cells, d)
-    V: np.ndarray,                      # Velocities that were fitted, (n_cells, d)
+    X: np.ndarray,                      # States as they were given, (n_cells, d)
+    V: np.ndarray,                      # Velocities as they were given, (n_cells, d)
     velocity_source: str,               # Where the velocities came from, see `read_velocities`
+    single: tuple | None = None,        # States and velocities that were fitted, if averaging was undone
     **extra,                            # More entries, e.g. dims, genes, layer; None is left out
 ) -> None:
     """Store a fitted field in `uns['VecFld_<basis>']`, fitted velocities in `obsm`, control points and inlier
-    probabilities in `obs`; NaN for cells without a state."""
+    probabilities in `obs`; NaN for cells without a state.
+
+    States and velocities of single cells are kept beside those that were given, `X_single` and `V_single`, and what was
+    found of averaging in `smoothing`."""
     fitted, placed = np.full(X.shape, np.nan), np.isfinite(X).all(axis=1)
     fitted[placed] = fit.field.velocity(X[placed])
     stored = dict(
@@ -730,6 +793,8 @@ def write_field(
         offset=fit.field.offset, slope=fit.field.slope, noise_variance=fit.noise, dof=fit.dof, ridge=fit.ridge
     )
     stored |= _kernel_entries(fit) | extra
+    if single is not None: stored |= dict(X_single=single[0], V_single=single[1])
+    if fit.smoothing is not None: stored["smoothing"] = fit.smoothing.to_dict()
     if fit.tuning is not None: stored["tuning"] = {name: np.array(column) for name, column in fit.tuning.items()}
     known = {key: value for key, value in stored.items() if value is not None}
     adata.uns[basis_key("VecFld", basis)] = deepcopy(known)   # the fit stays its owner's
@@ -755,7 +820,7 @@ def _kernel_entries(fit) -> dict:
     column = fit.field.coefficients.reshape(-1, 1)
     return dict(C=column, div_cur_free_kernels=True, sigma=fit.field.sigma, eta=fit.field.eta)
 
-# %% ../nbs/13_adata.ipynb #1ec551ea
+# %% ../nbs/13_adata.ipynb #b78e9578
 @dataclass(frozen=True, eq=False)
 class FitData:
     "What a stored field was fitted to."
@@ -765,6 +830,7 @@ class FitData:
     rows: np.ndarray          # Their rows among all cells at the time of the fit, (n,)
     n_cells: int              # How many cells there were at that time
     ridge: float              # Noise variance over prior variance of the fit
+    given_states: np.ndarray  # The states that were given, (n, d): others than `states` if averaging was undone
 
     @property
     def spread(self) -> float:
@@ -795,7 +861,10 @@ def read_fit_data(
     if rows.size and (rows.min() < 0 or rows.max() >= len(X)):
         raise ValueError(f"uns[{key!r}]['valid_ind'] names rows outside the {len(X)} states; fit again")
     ridge = _number(stored, "ridge", 3 * _number(stored, "sigma2"))
-    return FitData(X[rows], V[rows], P, rows, len(X), ridge)
+    states, V = (
+        _table(stored[name], f"uns[{key!r}][{name!r}]") if name in stored else usual
+        for name, usual in dict(X_single=X, V_single=V).items())
+    return FitData(states[rows], V[rows], P, rows, len(X), ridge, X[rows])
 
 # %% ../nbs/13_adata.ipynb #ab832b47
 def fingerprint(
