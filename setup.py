@@ -40,7 +40,6 @@ setup(
     install_requires=cfg["requirements"].split(),
     extras_require={
         "dask": cfg["dask_requirements"].split(),
-        "speed": cfg["speed_requirements"].split(),
         "jax": cfg["jax_requirements"].split(),
         "torch": cfg["torch_requirements"].split(),
         "dev": cfg["dev_requirements"].split() + cfg["dask_requirements"].split(),

@@ -19,7 +19,7 @@ TOP = Path(__file__).resolve().parent.parent
 MAX_BYTES = 500_000
 IMPORT_NAMES = {"vl-convert-python": "vl_convert"}
 COME_WITH = {"ipywidgets": {"traitlets", "IPython"}}  # what a requirement cannot do without
-OPTIONAL = {"dask", "numba", "jax", "torch"}          # imported only where they are there and wanted
+OPTIONAL = {"dask", "jax", "torch"}                   # imported only where they are there and wanted
 
 
 def sh(*command):

@@ -5,13 +5,11 @@
 # %% auto #0
 __all__ = ['METHODS', 'random_indices', 'velocity_indices', 'neural_gas', 'trn_indices', 'kmeans_indices', 'sample']
 
-# %% ../nbs/07_sampling.ipynb #f44ac688
+# %% ../nbs/07_sampling.ipynb #1dc6c00d
 import operator
 import warnings
 from collections.abc import Callable
 from difflib import get_close_matches
-from functools import cache
-from types import FunctionType
 
 import numpy as np
 from scipy.linalg.blas import dger
@@ -160,79 +158,6 @@ def _learn(
         distances += p[-1]
         _move(W, p, distances, _nearest_nodes(distances, count, cell, reach), a[:count])
 
-# %% ../nbs/07_sampling.ipynb #1040d310
-def _rank(order: np.ndarray, m: int, distances: np.ndarray, other: np.ndarray, counts: np.ndarray) -> None:
-    """Sort the first `m` nodes in `order` by distance, in place; `other` (like `order`) and `counts` (2, 2048) are
-    space."""
-    if m > 64:
-        bits, total = distances.view(np.int64), np.zeros(2, np.int64)
-        counts[:] = 0
-        for i in range(m):
-            upper = bits[order[i]] >> 41
-            counts[0, upper & 2047] += 1
-            counts[1, upper >> 11] += 1
-        for value in range(2048):
-            for digit in range(2):
-                count = counts[digit, value]
-                counts[digit, value] = total[digit]
-                total[digit] += count
-        for i in range(m):
-            value = bits[order[i]] >> 41 & 2047
-            other[counts[0, value]] = order[i]
-            counts[0, value] += 1
-        for i in range(m):
-            value = bits[other[i]] >> 52
-            order[counts[1, value]] = other[i]
-            counts[1, value] += 1
-    for i in range(1, m):
-        node, k = order[i], i
-        while k > 0 and distances[order[k - 1]] > distances[node]:
-            order[k] = order[k - 1]
-            k -= 1
-        order[k] = node
-
-# %% ../nbs/07_sampling.ipynb #6424fabf
-def _learn_loops(
-    W: np.ndarray, points: np.ndarray, which: np.ndarray, fractions: np.ndarray, moving: np.ndarray, reach: np.ndarray
-) -> None:
-    "The same as `_learn`, written for numba."
-    d, n = W.shape[0] - 1, W.shape[1]
-    distances, pull, order, other = np.empty(n), np.zeros(n), np.empty(n, np.int64), np.empty(n, np.int64)
-    counts = np.empty((2, 2048), np.int64)
-    for t in range(len(which)):
-        cell, count, m = which[t], moving[t], 0
-        distances[:] = 0
-        for j in range(d):
-            for i in range(n): distances[i] += (W[j, i] - points[cell, j]) ** 2
-        for i in range(n):
-            order[m] = i
-            m += distances[i] <= reach[cell]
-        if m < count:
-            m = n
-            for i in range(n): order[i] = i
-        _rank(order, m, distances, other, counts)
-        if 0 < count < n: reach[cell] = 1.05 * distances[order[count - 1]]
-        if 8 * count < n:
-            for j in range(d):
-                for i in range(count): W[j, order[i]] += fractions[t, i] * (points[cell, j] - W[j, order[i]])
-        else:
-            pull[:] = 0
-            for i in range(count): pull[order[i]] = fractions[t, i]
-            for j in range(d):
-                for i in range(n): W[j, i] += pull[i] * (points[cell, j] - W[j, i])
-
-# %% ../nbs/07_sampling.ipynb #c6489e8c
-@cache
-def _compiled() -> Callable | None:
-    """`_learn_loops` as machine code, kept on disk if there is a place for it; None without numba (or with one that
-    fails)."""
-    try: import numba
-    except ImportError: return None
-    def compile(func):
-        try: return numba.njit(cache=True)(func)
-        except RuntimeError: return numba.njit(func)
-    return compile(FunctionType(_learn_loops.__code__, {**globals(), "_rank": compile(_rank)}, "_learn_loops"))
-
 # %% ../nbs/07_sampling.ipynb #70de37a9
 def _until_apart(W: np.ndarray, points: np.ndarray, ranges: np.ndarray, steps: np.ndarray, moving: np.ndarray) -> int:
     "Present `points` plainly to `W` (changed in place) until no two nodes share a place: the steps taken, 2 at least."
@@ -252,12 +177,9 @@ def _gas_steps(n_nodes, tmax, li, lf, ei, ef, c) -> int:
     if not 0 <= c < np.inf: raise ValueError(f"c = {c}: expected zero or a small positive number")
     return int(tmax * n_nodes)
 
-# %% ../nbs/07_sampling.ipynb #25ed8997
-def _gas(
-    W: np.ndarray, X: np.ndarray, which: np.ndarray, schedule: tuple, learn: Callable
-) -> np.ndarray:
-    """Where the nodes `W` (n_nodes, d) are after the cells `which` of `X` were presented by `learn`; BLAS keeps to one
-    thread."""
+# %% ../nbs/07_sampling.ipynb #c0e6d2dd
+def _gas(W: np.ndarray, X: np.ndarray, which: np.ndarray, schedule: tuple) -> np.ndarray:
+    "Where the nodes `W` (n_nodes, d) are after the cells `which` of `X` were presented; BLAS keeps to one thread."
     points, reach = np.column_stack([X, (X**2).sum(axis=1) / 2]), np.full(len(X), np.inf)
     W = np.ascontiguousarray(np.vstack([W.T, np.zeros(len(W))]))
     with single_threaded_blas(), progress(total=len(which), desc="neural gas", unit=" steps") as bar:
@@ -265,11 +187,11 @@ def _gas(
             ranges, steps, moving = (part[t : t + 64] for part in schedule)
             fractions = steps[:, None] * np.exp(np.arange(moving.max()) / -ranges[:, None])
             W[-1] = (W[:-1] ** 2).sum(axis=0) / 2
-            learn(W, points, which[t : t + 64], fractions, moving, reach)
+            _learn(W, points, which[t : t + 64], fractions, moving, reach)
             bar.update(len(moving))
     return W[:-1].T
 
-# %% ../nbs/07_sampling.ipynb #a3202a64
+# %% ../nbs/07_sampling.ipynb #d9e0c413
 def neural_gas(
     X: np.ndarray,            # States, (n_cells, d)
     n_nodes: int,             # Number of nodes; it may exceed n_cells
@@ -293,8 +215,7 @@ def neural_gas(
     which = np.random.default_rng(seed).integers(0, len(X), n_steps)
     schedule = _schedule(n_nodes, n_steps, li, lf, ei, ef, c)
     start = _until_apart(W, X[which[:100]], *schedule)
-    learn = n_nodes * n_steps > 4e7 and _compiled() or _learn
-    return _gas(W, X, which[start:], tuple(part[start:] for part in schedule), learn) + centre
+    return _gas(W, X, which[start:], tuple(part[start:] for part in schedule)) + centre
 
 # %% ../nbs/07_sampling.ipynb #62ab280f
 def _nearest(X: np.ndarray, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

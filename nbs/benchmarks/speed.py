@@ -8,7 +8,7 @@
 
 The first line makes the table of the documentation, in about half an hour on an otherwise idle machine. `--reference`
 is a Python with dynamo-release installed, in a virtual environment of its own; without it the figures about dynamo are
-left out. What needs numba runs in this Python if it has it, else in that of the reference, whose numba it borrows.
+left out.
 
 Both sides get the same inputs (an .npz file in a temporary folder). Each contender of a row runs in a process of its
 own, started for the row; imports, input and a warm-up on a few cells are done before the clock starts. Then the
@@ -125,17 +125,7 @@ def ours_all_pairs(z, cores=None):
 
 
 def ours_trn(z, k):
-    sys.modules["numba"] = None   # as if it were not installed
     import vfjac as vf
-    return lambda: vf.sample(np.arange(len(z["X"])), k, "trn", X=z["X"], distinct=False), np.asarray
-
-
-def compiled_trn(z, k):
-    import numba  # noqa: F401
-
-    import vfjac as vf
-    from vfjac.sampling import neural_gas
-    neural_gas(z["X"], 500)   # enough work to have it compiled
     return lambda: vf.sample(np.arange(len(z["X"])), k, "trn", X=z["X"], distinct=False), np.asarray
 
 
@@ -322,11 +312,9 @@ def rows(quick):
     k, trn_n = (200, 1000) if quick else (1000, 5000)
     yield dict(
         name="trn", work=f"TRN sampling, {k:,} of {trn_n:,} cells", data=cells(trn_n, M=50), exact=True,
-        sides=dict(ours=("ours_trn", dict(k=k)), numba=("compiled_trn", dict(k=k)), dynamo=("dynamo_trn", dict(k=k))),
-        checks=[(f"{FASTER} (CPU), NumPy alone", ratio("dynamo", "ours", "cpu_s"), ">=", 50),
-                (f"{FASTER} (CPU), with the extra `speed`", ratio("dynamo", "numba", "cpu_s"), ">=", 50),
-                ("indices that differ from dynamo's", difference("dynamo"), "<=", 0),
-                ("indices that differ with and without numba", difference("numba"), "<=", 0)])
+        sides=dict(ours=("ours_trn", dict(k=k)), dynamo=("dynamo_trn", dict(k=k))),
+        checks=[(f"{FASTER} (CPU)", ratio("dynamo", "ours", "cpu_s"), ">=", 50),
+                ("indices that differ from dynamo's", difference("dynamo"), "<=", 0)])
     for M in (few_M, many_M):
         yield dict(
             name="fit", work=f"SparseVFC fit, {n:,} cells, d = 30, M = {M:,}", data=noisy_velocities(n),
@@ -394,8 +382,7 @@ def run_row(row, pythons, repeats, folder):
         truth.end()
     for side in sides.values(): side.end()
     done["checks"] = [check(done, *c) for c in row["checks"]]
-    names = dict(dynamo="dynamo", numba="vfjac with numba")
-    return done, {names.get(label, "vfjac"): side.versions for label, side in sides.items()}
+    return done, {"dynamo" if label == "dynamo" else "vfjac": side.versions for label, side in sides.items()}
 
 
 def check(done, what, value, sign, goal):
@@ -574,12 +561,6 @@ def machine():
     return dict(system=platform.system(), cpu=cpu, cores=cores, load_before=busy)
 
 
-def with_numba(reference):
-    "A Python that has numba: this one, else the reference's; None if neither has."
-    for python in filter(None, (sys.executable, reference)):
-        if not subprocess.run([python, "-c", "import numba"], capture_output=True).returncode: return python
-
-
 def table(report):
     "The figures beside their goals, as a Markdown table."
     lines = ["| work | figure | goal | measured | reached |", "|---|---|---|---|---|"]
@@ -628,7 +609,7 @@ def main():
     if given.worker: return worker(given.worker[0], given.worker[1], json.loads(given.worker[2]))
     if given.repeats < 3: parser.error("--repeats: at least 3")
     reference = given.reference and os.path.abspath(os.path.expanduser(given.reference))
-    pythons = dict(ours=sys.executable, bare=sys.executable, dynamo=reference, compiled=with_numba(reference))
+    pythons = dict(ours=sys.executable, bare=sys.executable, dynamo=reference)
     report = dict(quick=given.quick, machine=machine(), versions={}, rows=[], growth=None, profile=None, memory=None)
     old = json.loads(given.out.read_text(encoding="utf-8")) if given.out and given.only and given.out.exists() else None
     if old and not same_setting(old, report):
