@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['USUAL_K', 'LARGEST_EXACT', 'averaging_matrix', 'neighbour_means', 'strongest_edges', 'stored_averages',
-           'nearest_cells', 'state_averages', 'conjugate_gradients', 'Proof', 'prove_averaging', 'is_average',
-           'enough_iterations', 'undo_average', 'count_twins', 'effective_cells', 'Smoothing', 'Averaging',
-           'find_averaging', 'undo_smoothing']
+           'nearest_cells', 'state_averages', 'conjugate_gradients', 'Proof', 'prove_averaging', 'enough_iterations',
+           'undo_average', 'count_twins', 'effective_cells', 'Smoothing', 'Averaging', 'find_averaging',
+           'undo_smoothing']
 
 # %% ../nbs/03_noise.ipynb #40f15f12
 import warnings
@@ -20,7 +20,7 @@ from scipy.spatial import cKDTree
 
 from .blocks import parallel_for, progress, row_blocks
 
-# %% ../nbs/03_noise.ipynb #7dbc1628
+# %% ../nbs/03_noise.ipynb #3933ae60
 def averaging_matrix(
     weights,                     # Weights, (n_cells, n_cells), sparse or dense; row i averages for cell i
     n_cells: int | None = None,  # Number of cells; None: any
@@ -53,7 +53,7 @@ def _sparse(weights, name) -> csr_array:
     "Return weights as a new sparse float64 table without stored zeros."
     if not issparse(weights) and np.ndim(weights) != 2:
         raise ValueError(f"{name} has the shape {np.shape(weights)}: expected a table (n_cells, n_cells)")
-    W = csr_array(weights, dtype=np.float64, copy=True)
+    W = csr_array(weights if issparse(weights) else np.asarray(weights), dtype=np.float64, copy=True)
     W.sum_duplicates()
     W.eliminate_zeros()
     return W
@@ -280,18 +280,6 @@ def _arranged(W, Y, known):
 
 
 def _pooled(norms, of): return float(np.sqrt(np.square(norms[of]).sum())) or 1e-300
-
-# %% ../nbs/03_noise.ipynb #5174fad2
-def is_average(
-    W: csr_array,            # Averaging matrix, (n_cells, n_cells)
-    raw,                     # Values of single cells, (n_cells, n_columns), sparse or dense
-    averages: np.ndarray,    # What may be their averages, (n_cells, n_columns)
-) -> bool:
-    "Return whether the averages are those of the raw values, within a thousandth of their spread."
-    apart = W @ raw
-    apart = (apart.toarray() if issparse(apart) else np.asarray(apart)) - averages
-    spread = np.square(averages - averages.mean(axis=0)).mean()
-    return bool(0 < np.square(apart).mean() <= 1e-6 * spread or (spread and not apart.any()))
 
 # %% ../nbs/03_noise.ipynb #880d3671
 def enough_iterations(

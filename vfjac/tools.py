@@ -6,7 +6,7 @@
 __all__ = ['fit_vector_field', 'jacobian', 'gene_jacobian', 'read_entries', 'get_jacobian', 'production_jacobian',
            'two_layer_jacobian']
 
-# %% ../nbs/15_tools.ipynb #c23a6158
+# %% ../nbs/15_tools.ipynb #a533af45
 import inspect
 import sys
 import warnings
@@ -19,8 +19,8 @@ from anndata import AnnData
 
 from vfjac.adata import (
     Loadings, PlacedField, StoredJacobian, basis_key, cell_velocities, check_adata, dense, field_from_vecfld,
-    fingerprint, gene_columns, listed, pack_jacobian, read_field, read_jacobian, read_loadings, read_states,
-    read_velocities, select_genes, tell_velocity_kind, write_field, write_jacobian
+    fingerprint, gene_columns, listed, pack_jacobian, read_averages, read_field, read_jacobian, read_loadings,
+    read_states, read_velocities, select_genes, tell_velocity_kind, write_field, write_jacobian
 )
 from .differentiation import analytical_jacobian, autodiff_field, numerical_jacobian
 from .embedding import LiftedField, LocalMaps, lift_field, local_maps
@@ -29,10 +29,13 @@ from .fields import GaussianField, VectorField, as_field, default_step
 from .fit import KERNELS, Fit, default_n_control_points, fit_field, in_unit, sparse_vfc, velocity_unit
 from .kernels import PROFILES
 from .genejacobian import GeneJacobian, find_cells, find_names
+from vfjac.noise import (
+    LARGEST_EXACT, Averaging, Smoothing, averaging_matrix, find_averaging, prove_averaging, state_averages, undo_smoothing
+)
 from .projection import project_jacobian, scaled_loadings
 from .sampling import METHODS, sample
 
-# %% ../nbs/15_tools.ipynb #01f7bab2
+# %% ../nbs/15_tools.ipynb #738aae36
 def fit_vector_field(
     adata: AnnData,                    # The data, changed in place
     basis: str | None = "pca",           # Basis of the states, `obsm["X_<basis>"]`; None fits in gene space
@@ -47,10 +50,13 @@ def fit_vector_field(
     compat: str | None = None,           # "dynamo": SparseVFC on the velocities as they are, with dynamo's numbers
     kernel: str = "gaussian",            # Or "matern52"; "divergence_free", "curl_free", "mixed"
     velocity_kind: str | None = None,    # "projection", "displacement", "unknown"; None: as far as the data tell
+    smoothing=None,                      # Averaging: None looks for it, False doesn't; or a key of obsp, or a matrix
     **params,                            # Passed to `fit_field` or `sparse_vfc`
 ) -> Fit:                                # The fit, which is also stored in `adata`
     """Fit a vector field to states and velocities and store it in `uns['VecFld_<basis>']` with dynamo's keys.
 
+    A tuned fit undoes the averaging over neighbours that velocities, or velocities and states, are proved to have gone
+    through; the Jacobian is that at the given states. `fit.smoothing` says what was found.
     Raises KeyError for missing states, velocities or layers, ValueError where they do not fit together or are not
     finite, or parameters contradict each other, TypeError for parameters that the fit does not have, before anything is
     written. Source: Ma et al., Pattern Recognition 2013; Qiu et al., Cell 2022; the choice of parameters MacKay, Neural
@@ -65,12 +71,23 @@ def fit_vector_field(
         X, V, source, extra = _gene_space_data(adata, genes, layer, velocity_key)
     else: X, V, source, extra = _basis_data(adata, basis, velocity_key, dims, genes, layer, Qkey)
     if velocity_kind is not None: extra["velocity_kind"] = velocity_kind
-    if tune: fit = fit_field(X, V, M, kernel=kernel, **params)
+    X_fit, V_fit, found = X, V, None
+    if smoothing is not False: X_fit, V_fit, found = _single_cells(adata, X, V, source, smoothing, tune)
+    if tune: fit = fit_field(X_fit, V_fit, M, kernel=kernel, **params)
     else:
         unit = 1.0 if compat == "dynamo" else velocity_unit(V, params.get("a", 5.0), X)
         fit = in_unit(sparse_vfc(X, V / unit, M=default_n_control_points(len(X)) if M is None else M, **params), unit)
-    write_field(adata, fit, basis, X, V, source, **extra)
+    undone = found is not None and found.kind == "undone"
+    fit = replace(fit, smoothing=found)
+    if undone and found.states_undone: fit = replace(fit, ctrl_idx=_positions(X[fit.valid], fit))
+    write_field(adata, fit, basis, X, V, source, (X_fit, V_fit) if undone else None, **extra)
     return fit
+
+
+def _positions(X, fit):
+    "Return positions of the control points among the sorted distinct states that were given, as dynamo stores them."
+    position = np.unique(X, axis=0, return_inverse=True)[1]
+    return np.ravel(position)[np.searchsorted(fit.valid, fit.control_idx)]
 
 # %% ../nbs/15_tools.ipynb #a590375e
 def _is_tuned(kernel, tune, compat, params) -> bool:
@@ -137,6 +154,82 @@ def _gene_space_data(adata, genes, layer, velocity_key):
             raise KeyError(f"no layer {name!r}; layers in this AnnData: {listed(adata.layers)}")
     X, V = (dense(gene_columns(adata.X if name == "X" else adata.layers[name], at)) for name in (layer, key))
     return X, V, f"layer:{key}", dict(genes=genes, layer=layer, velocity_kind="projection")
+
+# %% ../nbs/15_tools.ipynb #634c3fc2
+def _single_cells(adata, X, V, source, smoothing, tune):
+    "Return states and velocities of single cells, as far as averaging can be undone, and what was found."
+    if not tune:
+        if smoothing is None: return X, V, None
+        raise ValueError("smoothing is given, but the fit is not tuned: SparseVFC as dynamo has it undoes no averaging")
+    tables, unable = dict(velocities=V, states=X), _untestable(V)
+    if smoothing is not None:
+        found = _vouched(adata, smoothing, tables)
+        if unable: raise ValueError(f"{unable}: averaging can't be undone; leave smoothing out")
+        return undo_smoothing(X, V, found, vouched=True)
+    if unable: return X, V, Smoothing(reason=unable, n_cells=len(V))
+    found, n_tried = find_averaging(_candidates(adata, X), tables)
+    if found is not None: return undo_smoothing(X, V, found)
+    record = _shared(adata, tables, source, n_tried)
+    if record.kind == "shared": warnings.warn(record.reason, stacklevel=3)
+    return X, V, record
+
+
+def _untestable(V) -> str:
+    "Return why averaging of these velocities can't be seen, or nothing."
+    lacking = int((~np.isfinite(V).all(axis=1)).sum())
+    if len(V) < 50: return f"{len(V)} cells are too few to tell whether velocities were averaged over neighbours"
+    if lacking <= 0.05 * len(V): return ""
+    return (
+        f"{lacking} of {len(V)} cells have no velocity: whether the others were averaged over neighbours, these among "
+        f"them, can't be told")
+
+
+def _candidates(adata, X):
+    "Yield the averages that may be behind an AnnData's velocities, the likeliest first."
+    yield from read_averages(adata)
+    if adata.n_obs > LARGEST_EXACT: return
+    in_pca = "X_pca" in adata.obsm
+    states, name = (dense(adata.obsm["X_pca"]), "obsm['X_pca']") if in_pca else (X, "these states")
+    yield from state_averages(states, name=name)
+    if states.shape[1] > 30: yield from state_averages(states[:, :30], name=f"the first 30 components of {name}")
+
+# %% ../nbs/15_tools.ipynb #582db910
+def _vouched(adata, smoothing, tables) -> Averaging:
+    "Return the average that the user names or gives; of several that a graph stands for, that which fits best."
+    if isinstance(smoothing, str): candidates = list(read_averages(adata, smoothing))
+    elif np.ndim(smoothing) == 2:
+        candidates = [("the matrix that is given", averaging_matrix(smoothing, adata.n_obs, "smoothing"))]
+    else:
+        raise ValueError(
+            f"smoothing={smoothing!r}: expected None, False, a key of obsp ({listed(adata.obsp)}) or a matrix "
+            f"({adata.n_obs}, {adata.n_obs})")
+    tried = [Averaging(words, W, prove_averaging(W, tables), len(candidates)) for words, W in candidates]
+    return min(tried, key=lambda found: np.nan_to_num(found.score("velocities"), nan=np.inf))
+
+# %% ../nbs/15_tools.ipynb #8e4303e2
+def _shared(adata, tables, source, n_tried) -> Smoothing:
+    """Return the record of velocities for which no average was proved: "shared" where states, or layers that velocities
+    are made from, are averages."""
+    keys = [key for key in ("velocity", "velocity_S", "Ms", "M_s") if key in adata.layers and f"layer:{key}" not in source]
+    layers = {f"layers[{key!r}]": _some_columns(adata.layers[key]) for key in keys}
+    found, _ = find_averaging(read_averages(adata), dict(states=tables["states"]) | layers, (*layers, "states"))
+    if found is None: return Smoothing("independent", n_cells=adata.n_obs, n_tried=n_tried)
+    where = next(name for name in (*layers, "states") if found.proved(name))
+    reason = (
+        f"{where}: averages over {found.graph}, as inversion proves. The velocities ({source}) come from averages in a "
+        f"way that can't be undone, so neighbours share their noise")
+    if "velocity" in where: reason += (
+        f"; a linear projection of {where} could be undone: fit in a linear basis with velocity_key={where[8:-2]!r}")
+    return Smoothing("shared", found.graph, state_score=found.score("states"), n_cells=adata.n_obs, n_tried=n_tried,
+                     reason=reason)
+
+
+def _some_columns(layer, n=64):
+    "Return some columns of a layer, spread over all, that are not constant, (n_cells, up to n)."
+    at = np.linspace(0, layer.shape[1] - 1, min(4 * n, layer.shape[1])).astype(int)
+    values = dense(gene_columns(layer, np.unique(at)))
+    spread = np.ptp(values, axis=0)
+    return values[:, spread > 0][:, :n]
 
 # %% ../nbs/15_tools.ipynb #20e61b73
 def _placed_field(adata, basis, obj, lazy=False) -> PlacedField:
