@@ -8,10 +8,11 @@ __all__ = ['USUAL_K', 'LARGEST_EXACT', 'averaging_matrix', 'neighbour_means', 's
            'undo_average', 'count_twins', 'effective_cells', 'Smoothing', 'Averaging', 'find_averaging',
            'undo_smoothing']
 
-# %% ../nbs/03_noise.ipynb #40f15f12
+# %% ../nbs/03_noise.ipynb #6e631ffd
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 
 import numpy as np
 from scipy.sparse import csr_array, eye_array, issparse
@@ -94,7 +95,7 @@ def strongest_edges(
     W.eliminate_zeros()
     return W
 
-# %% ../nbs/03_noise.ipynb #63fc3eb1
+# %% ../nbs/03_noise.ipynb #954f0e80
 def stored_averages(
     name: str,                               # Where the graph is stored, such as 'obsp["connectivities"]'
     graph,                                   # The graph, (n_cells, n_cells), sparse or dense
@@ -106,12 +107,16 @@ def stored_averages(
     yield made(" (edges alike, with the cell itself)")
     if abs(G - G.T).max() > 1e-6 * abs(G).max():
         yield made(" (edges alike, both ways, with the cell itself)", both_ways=True)
-    if "distances" in name or "moments_con" in name: return
+    if "moments_con" in name: return
+    everywhere = np.diff(G.indptr).min() > 0   # no cell is without neighbours
+    if "distances" in name:
+        if everywhere: yield made(" (edges alike, without the cell itself)", with_self=False)
+        return
     if np.diff(G.indptr).min() > 30:
         yield made(" (30 strongest edges, with the cell itself)", strongest_edges(G, 30))
     if np.ptp(G.data) > 1e-6 * G.data.max():
         yield made(" (weighted, with the cell itself)", weighted=True)
-    if np.diff(G.indptr).min(): yield made(" (weighted)", weighted=True, with_self=False)
+    if everywhere: yield made(" (weighted)", weighted=True, with_self=False)
 
 # %% ../nbs/03_noise.ipynb #7aa0a106
 USUAL_K = (30, 15, 10, 20, 50)   # numbers of neighbours that packages and people use, the likeliest first
@@ -138,24 +143,26 @@ def nearest_cells(
     parallel_for(work, row_blocks(len(X), 3 * len(X)))
     return near
 
-# %% ../nbs/03_noise.ipynb #8e95eb44
+# %% ../nbs/03_noise.ipynb #f63172a4
 def state_averages(
     X: np.ndarray,                        # States, (n_cells, d)
     sizes: tuple[int, ...] = USUAL_K,     # Numbers of neighbours
     name: str = "these states",           # What they are, in words
 ) -> Iterator[tuple[str, csr_array]]:     # What it is in words, and the matrix
-    """Yield averages over the nearest cells of each cell in these states, the likeliest first: edges both ways and
-    with a direction, the cell itself among the k or beside them. Numbers above that of the cells are passed over."""
+    """Yield averages over the nearest cells of each cell in these states, the likeliest first.
+
+    The cell itself is among the k, beside them, or left out; edges are taken both ways, or with their direction.
+    Numbers that the cells don't reach are passed over."""
     sizes = tuple(k for k in sizes if k < len(X))
     if not sizes or not np.isfinite(X).all(): return
     near = nearest_cells(X, min(max(sizes) + 1, len(X)))
-    for beside in (0, 1):
-        for k in sizes:
-            graph = _graph_of(near[:, :k + beside])
-            where = "beside" if beside else "among"
-            words = f"the {k} nearest cells in {name}, the cell itself {where} them"
-            yield f"{words}, edges both ways", neighbour_means(graph, both_ways=True)
-            yield words, neighbour_means(graph)
+    for where, own in dict(among=True, beside=True, without=False).items():
+        words = f"the cell itself {where} them" if own else "without the cell itself"
+        for k, both_ways in product(sizes, (True, False)):
+            graph = _graph_of(near[:, :k] if where == "among" else near[:, 1:k + 1])
+            way = ", edges both ways" if both_ways else ""
+            W = neighbour_means(graph, both_ways=both_ways, with_self=own)
+            yield f"the {k} nearest cells in {name}, {words}{way}", W
 
 
 def _graph_of(near):

@@ -6,7 +6,7 @@
 __all__ = ['fit_vector_field', 'jacobian', 'gene_jacobian', 'read_entries', 'get_jacobian', 'production_jacobian',
            'two_layer_jacobian']
 
-# %% ../nbs/15_tools.ipynb #a533af45
+# %% ../nbs/15_tools.ipynb #6dfafbb5
 import inspect
 import sys
 import warnings
@@ -30,12 +30,13 @@ from .fit import KERNELS, Fit, default_n_control_points, fit_field, in_unit, spa
 from .kernels import PROFILES
 from .genejacobian import GeneJacobian, find_cells, find_names
 from vfjac.noise import (
-    LARGEST_EXACT, Averaging, Smoothing, averaging_matrix, find_averaging, prove_averaging, state_averages, undo_smoothing
+    LARGEST_EXACT, Averaging, Smoothing, averaging_matrix, find_averaging, prove_averaging, state_averages,
+    undo_smoothing
 )
 from .projection import project_jacobian, scaled_loadings
 from .sampling import METHODS, sample
 
-# %% ../nbs/15_tools.ipynb #738aae36
+# %% ../nbs/15_tools.ipynb #43ae0b80
 def fit_vector_field(
     adata: AnnData,                    # The data, changed in place
     basis: str | None = "pca",           # Basis of the states, `obsm["X_<basis>"]`; None fits in gene space
@@ -77,10 +78,10 @@ def fit_vector_field(
     else:
         unit = 1.0 if compat == "dynamo" else velocity_unit(V, params.get("a", 5.0), X)
         fit = in_unit(sparse_vfc(X, V / unit, M=default_n_control_points(len(X)) if M is None else M, **params), unit)
-    undone = found is not None and found.kind == "undone"
-    fit = replace(fit, smoothing=found)
-    if undone and found.states_undone: fit = replace(fit, ctrl_idx=_positions(X[fit.valid], fit))
-    write_field(adata, fit, basis, X, V, source, (X_fit, V_fit) if undone else None, **extra)
+    fit, single = replace(fit, smoothing=found), None
+    if found is not None and found.kind == "undone":
+        fit, single = replace(fit, ctrl_idx=_positions(X[fit.valid], fit)), (X_fit, V_fit)
+    write_field(adata, fit, basis, X, V, source, single, **extra)
     return fit
 
 
@@ -206,11 +207,12 @@ def _vouched(adata, smoothing, tables) -> Averaging:
     tried = [Averaging(words, W, prove_averaging(W, tables), len(candidates)) for words, W in candidates]
     return min(tried, key=lambda found: np.nan_to_num(found.score("velocities"), nan=np.inf))
 
-# %% ../nbs/15_tools.ipynb #8e4303e2
+# %% ../nbs/15_tools.ipynb #cd2b0c2d
 def _shared(adata, tables, source, n_tried) -> Smoothing:
     """Return the record of velocities for which no average was proved: "shared" where states, or layers that velocities
     are made from, are averages."""
-    keys = [key for key in ("velocity", "velocity_S", "Ms", "M_s") if key in adata.layers and f"layer:{key}" not in source]
+    usual = ("velocity", "velocity_S", "Ms", "M_s")
+    keys = [key for key in usual if key in adata.layers and f"layer:{key}" not in source]
     layers = {f"layers[{key!r}]": _some_columns(adata.layers[key]) for key in keys}
     found, _ = find_averaging(read_averages(adata), dict(states=tables["states"]) | layers, (*layers, "states"))
     if found is None: return Smoothing("independent", n_cells=adata.n_obs, n_tried=n_tried)
