@@ -102,8 +102,8 @@ def ours_jacobian(z, dtype="float64"):
 
 
 def bare_gemm(z):
-    from vfjac.fields import gaussian_kernel
-    K = gaussian_kernel(z["X"], z["X_ctrl"], float(z["beta"]))
+    from vfjac.kernels import Kernel
+    K = Kernel(float(z["beta"]))(z["X"], z["X_ctrl"])
     P = (z["C"][:, :, None] * z["X_ctrl"][:, None, :]).reshape(len(z["C"]), -1)
     return lambda: K @ P, None
 
@@ -136,7 +136,7 @@ def ours_fit(z, M, **more):
 
 def ours_tuned(z):
     import vfjac as vf
-    return lambda: vf.tuned_vfc(z["X"], z["V"]), None   # another field: nothing to compare
+    return lambda: vf.fit_field(z["X"], z["V"]), None   # another field: nothing to compare
 
 
 def ours_numerical(z):
@@ -453,13 +453,13 @@ def run_import(python, repeats, folder):
 
 WHOLE = ("_learn", "_move", "_nearest_nodes")   # of the TRN: too short and too often called to be timed by lines
 PARTS = {   # what a line does, told by "function: its text"; the first that fits
-    "exponentials": r"^gaussian_kernel: .*np\.exp",
-    "distances": r"^(gaussian_kernel|_learn):",
-    "kernel × coefficients": r"np\.matmul\(K, P|K @ C$|\.T @ K$|^NormalEquations\.fitted",
-    "outer products with states": r"\(K @ C\)\[|outer\[g\] \+=",
+    "exponentials": r"^gaussian_profile: .*np\.exp",
+    "distances": r"^(Kernel\.|gaussian_profile|componentwise_median|_learn:)",
+    "kernel × coefficients": r"np\.matmul\(slopes, P|slopes @ C$|\.T @ slopes$|^Basis\.__call__|^FeatureTable\.predict",
+    "outer products with states": r"\(slopes @ C\)\[|outer\[g\] \+=",
     "components to genes": r"^project|left @ J @ right",
-    "sums of products over cells": r"^sum_products|^WeightedSums|^KernelTable",
-    "linear systems": r"^(CholeskyFactor|EigenFactor|NormalEquations\.solve)",
+    "sums of products over cells": r"^sum_products|^FeatureTable\.sums",
+    "linear systems": r"^(Factor|RidgePath|_whitening_root)",
     "nearest nodes": r"^_nearest_nodes",
     "moving nodes": r"^_move",
 }

@@ -42,8 +42,9 @@ def base(kind: str) -> bytes:
         if kind.startswith("dynamo"):
             a.uns["PCs"], a.uns["pca_mean"], a.var["use_for_pca"] = Q, mean, True
             vf.fit_vector_field(a, M=8, compat="dynamo")
-            for key in ("velocity_source", "velocity_kind", "covariance_root", "noise_variance", "dof", "ridge"):
-                a.uns["VecFld_pca"].pop(key, None)
+            ours = ("velocity_source", "velocity_kind", "covariance_root", "noise_variance", "error_beta", "dof",
+                    "ridge")
+            for key in ours: a.uns["VecFld_pca"].pop(key, None)
         else:
             a.varm["PCs"] = Q
             vf.fit_vector_field(a, M=8)

@@ -25,11 +25,10 @@ from scipy.stats import ortho_group
 
 import vfjac as vf
 from vfjac import dynamics, sampling
-from vfjac.fields import FunctionField, GaussianField, RescaledField
-from vfjac.fitting import in_unit, velocity_unit
+from vfjac.fields import FunctionField, GaussianField, MatrixGaussianField, RescaledField
+from vfjac.fit import in_unit, velocity_unit
 from vfjac.genejacobian import GeneJacobian
-from vfjac.kernels import MatrixGaussianField
-from vfjac.posterior import Posterior, posterior_of, regulator_part
+from vfjac.posterior import Posterior, regulator_part
 from vfjac.ranking import max_abs, switch_score
 
 rule = partial(promise, "properties")
@@ -90,7 +89,7 @@ def some_posterior(rng, field):
     d, M = field.n_dims, len(field.control_points)
     rows = M if field.slope is None else M + 1 + d
     root, noise = rng.normal(size=(rows, min(rows, 4))), rng.uniform(1, 2, d)
-    return Posterior(field.control_points, 1.5 * field.beta, root, noise)
+    return Posterior(field, 1.5 * field.beta, root, noise)
 
 
 @dataclass
@@ -250,12 +249,12 @@ def frames(o, quick, seed):
         gj, d = case.gj, case.gj.states.shape[1]
         R, shift = rotation(case.rng, d), a * at * case.rng.normal(size=d)
         field, p = moved_field(gj.field, R, shift, a, b), gj.posterior
-        M, root = len(p.control_points), p.root.copy()
+        M, root = len(field.control_points), p.root.copy()
         if len(root) > M: root[M + 1:] = R @ root[M + 1:] / a
         noise = b**2 * p.noise.mean()
         here = replace(gj, fit=replace(p, noise=np.full(d, p.noise.mean())))
         there = replace(gj, field=field, states=a * gj.states @ R.T + shift, loadings=gj.loadings @ R.T,
-                        fit=Posterior(field.control_points, p.beta / a**2, root, np.full(d, noise)))
+                        fit=Posterior(field, p.beta / a**2, root, np.full(d, noise)))
         if case.kind == "trend": here, there = replace(here, fit=None), replace(there, fit=None)
         changed_answers = of_cells(there) | answers(there)
         for name, values in (of_cells(here) | answers(here)).items():
@@ -297,12 +296,12 @@ def frames(o, quick, seed):
         if not (here.converged and there.converged): return   # the fit said so in a warning: it may be anywhere
         J, K = here.field.jacobian(X), there.field.jacobian(a * X @ R.T + shift)
         close(np.einsum("ji,njk,kl->nil", S, K, R) * a / b, J, 1e-4, "Jacobian")
-        close(there.posterior, here.posterior, 1e-4, "inlier probability")
+        close(there.inlier_probability, here.inlier_probability, 1e-4, "inlier probability")
         close(np.sqrt(there.sigma2) / b, np.sqrt(here.sigma2), 1e-4, "noise")
         assert_array_equal(there.inliers, here.inliers)
         if fit != "matrix":
             close(np.sqrt(there.noise.sum()) / b, np.sqrt(here.noise.sum()), 1e-4, "noise of all dimensions")
-            parts = [regulator_part(posterior_of(f), x, L)
+            parts = [regulator_part(f.posterior, x, L)
                      for f, x, L in ((here, X, np.eye(d)), (there, a * X @ R.T + shift, R.T))]
             close(parts[1] * a, parts[0], 1e-3, "standard errors")
 
@@ -326,8 +325,8 @@ def sparse_in_unit(X, V, **how):
     return in_unit(vf.sparse_vfc(X, V / unit, M=len(X), velocity_based_sampling=False, **how), unit)
 
 
-FITTERS = {"tuned": vf.tuned_vfc, "sparse": sparse_in_unit,
-           "matrix": lambda X, V: vf.matrix_vfc(X, V, M=len(X), eta=0.5, velocity_based_sampling=False)}
+FITTERS = {"tuned": vf.fit_field, "sparse": sparse_in_unit,
+           "matrix": lambda X, V: vf.fit_field(X, V, M=len(X), kernel="mixed", eta=0.5)}
 
 
 # ---------------------------------------------------------------- fits
@@ -345,7 +344,7 @@ def fits(o, quick, seed):
         here, there = (ALL_FITTERS[fit](*t) for t in ((X, V), (X[cells], V[cells])))
         if not (here.converged and there.converged): return
         close(there.field.jacobian(X), here.field.jacobian(X), 1e-5, "Jacobian")
-        close(there.posterior, here.posterior[cells], 1e-5, "inlier probability")
+        close(there.inlier_probability, here.inlier_probability[cells], 1e-5, "inlier probability")
         assert set(cells[there.control_idx]) == set(here.control_idx)
         assert set(cells[there.inliers]) == set(here.inliers)
 
@@ -382,9 +381,10 @@ def fits(o, quick, seed):
 
 
 ALL_FITTERS = {
-    "sparse": partial(vf.sparse_vfc, M=30), "tuned": vf.tuned_vfc, "plain tuned": partial(vf.tuned_vfc, robust=False),
-    "matrix": partial(vf.matrix_vfc, M=20, beta=0.5, eta=1.0, lambda_=1.0), "sparse, any": partial(
-        vf.sparse_vfc, M=20, velocity_based_sampling=False)}
+    "sparse": partial(vf.sparse_vfc, M=30), "sparse, any": partial(
+        vf.sparse_vfc, M=20, velocity_based_sampling=False),
+    "tuned": vf.fit_field, "plain tuned": partial(vf.fit_field, robust=False),
+    "matrix": partial(vf.fit_field, kernel="curl_free", beta=0.5)}
 LAYOUTS = {"F": np.asfortranarray, "view": lambda t: np.repeat(t, 2, axis=0)[::2], "f4": lambda t: t.astype("f4"),
            ">f8": lambda t: t.astype(">f8"), "list": lambda t: t.tolist(), "frame": pd.DataFrame}
 
@@ -562,8 +562,9 @@ def errors_by_hand(gj):
     p, (left, right) = gj.posterior, gj._sides
     psi = []
     for x in gj.states:
-        K = np.exp(-p.beta * ((x - p.control_points) ** 2).sum(axis=1))
-        of_kernels = -2 * p.beta * (K[:, None] * (x - p.control_points)).T @ p.root[: len(K)]
+        away = x - p.field.control_points
+        K = np.exp(-p.beta * (away**2).sum(axis=1))
+        of_kernels = -2 * p.beta * (K[:, None] * away).T @ p.root[: len(K)]
         psi.append(right @ (of_kernels + (p.root[len(K) + 1:] if len(p.root) > len(K) else 0)))
     return np.sqrt(np.square(left) @ p.noise), np.array(psi)
 
@@ -831,8 +832,8 @@ def unhanded(o):
     field = some_field(rng, "trend", 3, 8)
     J, S = field.jacobian(X), sp.csr_matrix(np.abs(rng.normal(size=(20, 6))))
     plain = dict(
-        sparse_vfc=lambda: vf.sparse_vfc(X, V, M=8), tuned_vfc=lambda: vf.tuned_vfc(X, V),
-        local_maps=lambda: vf.local_maps(U, X), matrix_vfc=lambda: vf.matrix_vfc(X, V, M=8),
+        sparse_vfc=lambda: vf.sparse_vfc(X, V, M=8), fit_field=lambda: vf.fit_field(X, V),
+        local_maps=lambda: vf.local_maps(U, X), mixed=lambda: vf.fit_field(X, V, M=8, kernel="mixed"),
         analytical_jacobian=lambda: vf.analytical_jacobian(field, X),
         numerical_jacobian=lambda: vf.numerical_jacobian(field, X), check_jacobian=lambda: vf.check_jacobian(field, X),
         lift_field=lambda: vf.lift_field(some_field(rng, "gaussian", 2, 5), U, X).jacobian(X),
@@ -840,7 +841,7 @@ def unhanded(o):
         decoded_jacobian=lambda: vf.decoded_jacobian(field, lambda z: np.tanh(z @ Q.T), X),
         project_jacobian=lambda: vf.project_jacobian(J, Q, Q), project_pairs=lambda: vf.project_pairs(J, Q, Q),
         GaussianField=lambda: GaussianField(X, V, 0.1), MatrixGaussianField=lambda: MatrixGaussianField(X, V, 0.1),
-        Posterior=lambda: Posterior(X, 0.1, np.eye(20), V[0] ** 2),
+        Posterior=lambda: Posterior(GaussianField(X, V, 0.1), 0.1, np.eye(20), V[0] ** 2),
         GeneJacobian=lambda: [of_cells(g := GeneJacobian(field, X, Q, range(6))), answers(g), g.top()],
         **{f"sample {m}": partial(vf.sample, 20, 7, m, X=X, V=V) for m in sampling.METHODS},
         **{f"dynamics.{name}": partial(getattr(dynamics, name), field, X) for name in (

@@ -33,7 +33,7 @@ def tables(name, table):
 
 def of_fit(name, fit):
     yield from {f"{name}.control points": fit.control_idx, f"{name}.inliers": fit.inliers,
-                f"{name}.coefficients": fit.field.coefficients, f"{name}.inlier probabilities": fit.posterior,
+                f"{name}.coefficients": fit.field.coefficients, f"{name}.inlier probabilities": fit.inlier_probability,
                 f"{name}.noise": fit.noise}.items()
     for x in ("offset", "slope"):
         if getattr(fit.field, x) is not None: yield f"{name}.{x}", getattr(fit.field, x)
