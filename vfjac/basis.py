@@ -91,7 +91,7 @@ class Basis:
         trend = dict(offset=C[M], slope=C[M + 1:].T) if self.trend else {}
         return GaussianField(self.control_points, C[:M], self.kernel.beta, profile=self.kernel.profile, **trend)
 
-# %% ../nbs/04_basis.ipynb #e42b62a3
+# %% ../nbs/04_basis.ipynb #ec19ebe1
 @dataclass(frozen=True, eq=False)
 class MatrixBasis:
     "Matrix-valued kernels in the coordinates in which their prior is the identity."
@@ -107,8 +107,9 @@ class MatrixBasis:
 
     @cached_property
     def root(self) -> np.ndarray:
-        "T, (M * d, r): coefficients from coordinates."
-        return _whitening_root(self.kernel(self.control_points, self.control_points), self.jitter)
+        "T, (M * d, r): coefficients from coordinates. A kernel's value has the unit of beta; features have none."
+        root = _whitening_root(self.kernel(self.control_points, self.control_points), self.jitter)
+        return root / np.sqrt(2 * self.kernel.kernel.beta)
 
     @property
     def size(self) -> int:

@@ -6,7 +6,7 @@
 __all__ = ['fit_vector_field', 'jacobian', 'gene_jacobian', 'read_entries', 'get_jacobian', 'production_jacobian',
            'two_layer_jacobian']
 
-# %% ../nbs/15_tools.ipynb #6dfafbb5
+# %% ../nbs/15_tools.ipynb #00a0bba4
 import inspect
 import sys
 import warnings
@@ -18,9 +18,9 @@ import pandas as pd
 from anndata import AnnData
 
 from vfjac.adata import (
-    Loadings, PlacedField, StoredJacobian, basis_key, cell_velocities, check_adata, dense, field_from_vecfld,
-    fingerprint, gene_columns, listed, pack_jacobian, read_averages, read_field, read_jacobian, read_loadings,
-    read_states, read_velocities, select_genes, tell_velocity_kind, write_field, write_jacobian
+    Loadings, PlacedField, StoredJacobian, averaging_traces, basis_key, cell_velocities, check_adata, dense,
+    field_from_vecfld, fingerprint, gene_columns, listed, pack_jacobian, read_averages, read_field, read_jacobian,
+    read_loadings, read_states, read_velocities, select_genes, tell_velocity_kind, write_field, write_jacobian
 )
 from .differentiation import analytical_jacobian, autodiff_field, numerical_jacobian
 from .embedding import LiftedField, LocalMaps, lift_field, local_maps
@@ -30,13 +30,13 @@ from .fit import KERNELS, Fit, default_n_control_points, fit_field, in_unit, spa
 from .kernels import PROFILES
 from .genejacobian import GeneJacobian, find_cells, find_names
 from vfjac.noise import (
-    LARGEST_EXACT, Averaging, Smoothing, averaging_matrix, find_averaging, prove_averaging, state_averages,
-    undo_smoothing
+    LARGEST_EXACT, SHARED_EVIDENCE, Averaging, Smoothing, averaging_matrix, denoise_states, evidence_of_sharing,
+    find_averaging, prove_averaging, state_averages, undo_smoothing
 )
 from .projection import project_jacobian, scaled_loadings
 from .sampling import METHODS, sample
 
-# %% ../nbs/15_tools.ipynb #43ae0b80
+# %% ../nbs/15_tools.ipynb #a9fb46bd
 def fit_vector_field(
     adata: AnnData,                    # The data, changed in place
     basis: str | None = "pca",           # Basis of the states, `obsm["X_<basis>"]`; None fits in gene space
@@ -52,12 +52,14 @@ def fit_vector_field(
     kernel: str = "gaussian",            # Or "matern52"; "divergence_free", "curl_free", "mixed"
     velocity_kind: str | None = None,    # "projection", "displacement", "unknown"; None: as far as the data tell
     smoothing=None,                      # Averaging: None looks for it, False doesn't; or a key of obsp, or a matrix
+    state_noise: np.ndarray | None = None,   # Covariance of the noise of a single cell's state, (d, d), where known
     **params,                            # Passed to `fit_field` or `sparse_vfc`
 ) -> Fit:                                # The fit, which is also stored in `adata`
     """Fit a vector field to states and velocities and store it in `uns['VecFld_<basis>']` with dynamo's keys.
 
     A tuned fit undoes the averaging over neighbours that velocities, or velocities and states, are proved to have gone
-    through; the Jacobian is that at the given states. `fit.smoothing` says what was found.
+    through; the Jacobian is that at the given states. `fit.smoothing` says what was found. Where noise is shared in a
+    way that can't be undone, there are no standard errors, and no pair is called.
     Raises KeyError for missing states, velocities or layers, ValueError where they do not fit together or are not
     finite, or parameters contradict each other, TypeError for parameters that the fit does not have, before anything is
     written. Source: Ma et al., Pattern Recognition 2013; Qiu et al., Cell 2022; the choice of parameters MacKay, Neural
@@ -73,16 +75,31 @@ def fit_vector_field(
     else: X, V, source, extra = _basis_data(adata, basis, velocity_key, dims, genes, layer, Qkey)
     if velocity_kind is not None: extra["velocity_kind"] = velocity_kind
     X_fit, V_fit, found = X, V, None
-    if smoothing is not False: X_fit, V_fit, found = _single_cells(adata, X, V, source, smoothing, tune)
+    if smoothing is not False:
+        X_fit, V_fit, found = _single_cells(adata, X, V, source, smoothing, tune, (basis, Qkey, extra))
+    if state_noise is not None:
+        X_fit, params["spread"] = _denoised(X_fit, state_noise, tune, kernel)
+        extra["state_noise"] = np.asarray(state_noise, dtype=np.float64)
     if tune: fit = fit_field(X_fit, V_fit, M, kernel=kernel, **params)
     else:
         unit = 1.0 if compat == "dynamo" else velocity_unit(V, params.get("a", 5.0), X)
         fit = in_unit(sparse_vfc(X, V / unit, M=default_n_control_points(len(X)) if M is None else M, **params), unit)
     fit, single = replace(fit, smoothing=found), None
-    if found is not None and found.kind == "undone":
+    if found is not None and found.kind == "shared": fit = replace(fit, posterior=None)
+    if state_noise is not None or found is not None and found.kind == "undone":
         fit, single = replace(fit, ctrl_idx=_positions(X[fit.valid], fit)), (X_fit, V_fit)
     write_field(adata, fit, basis, X, V, source, single, **extra)
     return fit
+
+
+def _denoised(X, state_noise, tune, kernel):
+    "Return states without their noise, as far as it goes, and the covariance of what remains for each cell."
+    if not tune or kernel != "gaussian":
+        raise ValueError("state_noise is given: only the tuned fit with the Gaussian kernel knows uncertain states")
+    known = np.isfinite(X).all(axis=1)
+    states, spread = X.copy(), np.zeros((*X.shape, X.shape[1]))
+    states[known], spread[known] = denoise_states(X[known], state_noise)
+    return states, spread
 
 
 def _positions(X, fit):
@@ -156,8 +173,8 @@ def _gene_space_data(adata, genes, layer, velocity_key):
     X, V = (dense(gene_columns(adata.X if name == "X" else adata.layers[name], at)) for name in (layer, key))
     return X, V, f"layer:{key}", dict(genes=genes, layer=layer, velocity_kind="projection")
 
-# %% ../nbs/15_tools.ipynb #634c3fc2
-def _single_cells(adata, X, V, source, smoothing, tune):
+# %% ../nbs/15_tools.ipynb #2e21ac88
+def _single_cells(adata, X, V, source, smoothing, tune, where):
     "Return states and velocities of single cells, as far as averaging can be undone, and what was found."
     if not tune:
         if smoothing is None: return X, V, None
@@ -170,6 +187,7 @@ def _single_cells(adata, X, V, source, smoothing, tune):
     if unable: return X, V, Smoothing(reason=unable, n_cells=len(V))
     found, n_tried = find_averaging(_candidates(adata, X), tables)
     if found is not None: return undo_smoothing(X, V, found)
+    if (single := _before_logarithm(adata, X, *where)) is not None: return single
     record = _shared(adata, tables, source, n_tried)
     if record.kind == "shared": warnings.warn(record.reason, stacklevel=3)
     return X, V, record
@@ -194,6 +212,27 @@ def _candidates(adata, X):
     yield from state_averages(states, name=name)
     if states.shape[1] > 30: yield from state_averages(states[:, :30], name=f"the first 30 components of {name}")
 
+# %% ../nbs/15_tools.ipynb #1f5b6540
+def _before_logarithm(adata, X, basis, Qkey, extra, most=10_000_000):
+    "Return states and velocities of single cells and the record, where a logarithm followed the averaging; else None."
+    layer = next((key for key in ("velocity", "velocity_S") if key in adata.layers), None)
+    if basis is None or layer is None or adata.X is None or extra.get("velocity_kind") != "projection": return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")   # the loadings were read before, and what there is to say was said
+        loadings = read_loadings(adata, Qkey, basis)
+    at = adata.var_names.get_indexer(loadings.genes)
+    if not loadings.reproduces or loadings.scale is not None or adata.n_obs * len(at) > most: return None
+    x, v = (dense(gene_columns(table, at)) for table in (adata.X, adata.layers[layer]))
+    if not (np.isfinite(x).all() and np.isfinite(v).all() and x.max() < 20): return None
+    tables = dict(velocities=v * np.exp(x), states=np.expm1(x))
+    found = find_averaging(read_averages(adata), tables)[0]
+    if found is None or not found.proved("states"): return None
+    states, velocities, record = undo_smoothing(tables["states"], tables["velocities"], found)
+    if record.kind != "undone" or states.min() <= -0.9: return None
+    Q = loadings.values if extra.get("dims") is None else loadings.values[:, extra["dims"]]
+    record = replace(record, graph=f"{record.graph}, before a logarithm was taken")
+    return X + (np.log1p(states) - x) @ Q, velocities / (1 + states) @ Q, record
+
 # %% ../nbs/15_tools.ipynb #582db910
 def _vouched(adata, smoothing, tables) -> Averaging:
     "Return the average that the user names or gives; of several that a graph stands for, that which fits best."
@@ -207,7 +246,7 @@ def _vouched(adata, smoothing, tables) -> Averaging:
     tried = [Averaging(words, W, prove_averaging(W, tables), len(candidates)) for words, W in candidates]
     return min(tried, key=lambda found: np.nan_to_num(found.score("velocities"), nan=np.inf))
 
-# %% ../nbs/15_tools.ipynb #cd2b0c2d
+# %% ../nbs/15_tools.ipynb #3a4639bd
 def _shared(adata, tables, source, n_tried) -> Smoothing:
     """Return the record of velocities for which no average was proved: "shared" where states, or layers that velocities
     are made from, are averages."""
@@ -215,7 +254,7 @@ def _shared(adata, tables, source, n_tried) -> Smoothing:
     keys = [key for key in usual if key in adata.layers and f"layer:{key}" not in source]
     layers = {f"layers[{key!r}]": _some_columns(adata.layers[key]) for key in keys}
     found, _ = find_averaging(read_averages(adata), dict(states=tables["states"]) | layers, (*layers, "states"))
-    if found is None: return Smoothing("independent", n_cells=adata.n_obs, n_tried=n_tried)
+    if found is None: return _unproved(adata, tables, n_tried)
     where = next(name for name in (*layers, "states") if found.proved(name))
     reason = (
         f"{where}: averages over {found.graph}, as inversion proves. The velocities ({source}) come from averages in a "
@@ -224,6 +263,20 @@ def _shared(adata, tables, source, n_tried) -> Smoothing:
         f"; a linear projection of {where} could be undone: fit in a linear basis with velocity_key={where[8:-2]!r}")
     return Smoothing("shared", found.graph, state_score=found.score("states"), n_cells=adata.n_obs, n_tried=n_tried,
                      reason=reason)
+
+
+def _unproved(adata, tables, n_tried) -> Smoothing:
+    "Return the record where no average is proved: traces of averaging, or the look of the noise, make it shared."
+    known = np.isfinite(tables["states"]).all(axis=1) & np.isfinite(tables["velocities"]).all(axis=1)
+    traces = averaging_traces(adata)
+    evidence = 0.0 if traces else evidence_of_sharing(tables["states"][known], tables["velocities"][known])
+    if not traces and evidence < SHARED_EVIDENCE: return Smoothing("independent", n_cells=len(known), n_tried=n_tried)
+    why = (
+        f"a package that averages over neighbours was here ({', '.join(traces[:3])}), but none of {n_tried} graphs is "
+        f"proved to be its" if traces else f"nearest cells share noise (log evidence ratio {evidence:.1f})")
+    return Smoothing("shared", n_cells=len(known), n_tried=n_tried, reason=(
+        f"{why}: the noise of these velocities is shared in a way that can't be undone. From counts, or with the graph "
+        f"of the averages in obsp, it can; if these are velocities of single cells, say smoothing=False"))
 
 
 def _some_columns(layer, n=64):
@@ -414,7 +467,7 @@ def jacobian(
     write_jacobian(adata, packed, basis)
     return adata
 
-# %% ../nbs/15_tools.ipynb #42707b8b
+# %% ../nbs/15_tools.ipynb #be44cf08
 def gene_jacobian(
     adata: AnnData,               # The data, with a fitted field
     basis: str | None = "pca",      # Basis of the field; None is gene space
@@ -433,7 +486,8 @@ def gene_jacobian(
     if through_pca: placed = _lifted(adata, placed, basis, cells)
     return GeneJacobian(
         field=placed.field, states=placed.states[cells], loadings=loadings.values, genes=loadings.genes,
-        cells=adata.obs_names[cells].to_numpy(), scale=loadings.scale, fit=placed.posterior
+        cells=adata.obs_names[cells].to_numpy(), scale=loadings.scale, fit=placed.posterior,
+        no_errors=str(placed.smoothing) if placed.smoothing is not None and placed.smoothing.kind == "shared" else ""
     )
 
 # %% ../nbs/15_tools.ipynb #46ebe141
