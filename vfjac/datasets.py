@@ -730,7 +730,7 @@ def _store_graph(adata: AnnData, distances: csr_array, n_neighbors: int) -> None
     adata.uns["neighbors"] = dict(
         connectivities_key="connectivities", distances_key="distances", params=params)
 
-# %% ../nbs/14_datasets.ipynb #bb79a61c
+# %% ../nbs/14_datasets.ipynb #b1a4f2e1
 def averaged(
     adata: AnnData,                # Cells of this notebook; they are left as they are
     n_neighbors: int = 30,         # Neighbours that are averaged, the cell itself among them; 1 averages nothing
@@ -753,7 +753,7 @@ def averaged(
     for name, k in dict(n_neighbors=n_neighbors, store=store).items():
         if not 0 <= k <= adata.n_obs or (name == "n_neighbors" and k < 1):
             raise ValueError(f"{name} = {k}: expected a number of neighbours from 1 to the {adata.n_obs} cells")
-    rng, V = np.random.default_rng(seed), adata.layers["velocity"]
+    rng, V = np.random.default_rng([seed, 1]), adata.layers["velocity"]   # not the stream that made the cells
     scatter = state_noise * adata.X.std(axis=0)
     X = adata.X + scatter * rng.normal(size=adata.shape)
     if pure_noise: V = np.sqrt((V**2).mean()) * rng.normal(size=adata.shape)
