@@ -221,7 +221,7 @@ def _standardised(Y):
     scale[scale <= 1e-12 * np.abs(mean)] = 0
     return Y / np.where(scale, scale, np.inf), mean, scale
 
-# %% ../nbs/03_noise.ipynb #4d7729c1
+# %% ../nbs/03_noise.ipynb #94eb2ca4
 @dataclass(frozen=True)
 class Proof:
     "How inversion went: residuals after 100 iterations over those after 30."
@@ -238,7 +238,7 @@ class Proof:
     @property
     def proved(self) -> bool:
         "Whether the values are averages, on a graph that can tell."
-        return self.single > 2 * self.averaged and self.score < 1 / 3
+        return self.single > 2 * self.averaged and self.score < 0.4
 
 # %% ../nbs/03_noise.ipynb #bae311a0
 def _mixtures(Y, n, seed=0):
@@ -254,14 +254,14 @@ def _mixtures(Y, n, seed=0):
     out[known] = Z if Z.shape[1] <= n else Z @ rng.normal(size=(Z.shape[1], n)) / np.sqrt(Z.shape[1])
     return out, known
 
-# %% ../nbs/03_noise.ipynb #eba41d7c
+# %% ../nbs/03_noise.ipynb #e259e504
 def prove_averaging(
     W: csr_array,                        # Averaging matrix, (n_cells, n_cells)
     tables: Mapping[str, np.ndarray],    # Values by name, (n_cells, n_columns) each; NaN is not known
     seed: int = 0,                       # Seed of the noise and the mixtures
 ) -> dict[str, Proof]:                   # By name; tables that can't be tested are not in it
     "Invert values and noise together, and return how the residuals fell."
-    few = 4 if W.shape[0] < 3000 else 2   # with many cells, columns behave alike
+    few = int(np.clip(4000 // W.shape[0], 2, 12))   # with many cells, columns behave alike
     mixed = {name: _mixtures(np.asarray(Y, dtype=np.float64), few, seed) for name, Y in tables.items()}
     mixed = {name: (Y, known) for name, (Y, known) in mixed.items() if Y is not None}
     if not mixed: return {}
