@@ -5,69 +5,23 @@
 # %% auto #0
 __all__ = ['replacing', 'read_cells', 'write_cells', 'names_of', 'demo', 'fit', 'compute', 'page', 'parser', 'stopping', 'main']
 
-# %% ../nbs/23_cli.ipynb #edeaa8dc
+# %% ../nbs/23_cli.ipynb #5a9432c5
 import argparse
 import errno
-import glob
-import json
 import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
-import time
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
 from . import __version__
 
-try: import fcntl
-except ImportError: fcntl = None   # type: ignore[assignment]   # Windows has no such locks
-
-# %% ../nbs/23_cli.ipynb #8b06c4d4
-def _hold(folder: Path) -> int | None:
-    "A lock on a folder, None if another process has it, or if this system has no such locks."
-    if fcntl is None: return None
-    handle = None
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if folder.exists(): return handle
-    except OSError: pass
-    if handle is not None: os.close(handle)
-    return None
-
-
-def _clear(folder: Path, path: Path, handle: int | None) -> None:
-    "Remove a temporary folder; a previous output that was moved there, and not replaced, goes back."
-    stopped = None
-    for _ in range(3):   # Ctrl-C may come in between, and zarr may still be writing
-        try:
-            if (folder / "previous").exists() and not path.exists(): os.replace(folder / "previous", path)
-            shutil.rmtree(folder, ignore_errors=True)
-            if not folder.exists(): break
-            time.sleep(0.1)
-        except KeyboardInterrupt as stop: stopped = stop
-    if handle is not None: os.close(handle)
-    if stopped is not None: raise stopped
-
-
-def _folder_beside(path: Path) -> tuple[Path, int | None]:
-    "A new temporary folder beside a path, and the lock on it; those of writers that were killed are cleared away."
-    name = dict(prefix=f".{path.name}.", suffix=".vfjac-part")
-    for left in path.parent.glob(f"{glob.escape(name['prefix'])}*{name['suffix']}"):
-        if (handle := _hold(left)) is not None: _clear(left, path, handle)
-    for _ in range(10):   # somebody may have cleared it away before it was locked
-        folder = Path(tempfile.mkdtemp(dir=path.parent, **name))
-        if (handle := _hold(folder)) is not None: return folder, handle
-        if folder.exists(): break   # no locks here
-    return folder, None
-
-# %% ../nbs/23_cli.ipynb #35020860
+# %% ../nbs/23_cli.ipynb #c5cc9821
 @contextmanager
 def replacing(
     path: Path,    # The file or folder to write
@@ -76,61 +30,19 @@ def replacing(
 
     If the block fails, `path` is as it was and nothing else is left."""
     path = path.absolute()
-    folder, handle = _folder_beside(path)
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".vfjac-part", dir=path.parent))
+    def tidy():
+        if (folder / "previous").exists() and not path.exists(): os.replace(folder / "previous", path)
+        shutil.rmtree(folder, ignore_errors=True)
     try:
         yield folder / path.name
         if path.is_dir(): os.replace(path, folder / "previous")   # only a zarr store: see `_checked_output`
         os.replace(folder / path.name, path)
-    finally: _clear(folder, path, handle)
+    finally:
+        try: tidy()
+        finally: tidy()   # Ctrl-C may have come in between, and zarr may have been writing
 
-# %% ../nbs/23_cli.ipynb #7b00dbf9
-_PATIENCE = 60   # seconds for looking through a small file
-
-_LOOK = """
-import sys, h5py
-need, seen = 0, set()
-def look(node, above):
-    global need
-    if node in above: sys.exit(3)
-    if node in seen: return
-    seen.add(node)
-    for key in node.attrs: node.attrs[key]
-    if isinstance(node, h5py.Group):
-        for key in node: look(node[key], above | {node})
-    elif isinstance(node, h5py.Dataset) and node.shape is not None:
-        need += node.size * max(1, node.dtype.itemsize)
-        if node.dtype.hasobject and node.size < 1e9: node[()]
-with h5py.File(sys.argv[1], "r") as file: look(file["/"], set())
-print(need)
-"""
-
-
-def _look_through(path: Path) -> None:
-    "Raise ValueError for a damaged .h5ad file that would crash or hang its reader, MemoryError for absurd sizes."
-    from vfjac.adata import machine_gb
-    words, patience = [sys.executable, "-P", "-c", _LOOK, str(path)], _PATIENCE + path.stat().st_size / 2e6
-    try: look = subprocess.run(words, capture_output=True, text=True, timeout=patience)
-    except subprocess.TimeoutExpired:
-        raise ValueError(f"{path}: cannot be read, the HDF5 library comes to no end: the file is damaged") from None
-    if look.returncode == 3: raise ValueError(f"{path}: cannot be read, its groups lead in a circle: it is damaged")
-    if look.returncode not in (0, 1):
-        raise ValueError(f"{path}: cannot be read, the HDF5 library crashes on it: the file is damaged")
-    if look.returncode == 0 and (need := float(look.stdout) / 1e9) > machine_gb():
-        raise MemoryError(
-            f"{path}: its tables take {need:,.0f} GB and this machine has {machine_gb():,.0f} GB; is the file "
-            f"damaged? If not, read it lazily in Python: see the page Large data with Dask"
-        )
-
-
-def _refuse_pickles(path: Path) -> None:
-    "Raise ValueError for a zarr store with arrays in Python's pickle format: older versions of zarr run its code."
-    for part in path.rglob("*"):
-        if part.name not in (".zarray", ".zmetadata", "zarr.json"): continue
-        try: words = json.dumps(json.loads(part.read_bytes()))
-        except ValueError: continue   # zarr will say that this is no JSON
-        if "pickle" in words: raise ValueError(f"{part}: asks for pickle, which can run code; this store is not read")
-
-# %% ../nbs/23_cli.ipynb #4d824afb
+# %% ../nbs/23_cli.ipynb #0f468f62
 def read_cells(path: str | Path):
     """The AnnData in an .h5ad or .zarr file.
 
@@ -142,7 +54,6 @@ def read_cells(path: str | Path):
     if not path.exists(): raise FileNotFoundError(f"{path}: no such file")
     if not (path.is_file() if path.suffix == ".h5ad" else path.is_file() or path.is_dir()):
         raise ValueError(f"{path}: is no {'file' if path.suffix == '.h5ad' else 'folder'}; expected cells in one")
-    (_look_through if path.suffix == ".h5ad" else _refuse_pickles)(path)
     try: return readers[path.suffix](path)
     except Exception as error:
         raise ValueError(f"{path}: cannot be read as {path.suffix[1:]} ({_reason(error)})") from error
@@ -197,7 +108,7 @@ def names_of(text: str | None):
     else: names = [name.strip() for name in text.split(",") if name.strip()]
     return names[0] if len(names) == 1 and not text.startswith("@") else names
 
-# %% ../nbs/23_cli.ipynb #ae834209
+# %% ../nbs/23_cli.ipynb #270360c8
 def demo(args) -> None:
     "Toggle switch → field → Jacobian → table, file and page."
     from vfjac import datasets, explorer, tools
@@ -221,14 +132,8 @@ def fit(args) -> None:
     from vfjac.tools import fit_vector_field
     _checked_output(args.output, ".h5ad", ".zarr")
     adata = read_cells(args.file)
-    fitted = fit_vector_field(
-        adata,
-        basis=args.basis,
-        velocity_key=args.velocity_key,
-        M=args.control_points,
-        Qkey=args.Qkey,
-        seed=args.seed or 0,
-    )
+    fitted = fit_vector_field(adata, basis=args.basis, velocity_key=args.velocity_key, M=args.control_points,
+                              Qkey=args.Qkey, seed=args.seed or 0)
     write_cells(adata, args.output)
     print(
         f"fitted {len(fitted.valid):,} cells in {args.basis} with {len(fitted.control_idx)} control points; wrote "
@@ -258,10 +163,10 @@ def page(args) -> None:
     from vfjac.explorer import report
     path = _checked_output(args.output, ".html")
     adata = read_cells(args.file)
-    with replacing(path) as temporary: report(adata, temporary, basis=args.basis)
+    report(adata, path, basis=args.basis)
     print(f"wrote {args.output}")
 
-# %% ../nbs/23_cli.ipynb #88b99c1d
+# %% ../nbs/23_cli.ipynb #f071ef64
 def parser() -> argparse.ArgumentParser:
     "The command's words and options."
     top = argparse.ArgumentParser("vfjac", description="The Jacobian of a single-cell vector field, cell by cell.")
@@ -273,12 +178,8 @@ def parser() -> argparse.ArgumentParser:
     shared.add_argument("--basis", default="pca", help="basis of the field (default: pca)")
     computing = argparse.ArgumentParser(add_help=False)
     computing.add_argument("--Qkey", default="PCs", help="key of the loadings in varm or uns (default: PCs)")
-    computing.add_argument(
-        "--seed",
-        type=int,
-        default=None,
-        help="seed of the random choices (default: 0 for a fit, 19491001 for sampling, as in dynamo)",
-    )
+    computing.add_argument("--seed", type=int, help="seed of the random choices (default: 0 for a fit, 19491001 for "
+                                                    "sampling, as in dynamo)")
 
     run = add("demo", help="the whole way on built-in data: writes vfjac-demo.h5ad and vfjac-demo.html")
     run.add_argument("--folder", default=".", help="where to write (default: here)")
