@@ -214,11 +214,14 @@ def matrix_chart(
     panels = [panel(edges[edges["group"].astype(str) == g], _titled(g, [])) for g in groups]
     return alt.concat(*panels, columns=columns, spacing=24).properties(title=_titled(title, words), description=about)
 
-# %% ../nbs/17_diagrams.ipynb #e725cd65
+# %% ../nbs/17_diagrams.ipynb #2ba10ca6
 def _few_digits(df: pd.DataFrame, digits: int = 4) -> pd.DataFrame:
     "A table whose floating-point columns have few digits."
     return df.assign(**{c: significant(df[c], digits) for c in df.select_dtypes("floating")})
 
+def _tips_of(df: pd.DataFrame, *columns: str, **how) -> list[alt.Tooltip]:
+    "Tooltips of those columns, such as `mean:Q`, that a table has."
+    return [alt.Tooltip(column, **how) for column in columns if column[:-2] in df]
 
 def response_chart(
     curve: pd.DataFrame,                     # From `response_curve` or `kinetics`, one effector and regulator
@@ -251,10 +254,9 @@ def response_chart(
         layers.append(base.mark_area(opacity=0.45, color="#e6862b").encode(y=alt.Y("low95:Q", **y), y2="high95:Q"))
         said.append("Orange: 95 % interval of the mean.")
     zero = alt.Chart({"values": [{"zero": 0}]}).mark_rule(color=QUIET, strokeDash=[3, 3]).encode(y="zero:Q")
-    tips = [alt.Tooltip(f"{c}:Q", format=".3~g") for c in ("x", "mean", "stderr", "count") if c in df]
+    tips = _tips_of(df, "x:Q", "mean:Q", "stderr:Q", "count:Q", format=".3~g")
     line = base.mark_line(color=INK, point=alt.OverlayMarkDef(color=INK, size=18)).encode(
-        y=alt.Y("mean:Q", **y), tooltip=tips
-    )
+        y=alt.Y("mean:Q", **y), tooltip=tips)
     title = _titled(entry_label(effector, regulator), [entry_words(effector, regulator), " ".join(said)], "group")
     low, high = df.loc[df["mean"].idxmin()], df.loc[df["mean"].idxmax()]
     about = (f"{entry_label(effector, regulator)} against {x_title or 'expression of ' + str(regulator)}: the mean is "
@@ -262,7 +264,7 @@ def response_chart(
     return alt.LayerChart(layer=[*layers, zero, line]).properties(
         width=width, height=height, title=title, view=alt.ViewBackground(**_BLANK), description=about)
 
-# %% ../nbs/17_diagrams.ipynb #922f7d4d
+# %% ../nbs/17_diagrams.ipynb #64e39b88
 def kinetics_heatmap(
     df: pd.DataFrame,             # From `kinetics`, any number of pairs in the same bins
     *,
@@ -274,31 +276,19 @@ def kinetics_heatmap(
     "Mean entries of many pairs along pseudotime."
     df = _with_columns(df, ["effector", "regulator", "low", "high", "mean"])
     df["pair"] = [entry_label(e, r) for e, r in zip(df["effector"], df["regulator"])]
-    df["value"] = (
-        df["mean"] / df.groupby("pair")["mean"].transform(lambda v: v.abs().max() or 1.0) if normalise else df["mean"]
-    )
+    largest = df.groupby("pair")["mean"].transform(lambda v: v.abs().max() or 1.0) if normalise else 1.0
+    df["value"] = df["mean"] / largest
     pairs, top = list(dict.fromkeys(df["pair"])), symmetric_domain(df["value"].dropna())
-    tips = [
-        alt.Tooltip(c) for c in ("effector:N", "regulator:N", "low:Q", "high:Q", "mean:Q", "count:Q") if c[:-2] in df
-    ]
-    return (
-        alt.Chart(chart_data(_few_digits(df)))
-        .mark_rect(invalid=None)
-        .encode(
-            x=alt.X("low:Q", title=x_title, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(**_AXIS)),
-            x2="high:Q", y=alt.Y("pair:N", sort=pairs, title=None, axis=alt.Axis(**_NAMES)),
-            color=signed_colour("value", top, "∂f / ∂x, part of its largest" if normalise else "mean ∂f / ∂x"),
-            tooltip=tips
-        )
-        .properties(
-            width=width, height=alt.Step(step), view=alt.ViewBackground(**_BLANK),
-            title=_titled("Entries along " + x_title, [FALLS_RISES], "group"),
-            description=f"Mean entries of {len(pairs)} pairs along {x_title}, {_range_words(df['mean'])}: "
-                        f"{', '.join(pairs[:4])}"
-        )
-    )
+    about = f"Mean entries of {len(pairs)} pairs along {x_title}, {_range_words(df['mean'])}: {', '.join(pairs[:4])}"
+    return alt.Chart(chart_data(_few_digits(df))).mark_rect(invalid=None).encode(
+        x=alt.X("low:Q", title=x_title, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(**_AXIS)),
+        x2="high:Q", y=alt.Y("pair:N", sort=pairs, title=None, axis=alt.Axis(**_NAMES)),
+        color=signed_colour("value", top, "∂f / ∂x, part of its largest" if normalise else "mean ∂f / ∂x"),
+        tooltip=_tips_of(df, "effector:N", "regulator:N", "low:Q", "high:Q", "mean:Q", "count:Q"),
+    ).properties(width=width, height=alt.Step(step), view=alt.ViewBackground(**_BLANK),
+                 title=_titled("Entries along " + x_title, [FALLS_RISES], "group"), description=about)
 
-# %% ../nbs/17_diagrams.ipynb #ac2a5ad1
+# %% ../nbs/17_diagrams.ipynb #6c69d1db
 def fixed_point_chart(
     points: pd.DataFrame,              # From `fixed_points`: kind, oscillating, support, and the two columns x and y
     cells: pd.DataFrame,               # One row per cell: x, y, and value (a divergence …) if wanted
@@ -313,44 +303,30 @@ def fixed_point_chart(
     "Points of rest among the cells: a dark circle where stable, a grey diamond a saddle, a white square unstable."
     points, cells = _with_columns(points, ["kind", "x", "y"]), _with_columns(cells, ["x", "y"])
     place = dict(x=alt.X(**_place("x", x_title)), y=alt.Y(**_place("y", y_title)))
-    colour = (
-        dict(color=signed_colour("value", symmetric_domain(cells["value"], 0.99), value_title))
-        if "value" in cells
-        else {}
-    )
     size = float(np.clip(40_000 / max(len(cells), 1), 12, 60))
-    dots = (
-        alt.Chart(chart_data(_few_digits(cells)))
-        .mark_circle(size=size, opacity=0.8, color=MISSING)
-        .encode(**place, **colour)
-    )
+    dots = alt.Chart(chart_data(_few_digits(cells))).mark_circle(size=size, opacity=0.8, color=MISSING).encode(**place)
+    if "value" in cells:
+        dots = dots.encode(color=signed_colour("value", symmetric_domain(cells["value"], 0.99), value_title))
     names = ["stable", "saddle", "unstable", "undecided"]
     kinds = alt.Scale(domain=names, range=[INK, "#9aa5b1", "white", "#e6862b"])
     shapes = alt.Scale(domain=names, range=["circle", "diamond", "square", "triangle-up"])
-    tips = [alt.Tooltip(c) for c in ("kind:N", "oscillating:N", "growth:Q", "support:Q", "group:N") if c[:-2] in points]
-    rest = (
-        alt.Chart(chart_data(_few_digits(points)))
-        .mark_point(size=120, stroke=INK, strokeWidth=2, opacity=1, filled=True)
-        .encode(**place, fill=alt.Fill("kind:N", scale=kinds, title="point of rest"),
-                shape=alt.Shape("kind:N", scale=shapes, title="point of rest"), tooltip=tips)
-    )
+    rest = alt.Chart(chart_data(_few_digits(points))).mark_point(
+        size=120, stroke=INK, strokeWidth=2, opacity=1, filled=True).encode(
+        **place, fill=alt.Fill("kind:N", scale=kinds, title="point of rest"),
+        shape=alt.Shape("kind:N", scale=shapes, title="point of rest"),
+        tooltip=_tips_of(points, "kind:N", "oscillating:N", "growth:Q", "support:Q", "group:N"))
     layers = [dots, rest]
     if paths is not None:
         lines = _few_digits(_with_columns(paths, ["cell", "time", "x", "y"]))
         layers.insert(1, alt.Chart(chart_data(lines)).mark_line(color=INK, strokeWidth=1.2, opacity=0.8).encode(
             **place, detail="cell:N", order="time:Q"))
-    return (
-        alt.layer(*layers)
-        .resolve_scale(color="independent", fill="independent")
-        .properties(
-            width=width, height=height, view=alt.ViewBackground(**_BLANK),
-            title=_titled("Points of rest", ["Dark circle: stable. Grey diamond: saddle. White square: unstable."]),
-            description=f"{len(cells):,} cells and {len(points)} points of rest: " + ", ".join(
-                f"{n} {kind}" for kind, n in points["kind"].value_counts().items())
-        )
-    )
+    counts = ", ".join(f"{n} {kind}" for kind, n in points["kind"].value_counts().items())
+    return alt.layer(*layers).resolve_scale(color="independent", fill="independent").properties(
+        width=width, height=height, view=alt.ViewBackground(**_BLANK),
+        title=_titled("Points of rest", ["Dark circle: stable. Grey diamond: saddle. White square: unstable."]),
+        description=f"{len(cells):,} cells and {len(points)} points of rest: {counts}")
 
-# %% ../nbs/17_diagrams.ipynb #cec6eecd
+# %% ../nbs/17_diagrams.ipynb #dff1be77
 def push_chart(
     df: pd.DataFrame,                  # From `perturb_cells`: cell, x, y, dx, dy, outside
     *,
@@ -365,34 +341,24 @@ def push_chart(
     df = _with_columns(df, ["cell", "x", "y", "dx", "dy", "outside"])
     reach = np.quantile(np.hypot(df["dx"], df["dy"]), 0.99) or 1.0
     scale = longest * max(np.ptp(df["x"]), np.ptp(df["y"])) / reach
-    df = df.assign(
-        x2=df["x"] + scale * df["dx"], y2=df["y"] + scale * df["dy"], angle=np.degrees(np.arctan2(df["dx"], df["dy"]))
-    )
+    df = df.assign(x2=df["x"] + scale * df["dx"], y2=df["y"] + scale * df["dy"],
+                   angle=np.degrees(np.arctan2(df["dx"], df["dy"])))
     keep = [c for c in ("cell", "x", "y", "x2", "y2", "angle", "outside", "first_order_error") if c in df]
     base = alt.Chart(chart_data(_few_digits(df[keep])))
     colour = alt.condition("datum.outside", alt.value(MISSING), alt.value(INK))
     ends = dict(x=alt.X(**_place("x", x_title)), y=alt.Y(**_place("y", y_title)))
     stems = base.mark_rule(strokeWidth=0.8).encode(**ends, x2="x2:Q", y2="y2:Q", color=colour)
     heads = base.mark_point(shape="triangle-up", size=22, filled=True, opacity=1).encode(
-        x=alt.X("x2:Q", title=x_title),
-        y=alt.Y("y2:Q", title=y_title),
-        angle=alt.Angle("angle:Q", scale=None),
-        color=colour,
-        tooltip=[
-            alt.Tooltip("cell:N"),
-            *([alt.Tooltip("first_order_error:Q", format=".2~g")] if "first_order_error" in df else [])
-        ],
-    )
+        x=alt.X("x2:Q", title=x_title), y=alt.Y("y2:Q", title=y_title), angle=alt.Angle("angle:Q", scale=None),
+        color=colour, tooltip=[alt.Tooltip("cell:N"), *_tips_of(df, "first_order_error:Q", format=".2~g")])
     lost = int(df["outside"].sum())
-    said = [
-        f"Arrows {scale:.2g} times their size."
-        + (f" Grey: {lost:,} cells whose perturbed state leaves the data." if lost else "")
-    ]
+    grey = f" Grey: {lost:,} cells whose perturbed state leaves the data." if lost else ""
     about = f"{title}: an arrow for each of {len(df):,} cells; {lost:,} of them leave the data"
     return alt.LayerChart(layer=[stems, heads]).properties(
-        width=width, height=height, title=_titled(title, said), view=alt.ViewBackground(**_BLANK), description=about)
+        width=width, height=height, title=_titled(title, [f"Arrows {scale:.2g} times their size.{grey}"]),
+        view=alt.ViewBackground(**_BLANK), description=about)
 
-# %% ../nbs/17_diagrams.ipynb #ee7674e6
+# %% ../nbs/17_diagrams.ipynb #5d5a3593
 def mode_chart(
     modes: pd.DataFrame,         # From `eigenmodes`: group, mode, gene, amplitude, phase, half_life, period
     *,
@@ -409,30 +375,18 @@ def mode_chart(
     said = f"It {grows} at {abs(df['real'].iloc[0]):.2g} per unit of time" + (
         f" and turns once in {df['period'].iloc[0]:.2g}." if np.isfinite(df["period"].iloc[0]) else ".")
     tips = [alt.Tooltip("gene:N"), alt.Tooltip("amplitude:Q", format=".2~g"), alt.Tooltip("phase:Q", format=".0f")]
-    return (
-        alt.Chart(chart_data(_few_digits(df[["gene", "value", "amplitude", "phase"]])))
-        .mark_bar()
-        .encode(
-            x=alt.X(
-                "value:Q", title="with the strongest gene, or against it", scale=alt.Scale(domain=[-1, 1]),
-                axis=alt.Axis(**_AXIS)
-            ),
-            y=alt.Y("gene:N", sort=list(df["gene"]), title=None, axis=alt.Axis(**_NAMES)),
-            color=signed_colour("value", [-1, 1], None),
-            tooltip=tips,
-        )
-        .properties(
-            width=width, height=alt.Step(16), title=_titled(f"{group}: mode {mode}", [said], "group"),
-            view=alt.ViewBackground(**_BLANK),
-            description=f"{group}, mode {mode}: {said} Strongest genes: {', '.join(map(str, df['gene'].head(4)))}"
-        )
-    )
+    return alt.Chart(chart_data(_few_digits(df[["gene", "value", "amplitude", "phase"]]))).mark_bar().encode(
+        x=alt.X("value:Q", title="with the strongest gene, or against it", scale=alt.Scale(domain=[-1, 1]),
+                axis=alt.Axis(**_AXIS)),
+        y=alt.Y("gene:N", sort=list(df["gene"]), title=None, axis=alt.Axis(**_NAMES)),
+        color=signed_colour("value", [-1, 1], None), tooltip=tips,
+    ).properties(
+        width=width, height=alt.Step(16), title=_titled(f"{group}: mode {mode}", [said], "group"),
+        view=alt.ViewBackground(**_BLANK),
+        description=f"{group}, mode {mode}: {said} Strongest genes: {', '.join(map(str, df['gene'].head(4)))}")
 
-# %% ../nbs/17_diagrams.ipynb #766e4eb4
-_VERDICTS = dict(
-    good=("circle", "#1c6cb0", "good"), look=("diamond", "#c4560b", "look"), unknown=("cross", "#8a94a0", "unknown")
-)
-
+# %% ../nbs/17_diagrams.ipynb #2046623f
+_VERDICTS = dict(good=("circle", "#1c6cb0"), look=("diamond", "#c4560b"), unknown=("cross", "#8a94a0"))
 
 def diagnosis_chart(
     table: pd.DataFrame,   # question, figure, expected, verdict
@@ -442,13 +396,11 @@ def diagnosis_chart(
 ) -> alt.HConcatChart:     # Questions with their verdicts, and a histogram of the support
     "What `diagnose` found, in one picture. Raises ValueError if a column is missing."
     df = _with_columns(table, ["question", "figure", "expected", "verdict"])
-    words = [
-        f"{figure:.2g}  ({expected})" if pd.notna(figure) else "not known"
-        for figure, expected in zip(df["figure"], df["expected"])
-    ]
+    words = [f"{figure:.2g}  ({expected})" if pd.notna(figure) else "not known"
+             for figure, expected in zip(df["figure"], df["expected"])]
     base = alt.Chart(df.assign(words=words)[["question", "verdict", "words"]]).encode(
         alt.Y("question:N", sort=None, title=None, axis=alt.Axis(**_NAMES | dict(labelLimit=320))))
-    shapes, colours, _ = zip(*_VERDICTS.values())
+    shapes, colours = zip(*_VERDICTS.values())
     marks = base.mark_point(filled=True, size=110, opacity=1).encode(
         x=alt.value(12), shape=alt.Shape("verdict:N", scale=alt.Scale(domain=list(_VERDICTS), range=list(shapes))),
         color=alt.Color("verdict:N", scale=alt.Scale(domain=list(_VERDICTS), range=list(colours))))
