@@ -1,0 +1,89 @@
+// The live chart of the explorer, an anywidget: looks.js and Vega-Embed come before it.
+const wishes = window.matchMedia("(prefers-color-scheme: dark)");
+function isDark(wanted) {
+  if (wanted !== "auto") return wanted === "dark";
+  const { jpThemeLight, vscodeThemeKind } = document.body.dataset;
+  if (jpThemeLight) return jpThemeLight === "false";
+  return vscodeThemeKind ? /dark|high-contrast$/.test(vscodeThemeKind) : wishes.matches;
+}
+function boxOf(value) {
+  const ends = Object.values(value || {});
+  const drawn = ends.length === 2 && ends.every(e => Array.isArray(e) && e[0] !== e[1]);
+  return drawn ? JSON.parse(JSON.stringify(value)) : {};
+}
+function rowsOf(columns) {
+  const names = Object.keys(columns), rows = [];
+  for (let i = 0; i < columns[names[0]].length; i++) {
+    const row = {};
+    for (const name of names) row[name] = columns[name][i];
+    rows.push(row);
+  }
+  return rows;
+}
+async function render({ model, el }) {
+  const host = document.createElement("div");
+  host.className = "vfjac-chart";
+  host.style.width = "100%";
+  el.append(host);
+  const state = { shown: null, dark: null, width: 0, queue: Promise.resolve(), timers: {}, had: {} };
+  const width = () => host.clientWidth || state.width || 1120;
+  const tell = error => { host.textContent = "The chart could not be drawn: " + error.message; };
+  const next = work => { state.queue = state.queue.then(work).catch(tell); return state.queue; };
+  const report = (name, value) => { model.set(name, value); model.save_changes(); };
+
+  async function embed() {
+    const spec = structuredClone(model.get("spec"));
+    if (!spec || !spec.$schema) return;
+    const boxes = model.get("boxes");
+    for (const p of spec.params || []) if (p.select) {
+      if (Object.keys(boxes[p.name] || {}).length) p.value = boxes[p.name]; else delete p.value;
+    }
+    const [fit] = arranged(spec, width()), dark = isDark(model.get("theme"));
+    Object.assign(state, { dark, width: width(), had: {} });
+    host.style.minHeight = host.offsetHeight + "px";
+    if (state.shown) state.shown.finalize();
+    const options = { mode: "vega-lite", renderer: "canvas", actions: false, patch: seeThrough,
+                      tooltip: { theme: dark ? "dark" : "light" } };
+    state.shown = await vegaEmbed(host, { background: "transparent", ...(dark ? repainted(fit) : fit) }, options);
+    host.style.minHeight = "";
+    const view = host.vegaView = state.shown.view;
+    for (const box of ["brush", "plane"]) {
+      const drawn = (_, value) => { clearTimeout(state.timers[box]); state.timers[box] = setTimeout(
+        () => report("boxes", { ...model.get("boxes"), [box]: boxOf(value) }), 150); };
+      try { view.addSignalListener(box, drawn); } catch { /* this picture has no such view */ }
+    }
+    view.addEventListener("click", (event, item) => { const d = squareOf(item);
+      if (d) report("square", { effector: d.effector, regulator: d.regulator, at: Date.now() }); });
+    await update();
+  }
+  async function update() {
+    const news = model.get("news");
+    if (!state.shown || !news) return;
+    for (const [name, table] of Object.entries(news.tables || {}))
+      if (state.had[name] !== table.at) {
+        state.had[name] = table.at;
+        state.shown.view.data(name, rowsOf(table.columns));
+      }
+    for (const [name, value] of Object.entries(news.params || {})) state.shown.view.signal(name, value);
+    await state.shown.view.runAsync();
+  }
+  const redraw = () => next(embed), refresh = () => next(update);
+  const look = () => { if (isDark(model.get("theme")) !== state.dark) redraw(); };
+  const resized = () => { if (host.clientWidth && Math.abs(width() - state.width) > 24) {
+    clearTimeout(state.timers.size); state.timers.size = setTimeout(redraw, 200); } };
+  model.on("change:spec", redraw);
+  model.on("change:news", refresh);
+  model.on("change:theme", look);
+  wishes.addEventListener("change", look);
+  const themes = new MutationObserver(look), sizes = new ResizeObserver(resized);
+  const kinds = ["data-jp-theme-light", "data-vscode-theme-kind"];
+  themes.observe(document.body, { attributes: true, attributeFilter: kinds });
+  sizes.observe(host);
+  await redraw();
+  return () => {
+    model.off("change:spec", redraw); model.off("change:news", refresh); model.off("change:theme", look);
+    wishes.removeEventListener("change", look); themes.disconnect(); sizes.disconnect();
+    if (state.shown) state.shown.finalize();
+  };
+}
+export default { render };
