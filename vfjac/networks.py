@@ -4,12 +4,11 @@
 
 # %% auto #0
 __all__ = ['strongest_edges', 'Network', 'as_graph', 'chosen_cells', 'sure_edges', 'jacobian_network', 'change_of',
-           'differential_network', 'weaker_and_stronger', 'conserved_network', 'save_network', 'network_layout']
+           'differential_network', 'conserved_network', 'save_network', 'network_layout']
 
-# %% ../nbs/20_networks.ipynb #5b963591
+# %% ../nbs/20_networks.ipynb #a9ab81db
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -94,7 +93,7 @@ def _plain(edges, kinds):
     rows = edges.assign(interaction=np.where(edges["sign"] > 0, *kinds)).to_dict("records")
     return [{k: v.item() if hasattr(v, "item") else v for k, v in row.items() if v == v} for row in rows]
 
-# %% ../nbs/20_networks.ipynb #1e550e34
+# %% ../nbs/20_networks.ipynb #4a426789
 def chosen_cells(
     data: AnnData | GeneJacobian,   # Where a column of obs is looked up
     gj: GeneJacobian,               # The lazy tensor
@@ -107,11 +106,9 @@ def chosen_cells(
         if isinstance(group, str) and isinstance(data, AnnData) and group in data.obs:
             raise ValueError(f"group={group!r} is a column of obs: give groups={group!r}, and a label of it as group")
         return {"cells": at_cells(gj, find_set(data, gj, group))}
-    parts = split_cells(data, gj, groups)
-    wanted = list(parts) if group is None else group if isinstance(group, (list, tuple)) else [group]
-    if missing := [label for label in wanted if label not in parts]:
-        raise KeyError(f"no cells of the group {missing[0]!r}; groups: {', '.join(map(str, parts))}")
-    return {label: parts[label] for label in wanted}
+    if group is None: return split_cells(data, gj, groups)
+    wanted = group if isinstance(group, (list, tuple)) else [group]
+    return {label: at_cells(gj, find_set(data, gj, [label], groups)) for label in wanted}
 
 # %% ../nbs/20_networks.ipynb #9c4dd765
 def sure_edges(
@@ -230,18 +227,7 @@ def differential_network(
     about = dict(weight="difference of mean ∂f / ∂x", errors=table.attrs.get("errors", NO_ERRORS))
     return _network([edges], *sides, kinds=("higher", "lower"), **about)
 
-# %% ../nbs/20_networks.ipynb #8094d8bd
-def weaker_and_stronger(
-    weak: np.ndarray,      # The weakest means so far, any shape; zero where signs differed
-    strong: np.ndarray,    # The strongest so far
-    mean: np.ndarray,      # Means of one more group
-) -> tuple[np.ndarray, np.ndarray]:   # The same with that group
-    "The weakest and the strongest of several means; the weakest is zero where signs differ."
-    same = np.where(np.isnan(mean), np.nan, np.sign(weak) * np.sign(mean) > 0)
-    weaker = np.where(np.abs(mean) < np.abs(weak), mean, weak)
-    return weaker * same, np.where(np.abs(mean) > np.abs(strong), mean, strong)
-
-# %% ../nbs/20_networks.ipynb #4cd368a7
+# %% ../nbs/20_networks.ipynb #a3618d57
 def conserved_network(
     data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian; it is not changed
     groups,                            # Column of obs, or labels, (n_cells,)
@@ -263,20 +249,19 @@ def conserved_network(
     if len(parts) < 2:
         raise ValueError(f"one group, {next(iter(parts))!r}: expected two or more, to have edges in common")
     if fdr is not None and not has_stderr(gj): raise ValueError(_NO_FDR)
-    check_budget((12, len(names), len(names)), memory_mb, "name fewer genes, or raise memory_mb")
-    weight: Any = None
-    strongest: Any = None
-    worst: Any = None
-    for part in parts.values():
-        mean = part.mean(None, names, names, memory_mb=memory_mb, cores=cores)
-        if exclude_diagonal: mean = without_diagonal(mean, names, names)
-        z = mean / part.mean_stderr(None, names, names) if has_stderr(gj) else None
-        weight, strongest = (mean, mean) if weight is None else weaker_and_stronger(weight, strongest, mean)
-        if z is not None: worst = np.abs(z) if worst is None else np.minimum(worst, np.abs(z))
-    others = dict(strongest=strongest) | ({} if worst is None else dict(fdr=false_discovery(worst)[1]))
+    check_budget((4 * len(parts) + 6, len(names), len(names)), memory_mb, "name fewer genes, or raise memory_mb")
+    means = np.stack([part.mean(None, names, names, memory_mb=memory_mb, cores=cores) for part in parts.values()])
+    if exclude_diagonal: means = np.stack([without_diagonal(mean, names, names) for mean in means])
+    size, others = np.abs(means), {}
+    of_group = lambda group: np.take_along_axis(means, group[None], axis=0)[0]
+    weight = np.where(np.abs(np.sign(means).sum(axis=0)) == len(parts), of_group(size.argmin(axis=0)), 0)
+    if has_stderr(gj):
+        errors = np.stack([part.mean_stderr(None, names, names) for part in parts.values()])
+        others["fdr"] = false_discovery((size / errors).min(axis=0))[1]
     keep = None if fdr is None else others["fdr"] <= fdr
+    others = dict(strongest=of_group(size.argmax(axis=0))) | others
     edges = strongest_edges(weight, names, names, top=top, keep=keep, **others)
-    about = dict(weight="weakest mean ∂f / ∂x", errors=NO_ERRORS if worst is None else "of the regression")
+    about = dict(weight="weakest mean ∂f / ∂x", errors="of the regression" if has_stderr(gj) else NO_ERRORS)
     return _network([edges.assign(group=" & ".join(map(str, parts)))], names, names, **about)
 
 # %% ../nbs/20_networks.ipynb #1c9b2e83
