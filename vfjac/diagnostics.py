@@ -114,14 +114,14 @@ class Diagnosis:
         notes = self.table.loc[self.table["verdict"] != "look", "meaning"]
         return "\n".join([shown, self.unit, *filter(None, notes), *(f"- {said}" for said in self.warnings)])
 
-# %% ../nbs/18_diagnostics.ipynb #7c1a9c44
+# %% ../nbs/18_diagnostics.ipynb #8e3ccb42
 _QUESTIONS = {
     "noise that is independent between cells": (
         "yes (1)",
         lambda x: x > 0.5,
         "{said}",
     ),
-    "noise of the states": (
+    "noise of the states, share of their variance": (
         "known",
         lambda x: x >= 0,
         "{said}",
@@ -192,7 +192,7 @@ def judged(
         rows.append((question, figure, expected, verdict, text))
     return pd.DataFrame(rows, columns=["question", "figure", "expected", "verdict", "meaning"])
 
-# %% ../nbs/18_diagnostics.ipynb #5ef548ea
+# %% ../nbs/18_diagnostics.ipynb #76827f8c
 def diagnose(
     adata: AnnData,              # The data, with a fitted field
     basis: str | None = "pca",   # Basis of the field; None is gene space
@@ -211,7 +211,7 @@ def diagnose(
     placed, data = read_field(adata, basis), read_fit_data(adata, basis)
     if not isinstance(placed.field, GaussianField):
         raise TypeError(f"the stored field is a {type(placed.field).__name__}: only Gaussian fields can be diagnosed")
-    field, smoothing = placed.field, getattr(placed, "smoothing", None)
+    field, smoothing, stored = placed.field, placed.smoothing, adata.uns[basis_key("VecFld", basis)]
     shared = smoothing is not None and smoothing.kind == "shared"
     some = np.sort(np.random.default_rng(seed).permutation(len(data.states))[:n_cells])
     X, V, P = data.states[some], data.velocities[some], data.inlier_probability[some]
@@ -225,7 +225,7 @@ def diagnose(
     z = None if placed.posterior is None else _mean_z(placed)
     figures = {
         "noise that is independent between cells": None if smoothing is None else float(not shared),
-        "noise of the states": None,
+        "noise of the states, share of their variance": _share_of_noise(stored.get("state_noise"), data),
         "held-out velocity R²": held_out_r2(basis_of, X, V, P, data.ridge, parts),
         "share of inliers": float((data.inlier_probability > 0.5).mean()),
         "coefficients used, of those there are": path.degrees_of_freedom(data.ridge) / len(path.w),
@@ -237,10 +237,9 @@ def diagnose(
     }
     said = {
         "noise that is independent between cells": _UNTESTED if smoothing is None else f"Noise: {smoothing}.",
-        "noise of the states": _NOISY_STATES}
+        "noise of the states, share of their variance": "" if "state_noise" in stored else _NOISY_STATES}
     genes = pd.DataFrame(columns=["gene", "leverage"]) if genes is None else genes
-    kind = adata.uns[basis_key("VecFld", basis)].get("velocity_kind", "unknown")
-    return Diagnosis(judged(figures, said), cells, genes, _UNITS[kind])
+    return Diagnosis(judged(figures, said), cells, genes, _UNITS[stored.get("velocity_kind", "unknown")])
 
 
 _UNTESTED = (
@@ -253,6 +252,11 @@ _UNITS = dict(
     projection="Velocities are a linear projection of those of the genes: entries are rates, 1 / time.",
     displacement="Velocities are mean steps on the embedding: entries are steps per unit of it, not rates.",
     unknown="It is not known what the velocities are (a projection, or mean steps): the unit of entries is open.")
+
+
+def _share_of_noise(state_noise, data) -> float | None:
+    "Variance of the states' known noise over that of the states; None where it is not known."
+    return None if state_noise is None else float(np.trace(state_noise) / data.spread**2)
 
 
 def _share_that_differs(field, X) -> float:
@@ -273,7 +277,7 @@ def _cell_table(adata, placed, data, basis):
     "Support of every cell, and how well the field follows its velocity, where it was fitted."
     inside = support(placed.field, placed.states, data.states)
     inlier, residual = (pd.Series(np.nan, index=range(adata.n_obs)) for _ in range(2))
-    same = data.n_cells == adata.n_obs and np.allclose(placed.states[data.rows], data.states)
+    same = data.n_cells == adata.n_obs and np.allclose(placed.states[data.rows], data.given_states)
     if same:   # the cells of the fit, in its order
         inlier[data.rows] = data.inlier_probability
         residual[data.rows] = np.linalg.norm(data.velocities - placed.field.velocity(data.states), axis=1)

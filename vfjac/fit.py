@@ -528,13 +528,13 @@ def first_of_copies(
     order = np.argsort(first)
     return first[order], np.argsort(order)[of.ravel()]
 
-# %% ../nbs/06_fit.ipynb #d61086bc
+# %% ../nbs/06_fit.ipynb #88dcb133
 def fit_field(
     X,                            # States, (n_cells, d); never changed
     V,                            # Velocities, (n_cells, d), in any unit
     M: int | None = None,         # Number of control points; None: 300, and up to 1,200 while the field needs more
     *,
-    kernel: str = "gaussian",     # "gaussian", "matern52"; "divergence_free", "curl_free" or "mixed" (matrix-valued)
+    kernel: str = "gaussian",     # "gaussian"; "divergence_free", "curl_free" or "mixed" (matrix-valued)
     beta: float | None = None,    # Inverse squared kernel width, 1 / (state units)²; None: by evidence
     eta: float | None = None,     # Share of the curl-free kernel in a mix; None: by evidence
     trend: bool | None = None,    # Whether there is a straight trend under plain kernels; None: by evidence
@@ -593,7 +593,8 @@ def fit_field(
         z, fitted, P_all, ended = run_em(features, V, rule, MaxIter, bar)
         field = features.basis.field(z)
         errors = _rough_posterior(field, family, best, V[some], P, everyone, V, P_all) if plain else None
-    noise = errors.noise if errors is not None else np.full(d, rule.noise.mean())
+    noise = rule.noise if plain else np.full(d, rule.noise.mean())
+    if errors is not None: errors = replace(errors, noise=noise)   # the rougher prior would take noise for motion
     P_all, of_valid = P_all[of], valid[first]
     params |= best | dict(M=len(rows), kernel=kernel, ridge=ridge, robust=robust)
     fit = Fit(field, fitted[of], P_all, valid[P_all > theta], valid, len(given) - len(valid), of_valid[rows], ctrl_idx,

@@ -498,8 +498,8 @@ def _warn_of_cells(V, n_twins):
         f"{lacking} of {len(V)} cells have no velocity: the averaging is undone from those of the others")
     for words in told: warnings.warn(words, stacklevel=4)
 
-# %% ../nbs/03_noise.ipynb #1f29b1f7
-SHARED_EVIDENCE = 5.0   # log ratio of evidences from which noise counts as shared
+# %% ../nbs/03_noise.ipynb #5dcdc790
+SHARED_EVIDENCE = 10.0   # log ratio of evidences from which noise counts as shared
 
 
 def _regions(X, n_regions, size, seed):
@@ -575,7 +575,7 @@ def _seen_through(X, S, weights, means, covs):
     posterior = means + np.einsum("kij,nkj->nki", gain, apart, optimize=True)
     return shares / whole, posterior, covs - gain @ covs, float((most + np.log(whole)).sum())
 
-# %% ../nbs/03_noise.ipynb #1f4c3bae
+# %% ../nbs/03_noise.ipynb #02a52f84
 def _mixture(X, S, K, seed, iterations=60):
     "Return weights, means and covariances of K components of the states without their noise, by EM."
     (n, d), part = X.shape, kmeans2(X, K, minit="++", seed=seed)[1]
@@ -590,7 +590,7 @@ def _mixture(X, S, K, seed, iterations=60):
         weights, means = N / n, np.einsum("nk,nki->ki", shares, posterior) / N[:, None]
         apart = posterior - means
         scatter = np.einsum("nk,nki,nkj->kij", shares, apart, apart, optimize=True) + N[:, None, None] * rest
-        covs = (scatter + 0.1 * (d + 2) * prior) / (N + d + 2)[:, None, None]
+        covs = (scatter + (d + 2) * prior) / (N + d + 2)[:, None, None]
     return weights, means, covs
 
 # %% ../nbs/03_noise.ipynb #9b4f9990

@@ -36,7 +36,7 @@ from vfjac.noise import (
 from .projection import project_jacobian, scaled_loadings
 from .sampling import METHODS, sample
 
-# %% ../nbs/15_tools.ipynb #a9fb46bd
+# %% ../nbs/15_tools.ipynb #35f6f937
 def fit_vector_field(
     adata: AnnData,                    # The data, changed in place
     basis: str | None = "pca",           # Basis of the states, `obsm["X_<basis>"]`; None fits in gene space
@@ -49,7 +49,7 @@ def fit_vector_field(
     M: int | None = None,                # Number of control points; None: as many as needed, or dynamo's (not tuned)
     tune: bool | None = None,            # Tune (`fit_field`) or not (`sparse_vfc`); None: unless params say otherwise
     compat: str | None = None,           # "dynamo": SparseVFC on the velocities as they are, with dynamo's numbers
-    kernel: str = "gaussian",            # Or "matern52"; "divergence_free", "curl_free", "mixed"
+    kernel: str = "gaussian",            # Or "divergence_free", "curl_free", "mixed"
     velocity_kind: str | None = None,    # "projection", "displacement", "unknown"; None: as far as the data tell
     smoothing=None,                      # Averaging: None looks for it, False doesn't; or a key of obsp, or a matrix
     state_noise: np.ndarray | None = None,   # Covariance of the noise of a single cell's state, (d, d), where known
