@@ -236,8 +236,8 @@ def signals(outcome, quick, seed):
         case = f"{writer}, {signal.Signals(number).name} at {where} {at}"
         outcome.ran(case, lambda w=writer, n=number, x=where, a=at: interrupted(w, n, x, a))
     outcome.note += (
-        "After kill -9 a hidden folder or file stays, once in many cases with the old zarr store in it, "
-        "which was moved aside."
+        "After kill -9 a hidden folder or file stays; if it came between the two renamings of a zarr store, "
+        "the old store is in it."
     )
 
 

@@ -348,7 +348,7 @@ def structure_case(case, folder: Path, log: Path) -> tuple:
         for node, wrong in edits:
             try:
                 WRONG[wrong](f, node)
-            except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OSError, IndexError):
+            except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OSError, IndexError, MemoryError):
                 continue  # cannot be made of this node
     return tried(way, path, log)
 
