@@ -24,7 +24,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, eye_array
 
 from vfjac import datasets, noise
 from vfjac.adata import read_averages
@@ -91,7 +91,7 @@ def tests(name, n, k, seed):
         yield "not averaged: states", graph, False, W, X, None
         yield "not averaged: noise", graph, False, W, E, None
         yield "cells in another order", graph, False, W, (W @ V)[rng.permutation(n)], None
-        yield "hardly averaged: velocities", graph, False, 0.3 * W + 0.7 * csr_array(np.eye(n)), V, None
+        yield "hardly averaged: velocities", graph, False, 0.3 * W + 0.7 * eye_array(n), V, None
         for share in (0.001, 0.01):
             yield f"{share:.1%} of the edges lost", graph, None, without_edges(W, share, rng), W @ V, V
         yield "logarithm afterwards", graph, None, W, as_logarithms(W @ V), None
