@@ -47,14 +47,14 @@ def _whitening_root(K, jitter):
     if not jitter: return Factor(K, rcond=1e-10).root
     return Factor(K + jitter * np.abs(K).sum(axis=0).max() * np.eye(len(K)), rcond=0.0).root
 
-# %% ../nbs/04_basis.ipynb #45957a78
+# %% ../nbs/04_basis.ipynb #ab5b0de0
 @dataclass(frozen=True, eq=False)
 class Basis:
     "Kernels in the coordinates in which their prior is the identity, and a straight trend."
     control_points: np.ndarray   # Control points, (M, d)
     kernel: Kernel               # The kernel around each of them
     trend: float = 0.0           # Prior standard deviation of the trend against that of the kernels; 0 is no trend
-    centre: np.ndarray | None = None   # Where the trend is zero, (d,); needed with a trend
+    centre: np.ndarray | float = 0.0   # Where the trend is zero, (d,)
     spread: float = 1.0          # Unit of distance of the trend
     jitter: float = 1e-11        # Added to the diagonal of K, as a share of its largest eigenvalue (a bound of it)
     rows = 1                     # Rows of features for each cell
@@ -83,7 +83,7 @@ class Basis:
         C = self.root @ z[:r]
         if not self.trend: return C
         slope = z[r + 1:] * (self.trend / self.spread)
-        return np.vstack([C, self.trend * z[r] - self.centre @ slope, slope])
+        return np.vstack([C, self.trend * z[r] - np.broadcast_to(self.centre, len(slope)) @ slope, slope])
 
     def field(self, z: np.ndarray) -> GaussianField:
         "The field with the coordinates `z` (size, d)."
@@ -91,7 +91,7 @@ class Basis:
         trend = dict(offset=C[M], slope=C[M + 1:].T) if self.trend else {}
         return GaussianField(self.control_points, C[:M], self.kernel.beta, profile=self.kernel.profile, **trend)
 
-# %% ../nbs/04_basis.ipynb #ec19ebe1
+# %% ../nbs/04_basis.ipynb #4c751c06
 @dataclass(frozen=True, eq=False)
 class MatrixBasis:
     "Matrix-valued kernels in the coordinates in which their prior is the identity."
@@ -126,7 +126,8 @@ class MatrixBasis:
 
     def field(self, z: np.ndarray) -> MatrixGaussianField:
         "The field with the coordinates `z` (size, 1)."
-        return MatrixGaussianField(self.control_points, self.coefficients(z), self.kernel.kernel.beta, self.kernel.eta)
+        beta = float(self.kernel.kernel.beta)
+        return MatrixGaussianField(self.control_points, self.coefficients(z), beta, self.kernel.eta)
 
 # %% ../nbs/04_basis.ipynb #64fd5ab4
 class Sums(NamedTuple):
@@ -140,7 +141,7 @@ class Sums(NamedTuple):
         "The sums of the first features alone."
         return Sums(self.A[:size, :size], self.b[:size], self.v2, self.N)
 
-# %% ../nbs/04_basis.ipynb #1f342245
+# %% ../nbs/04_basis.ipynb #3ba6b4e3
 class FeatureTable:
     "The features of cells, block by block: held in memory where they fit, else made again whenever they are asked for."
     def __init__(
@@ -164,7 +165,8 @@ class FeatureTable:
 
     def _made(self, s: slice) -> np.ndarray:
         "The features of a block of cells, as they are."
-        return self.basis(self.X[s]) if self.spread is None else self.basis(self.X[s], self.spread[s])
+        if self.spread is None or isinstance(self.basis, MatrixBasis): return self.basis(self.X[s])
+        return self.basis(self.X[s], self.spread[s])
 
     def features(self, s: slice) -> np.ndarray:
         "The features of one of the blocks of cells, in which their noise is independent."
@@ -175,7 +177,8 @@ class FeatureTable:
     def sums(self, V: np.ndarray, P: np.ndarray) -> Sums:
         "The sums for outputs `V` (n, k) and weights `P` (n,); the same for any number of threads."
         rows, V = self.basis.rows, self.whiten(V)
-        n_parts, totals = min(4, len(self.blocks)), {}
+        n_parts = min(4, len(self.blocks))
+        totals: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         def work(part):
             for s in self.blocks[part::n_parts]:
                 root = np.sqrt(np.repeat(P[s], rows))[:, None]

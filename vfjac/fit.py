@@ -106,12 +106,16 @@ def inlier_probability(
     if representable.any(): log_density = np.maximum(log_density, log_density[representable].min())
     return expit(log_density - d / 2 * np.log(2 * np.pi * sigma2) - np.log((1 - gamma) / (gamma * a)))
 
-# %% ../nbs/06_fit.ipynb #18657763
+# %% ../nbs/06_fit.ipynb #7944cafe
 class Rule(Protocol):
     "What makes a fit SparseVFC or the tuned one: ridge, weights and the end of the loop."
-    ridge: float               # Noise variance over prior variance, for the next solution
     energies: list[float]      # What the loop lowers, one number for each solution
     changes: list[float]       # How much it, or a weight, has changed
+
+    @property
+    def ridge(self) -> float:
+        "Noise variance over prior variance, for the next solution."
+        ...
 
     def start(self, V: np.ndarray) -> np.ndarray:
         "Weights of the cells before there is a field."
@@ -359,7 +363,7 @@ def sparse_vfc(
     for message in fit_warnings(fit, V, M): warnings.warn(message, UserWarning, stacklevel=2)
     return fit
 
-# %% ../nbs/06_fit.ipynb #4f6dfa36
+# %% ../nbs/06_fit.ipynb #c3795b72
 def velocity_unit(
     V: np.ndarray,     # Velocities, (n_cells, d); rows that are not finite do not count
     a: float = 5.0,    # The outlier parameter of the fit
@@ -380,10 +384,12 @@ def in_unit(
     "Bring a fit back to the unit of the data: field and velocities times `unit`, variances times `unit²`."
     parts = {name: getattr(fit.field, name) for name in ("coefficients", "offset", "slope")}
     field = replace(fit.field, **{name: part * unit for name, part in parts.items() if part is not None})
-    errors = fit.posterior and replace(fit.posterior, field=field, noise=fit.posterior.noise * unit**2)
+    errors = fit.posterior
+    if errors is not None and isinstance(field, GaussianField):
+        errors = replace(errors, field=field, noise=errors.noise * unit**2)
     return replace(fit, field=field, velocities=fit.velocities * unit, noise=fit.noise * unit**2, posterior=errors)
 
-# %% ../nbs/06_fit.ipynb #0b2c610d
+# %% ../nbs/06_fit.ipynb #018c3504
 def total_spread(
     X: np.ndarray,   # States, (n, d)
 ) -> float:          # State units; 1 where all states coincide
@@ -408,7 +414,8 @@ class Family:
 
     def basis(self, control_points: np.ndarray, beta, trend: float = 0.0, eta: float | None = None):
         "The features for some settings; the trend is zero in the centre of the cells."
-        if self.profile is None: return MatrixBasis(control_points, MatrixKernel(Kernel(beta), eta))
+        if self.profile is None:
+            return MatrixBasis(control_points, MatrixKernel(Kernel(beta), 0.5 if eta is None else eta))
         kernel = Kernel(beta, self.profile)
         return Basis(control_points, kernel, trend, self.X.mean(axis=0), total_spread(self.X))
 
