@@ -108,7 +108,7 @@ def without_diagonal(
     if own: out[tuple(np.array(own).T)] = np.nan
     return out
 
-# %% ../nbs/19_ranking.ipynb #a6219b5b
+# %% ../nbs/19_ranking.ipynb #6d717acd
 def max_abs(
     gj: GeneJacobian,          # The lazy tensor
     effectors=None,            # Names; None is all
@@ -125,10 +125,8 @@ def max_abs(
 
 
 def _check_stream(n_effectors, n_regulators, memory_mb, cores):
-    check_budget(
-        (2 * count_cores(cores) + 1, n_effectors, n_regulators), memory_mb,
-        "each core holds a sum and a block: take fewer cores, name fewer effectors or regulators, or raise memory_mb"
-    )
+    check_budget((2 * count_cores(cores) + 1, n_effectors, n_regulators), memory_mb, "each core holds a sum and a "
+                 "block: take fewer cores, name fewer effectors or regulators, or raise memory_mb")
 
 # %% ../nbs/19_ranking.ipynb #35bcaf36
 def sum_mutual_repression(
@@ -197,7 +195,7 @@ def effect_size(
     with np.errstate(divide="ignore", invalid="ignore"): size = mean / np.where(spread <= smallest, 0.0, spread)
     return np.where(mean == 0, 0.0, size)
 
-# %% ../nbs/19_ranking.ipynb #1c94a624
+# %% ../nbs/19_ranking.ipynb #505ad575
 def has_stderr(
     gj: GeneJacobian,   # The lazy tensor
 ) -> bool:
@@ -207,21 +205,17 @@ def has_stderr(
 
 def _stderr(gj, effectors=None, regulators=None):
     if has_stderr(gj): return gj.mean_stderr(effectors=effectors, regulators=regulators)
-    raise ValueError(
-        "the field has no standard errors, which mode='z' needs: fit it with vf.fit_vector_field, which stores them, "
-        "or take mode='effect', the mean in units of its spread over the cells"
-    )
+    raise ValueError("the field has no standard errors, which mode='z' needs: fit it with vf.fit_vector_field, which "
+                     "stores them, or take mode='effect', the mean in units of its spread over the cells")
 
 
 def _divided(values, by):
     "values / by, where 0 / 0 is 0."
     with np.errstate(divide="ignore", invalid="ignore"): return np.where(values == 0, 0.0, values / by)
 
-# %% ../nbs/19_ranking.ipynb #2dfb6adc
-MODES = {
-    "full reg": "effector", "full eff": "regulator", "reg": None, "eff": None, "int": None, "switch": None,
-    "effect": None, "z": None
-}
+# %% ../nbs/19_ranking.ipynb #3e409490
+MODES = {"full reg": "effector", "full eff": "regulator", "reg": None, "eff": None, "int": None, "switch": None,
+         "effect": None, "z": None}
 
 
 def pair_statistic(
@@ -309,7 +303,7 @@ def _one_table(groups, **genes):
     out["group"] = np.repeat(np.array(list(groups), dtype=object), sizes)
     return pd.DataFrame(out | {name: column(name) for name in names if name not in genes}, copy=False)
 
-# %% ../nbs/19_ranking.ipynb #f75f3892
+# %% ../nbs/19_ranking.ipynb #ad657aac
 def _checked_mode(mode, abs):
     "The mode, spelled with a blank."
     mode = str(mode).replace("_", " ")
@@ -328,10 +322,8 @@ def _in_both(effectors, regulators):
     lone = [g for g in dict.fromkeys([*effectors, *regulators]) if g not in set(both)]
     if not len(both): raise ValueError("mode='switch' pairs genes that are effectors and regulators: there are none")
     if lone:
-        warnings.warn(
-            f"switch: only the {len(both)} genes that are effectors and regulators are paired; left out: "
-            f"{', '.join(lone[:10])}{' …' if len(lone) > 10 else ''}", stacklevel=3
-        )
+        warnings.warn(f"switch: only the {len(both)} genes that are effectors and regulators are paired; left out: "
+                      f"{', '.join(lone[:10])}{' …' if len(lone) > 10 else ''}", stacklevel=3)
     return both
 
 # %% ../nbs/19_ranking.ipynb #21f45e83
@@ -471,7 +463,7 @@ def _differences(gj, a, b, effectors, regulators, **how):
         found["z"] = _divided(found["difference"], found["stderr"])
     return found
 
-# %% ../nbs/19_ranking.ipynb #5faf6922
+# %% ../nbs/19_ranking.ipynb #cbfe0a1b
 NO_ERRORS = "none: the field has no standard errors, so effect sizes only"
 
 
@@ -499,9 +491,8 @@ def compare_groups(
     rows = _two_sets(data, gj, a, b, groups)
     effectors = chosen_genes(data, gj, effectors, "effectors")
     regulators = chosen_genes(data, gj, regulators, "regulators")
-    check_budget(
-        (14, len(effectors), len(regulators)), memory_mb, "name fewer effectors or regulators, or raise memory_mb"
-    )
+    check_budget((14, len(effectors), len(regulators)), memory_mb,
+                 "name fewer effectors or regulators, or raise memory_mb")
     found = _differences(gj, *rows, effectors, regulators, memory_mb=memory_mb, cores=cores)
     if exclude_diagonal: found = {k: without_diagonal(v, effectors, regulators) for k, v in found.items()}
     if "stderr" in found: found["p"], found["fdr"] = false_discovery(found["z"])
