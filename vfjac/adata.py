@@ -609,13 +609,16 @@ def read_posterior(
     root, noise = (dense(vecfld[key], f"the stored field's {key}") for key in ("covariance_root", "noise_variance"))
     return Posterior(field, _widths(vecfld, "error_beta", field.beta), root, noise)
 
-# %% ../nbs/13_adata.ipynb #c580127f
+# %% ../nbs/13_adata.ipynb #63ffe3f9
 def read_smoothing(
     vecfld: Mapping,        # A stored field
 ) -> Smoothing | None:      # None where nothing was stored
     "Return what was found of averaging over neighbours when the field was fitted."
     stored = vecfld.get("smoothing")
-    return Smoothing.from_dict(stored) if isinstance(stored, Mapping) and "kind" in stored else None
+    if not isinstance(stored, Mapping) or "kind" not in stored: return None
+    try: return Smoothing.from_dict(stored)
+    except (IndexError, TypeError, ValueError) as error:
+        raise ValueError(f"the stored field's smoothing cannot be read ({error}): delete it, or fit again") from None
 
 # %% ../nbs/13_adata.ipynb #63a38dba
 def read_field(
@@ -984,7 +987,7 @@ class StoredJacobian:
     stale: bool                        # Whether the field was fitted anew since
     doubts: tuple = ()                 # What has changed since it was computed, in sentences, the field too
 
-# %% ../nbs/13_adata.ipynb #9c7002d9
+# %% ../nbs/13_adata.ipynb #07145a92
 def read_jacobian(
     adata: AnnData,              # The data
     basis: str | None = "pca",     # The basis; None is gene space
@@ -1010,7 +1013,7 @@ def read_jacobian(
     stale = "fingerprint" in stored and "C" in vecfld and str(stored["fingerprint"]) != fingerprint(vecfld)
     doubts = ["the vector field has been fitted anew since this Jacobian was computed"] if stale else []
     for name, tensor in dict(jacobian=values, jacobian_gene=genes).items():
-        if tensor is not None and stored.get(f"{name}_digest", written := digest(tensor)) != written:
+        if tensor is not None and str(stored.get(f"{name}_digest", written := digest(tensor))) != written:
             doubts.append(f"uns[{key!r}][{name!r}] has been changed by another program since it was written")
     if not _same_cells(stored.get("marks"), cell_marks(adata, basis), kept, cells):
         doubts.append(f"cells have other states than when it was computed: names or obsm['X_{basis}'] have changed")
