@@ -134,8 +134,9 @@ def apart(here, there):
     if here.shape != there.shape: return f"shapes {here.shape} and {there.shape}"
     if here.dtype.kind in "fc":
         if not (np.isnan(here) == np.isnan(there)).all(): return "NaN elsewhere"
-        worst = np.nanmax(np.abs(here - there), initial=0) if here.size else 0
-        size = np.nanmax(np.abs(np.where(np.isfinite(here), here, np.nan)), initial=0)
+        known = ~np.isnan(here)
+        worst = np.abs(here - there)[known].max(initial=0)
+        size = np.abs(here[np.isfinite(here)]).max(initial=0)
         return None if worst <= NEAR * size + 1e-300 else f"{worst:.1e} apart, the largest is {size:.1e}"
     same = here.astype(str) == there.astype(str) if "U" in (here.dtype.kind + there.dtype.kind) else here == there
     return None if np.all(same) else f"{np.sum(~same)} of {here.size} differ"
