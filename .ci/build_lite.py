@@ -29,6 +29,7 @@ def main(target):
     with tempfile.TemporaryDirectory() as folder:
         wheels, contents = Path(folder) / "wheels", Path(folder) / "contents"
         subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", wheels, TOP], check=True)
+        shutil.copytree(TOP / "nbs" / "tutorials", contents, ignore=shutil.ignore_patterns("*.ipynb", "[._]*"))
         for path in sorted((TOP / "nbs" / "tutorials").rglob("*.ipynb")):
             place = contents / path.relative_to(TOP / "nbs" / "tutorials")
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,224 @@
+"""What the lessons are made of: exercises that check an answer, and pictures drawn anew when a control moves."""
+
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from numbers import Real
+
+import altair as alt
+import ipywidgets
+import numpy as np
+
+from vfjac.charts import stored_bundle
+from vfjac.explorer import LinkedChart
+
+
+class Verdict:
+    "What an exercise says to an answer; `right` is None while there is no answer."
+    def __init__(self, words: str, right: bool | None = None):
+        self.words, self.right = words, right
+
+    def __repr__(self): return self.words
+
+
+class WrongAnswer(AssertionError):
+    "An answer that is not right, with what is known about the mistake: one line instead of a traceback."
+    def _render_traceback_(self): return [f"Not right: {self}"]
+
+
+def same_words(given, wanted) -> bool:
+    "Compare two words, or two sets of words, without case and blanks."
+    def plain(words):
+        return {str(w).strip().casefold() for w in ([words] if isinstance(words, str) else words)}
+    return plain(given) == plain(wanted)
+
+
+def same_numbers(given, wanted, rtol: float, atol: float) -> bool:
+    "Compare two arrays of numbers, which must have the same shape."
+    given, wanted = np.asarray(given, float), np.asarray(wanted, float)
+    return given.shape == wanted.shape and np.allclose(given, wanted, rtol=rtol, atol=atol)
+
+
+def hint(given, wanted) -> str:
+    "Say what is wrong with a number or an array of numbers, without giving the right one away."
+    given, wanted = np.asarray(given, float), np.asarray(wanted, float)
+    if given.shape != wanted.shape: return f"the shape is {given.shape}, and {wanted.shape} was asked for."
+    if not np.isfinite(given).all(): return "there is a value that is not a number."
+    if wanted.ndim:
+        off = int((~np.isclose(given, wanted, rtol=0.02)).sum())
+        return f"{off} of {wanted.size} values are not right."
+    if given * wanted < 0: return "the sign is wrong."
+    return "too large." if abs(given) > abs(wanted) else "too small."
+
+
+class Exercise:
+    "A question whose answer is checked, with words for the mistakes that can be expected."
+    def __init__(
+        self,
+        question: str,             # With all that is needed to answer it
+        answer,                    # Number, array of numbers, word (one of `choices`), or set of words
+        *,
+        mistakes: Mapping | None = None,  # What a mistake means, and the wrong value it leads to: {words: value}
+        rtol: float = 0.02,        # Relative tolerance of numbers
+        atol: float = 0.0,         # Absolute tolerance of numbers: needed where the answer is 0
+        choices: Sequence[str] | None = None,  # Words to choose from
+        why: str = "",             # Said to a right answer
+    ):
+        self.question, self.answer, self.mistakes, self.why = question, answer, dict(mistakes or {}), why
+        self.rtol, self.atol, self.choices = rtol, atol, list(choices or [])
+        self.numbers = not isinstance(answer, (str, set, frozenset))
+        self._refuse_unsound()
+
+    def _refuse_unsound(self):
+        "Raise ValueError if it could not be answered, or a mistake looks right."
+        chosen = isinstance(self.answer, str) and self.choices
+        if chosen and not any(same_words(self.answer, c) for c in self.choices):
+            raise ValueError(f"the answer {self.answer!r} is not among the choices {self.choices}: add it.")
+        if self.numbers and not np.isfinite(np.asarray(self.answer, float)).all():
+            raise ValueError(f"the answer {self.answer!r} is not finite: give one that a reader can find.")
+        for words, value in self.mistakes.items():
+            if self._matches(value, self.answer):
+                raise ValueError(f"the mistake {words!r} gives {value!r}, which counts as right: "
+                                 "choose other numbers, or a smaller tolerance.")
+
+    def _matches(self, given, wanted) -> bool:
+        try:
+            if self.numbers: return same_numbers(given, wanted, self.rtol, self.atol)
+            return same_words(given, wanted)
+        except (TypeError, ValueError): return False
+
+    def check(self, given) -> Verdict:
+        "Say whether an answer is right; `...` is none yet. Raises WrongAnswer, with what is known about the mistake."
+        if given is ...:
+            return Verdict("Not answered yet: put your answer in place of the three dots, and run the cell.")
+        if self._matches(given, self.answer): return Verdict(f"Right. {self.why}".strip(), True)
+        for words, value in self.mistakes.items():
+            if self._matches(given, value): raise WrongAnswer(words)
+        raise WrongAnswer(self._about(given))
+
+    def _about(self, given) -> str:
+        "What can be said about a wrong answer that nobody expected."
+        if not self.numbers:
+            choose = f" Choose among: {', '.join(self.choices)}." if self.choices else ""
+            return f"{given!r} is not it." + choose
+        try: return hint(given, self.answer)
+        except (TypeError, ValueError): return f"{given!r} is not a number, and a number was asked for."
+
+    def proves(self, right, wrong: Sequence = ()) -> Verdict:
+        "Accept `right`, refuse all mistakes and `wrong`; raises AssertionError where the exercise does not."
+        verdict = self.check(right)
+        assert verdict.right, f"{right!r} must be accepted: {verdict}"
+        for words, value in self.mistakes.items(): self._refuse(value, words)
+        for value in wrong: self._refuse(value)
+        return verdict
+
+    def _refuse(self, value, words: str | None = None):
+        "Raise AssertionError if an answer is not refused, or not with these words."
+        try: self.check(value)
+        except WrongAnswer as e:
+            if words is None or str(e) == words: return
+            raise AssertionError(f"{value!r} was to be refused with {words!r}, and is with {str(e)!r}.") from e
+        raise AssertionError(f"the exercise accepts {value!r}, which is wrong.")
+
+    def box(self) -> "AnswerBox":
+        "A form to answer in: let it be the last line of a cell."
+        return AnswerBox(self)
+
+
+class AnswerBox(ipywidgets.VBox):
+    "A form for one exercise. `.field.value` is the answer, `.say()` checks it, `.verdict` is what was said."
+    def __init__(self, exercise: Exercise):
+        self.exercise, self.verdict = exercise, Verdict("", None)
+        wide = {"width": "max-content"}
+        self.field = (
+            ipywidgets.RadioButtons(options=exercise.choices, value=None, layout=wide) if exercise.choices
+            else ipywidgets.Text(placeholder="your answer", continuous_update=False))
+        self.button = ipywidgets.Button(description="Check", tooltip="Check this answer")
+        self.words = ipywidgets.HTML()
+        self.button.on_click(lambda _: self.say())
+        super().__init__([ipywidgets.HTML(escape(exercise.question)), self.field, self.button, self.words])
+
+    def _given(self):
+        "What stands in the form: words, a number, or `...` for nothing."
+        value = self.field.value
+        if value is None or value == "": return ...
+        if not self.exercise.numbers:
+            return value if self.exercise.choices else set(value.replace(",", " ").split())
+        for a, b in (("[", " "), ("]", " "), (",", " "), ("−", "-")): value = value.replace(a, b)
+        try: numbers = [float(part) for part in value.split()]
+        except ValueError: return self.field.value
+        return numbers[0] if len(numbers) == 1 and np.ndim(self.exercise.answer) == 0 else numbers
+
+    def say(self) -> Verdict:
+        "Check what stands in the form, and show the verdict."
+        try: self.verdict = self.exercise.check(self._given())
+        except WrongAnswer as e: self.verdict = Verdict(f"Not right: {e}", False)
+        sign = {True: "✓ ", False: "✗ ", None: ""}[self.verdict.right]
+        self.words.value = f'<span role="status">{sign}{escape(self.verdict.words)}</span>'
+        return self.verdict
+
+
+def slider(name: str, low: float, high: float, step: float, start: float) -> ipywidgets.Widget:
+    "A slider, in whole numbers if all four are."
+    if not low <= start <= high or step <= 0:
+        raise ValueError(f"the slider {name} = {(low, high, step, start)} is (lowest, highest, step, start): "
+                         "the start must lie between, and the step be positive.")
+    whole = all(isinstance(v, int) for v in (low, high, step, start))
+    kind = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
+    return kind(start, min=low, max=high, step=step, description=name, style={"description_width": "initial"})
+
+
+def control(name: str, wanted) -> ipywidgets.Widget:
+    "The control for one argument, see `playground`."
+    if isinstance(wanted, ipywidgets.Widget): return wanted
+    label = name.replace("_", " ")
+    if isinstance(wanted, bool): return ipywidgets.Checkbox(wanted, description=label, indent=False)
+    if isinstance(wanted, tuple) and len(wanted) == 4 and all(isinstance(v, Real) for v in wanted):
+        return slider(label, *wanted)
+    if isinstance(wanted, list) and wanted:
+        return ipywidgets.Dropdown(options=wanted, description=label, style={"description_width": "initial"})
+    raise ValueError(f"no control for {name} = {wanted!r}: give (lowest, highest, step, start), a list of choices, "
+                     "True or False, or a widget.")
+
+
+class Playground(ipywidgets.VBox):
+    "Controls and a chart that follows them; what goes wrong on the way is kept in `problem` and shown."
+    def __init__(self, draw: Callable[..., alt.Chart], controls: Mapping):
+        self.draw, self.problem = draw, None
+        self.controls = {name: control(name, wanted) for name, wanted in controls.items()}
+        self.view, self.words = LinkedChart(), ipywidgets.HTML()
+        for each in self.controls.values(): each.observe(lambda _: self.redraw(), "value")
+        row = ipywidgets.HBox(list(self.controls.values()), layout={"flex_flow": "row wrap"})
+        super().__init__([row, self.words, self.view])
+        self.redraw()
+        if self.problem: raise self.problem
+
+    @property
+    def values(self) -> dict:
+        "Name and value of each control."
+        return {name: control.value for name, control in self.controls.items()}
+
+    def redraw(self) -> None:
+        "Draw with the present values; the last picture stays where that fails."
+        try: self.chart, self.problem = self.draw(**self.values), None
+        except Exception as e:
+            self.problem = e
+            self.words.value = f'<span role="status">✗ {escape(f"{type(e).__name__}: {e}")}</span>'
+            return
+        self.words.value = ""
+        self.view.show(self.chart.to_dict(), {})
+
+    def _repr_mimebundle_(self, **kwargs) -> dict:
+        "The widget, and the picture for those who cannot show it."
+        bundle = super()._repr_mimebundle_(**kwargs) or {}
+        picture, _ = stored_bundle(self.chart.to_dict())
+        controls = "A picture that follows its controls: " + ", ".join(self.controls)
+        return {**bundle, **picture, "text/plain": controls}
+
+
+def playground(
+    draw: Callable[..., alt.Chart],  # Called with the values of all controls, by name; gives the chart
+    **controls,                      # (lowest, highest, step, start), a list, True or False, or a widget
+) -> Playground:                     # A widget: let it be the last line of a cell
+    "Draw a chart anew whenever a control moves. What `draw` raises is raised at first, later kept in `.problem`."
+    if not controls: raise ValueError("a playground needs controls: playground(draw, beta=(0.1, 2, 0.1, 1)).")
+    return Playground(draw, controls)

@@ -1,0 +1,136 @@
+"""The exercises of the lessons accept what is right and refuse what is wrong; playgrounds follow their controls.
+
+    python nbs/tutorials/course/test_exercises.py     one PASS or FAIL line for each test
+"""
+
+import re
+import sys
+import traceback
+from contextlib import contextmanager
+
+import altair as alt
+import numpy as np
+from exercises import Exercise, Verdict, WrongAnswer, control, hint, playground, same_numbers, same_words, slider
+
+
+@contextmanager
+def raises(kind, words):
+    "Fail unless the block raises this, with these words."
+    try: yield
+    except kind as error: assert re.search(words, str(error)), f"{words!r} is not in {str(error)!r}"
+    else: raise AssertionError(f"no {kind.__name__} was raised, expected one with {words!r}")
+
+
+J = np.array([[0.2, -1.5], [-1.1, 0.4]])
+ENTRY = Exercise(
+    "By how much does the velocity of the first gene change as the second one rises?", J[0, 1],
+    mistakes={"That is ∂f_2/∂x_1: the row is the effector, the column the regulator.": J[1, 0]},
+    why="Row 0 is the effector, column 1 the regulator.")
+KIND = Exercise(
+    "A point at rest with eigenvalues −2 and 0.3 is…", "a saddle", choices=["stable", "unstable", "a saddle"],
+    mistakes={"One eigenvalue is positive: there is a way out.": "stable"})
+
+
+def test_comparing():
+    assert Verdict("Right.", right=True).right and repr(Verdict("Right.")) == "Right."
+    assert WrongAnswer("too large")._render_traceback_() == ["Not right: too large"]
+    assert same_words(" Stable ", "stable") and not same_words("saddle", "stable")
+    assert same_words(["Gata1", "Spi1"], {"Spi1", "Gata1"})
+    assert same_numbers(0.503, 0.5, rtol=0.02, atol=0)
+    assert not same_numbers([1, 2, 3], [[1], [2], [3]], rtol=0.02, atol=0)
+
+
+def test_hints():
+    assert hint(0.7, 0.5) == "too large." and hint(0.3, 0.5) == "too small."
+    assert hint(-0.5, 0.5) == "the sign is wrong."
+    assert hint([1.0], [1.0, 2.0]) == "the shape is (1,), and (2,) was asked for."
+    assert hint([1.0, 3.0], [1.0, 2.0]) == "1 of 2 values are not right."
+    assert hint(np.nan, 0.5) == "there is a value that is not a number."
+
+
+def test_unsound_exercises_are_refused():
+    with raises(ValueError, "counts as right"): Exercise("?", 1.0, mistakes={"a factor": 1.001})
+    with raises(ValueError, "the choices"): Exercise("?", "saddle", choices=["stable", "unstable"])
+    with raises(ValueError, "not finite"): Exercise("?", np.inf)
+
+
+def test_numbers():
+    assert ENTRY.check(-1.5).right and ENTRY.check(-1.49).right and ENTRY.check(...).right is None
+    with raises(WrongAnswer, "the row is the effector"): ENTRY.check(-1.1)
+    with raises(WrongAnswer, "sign is wrong"): ENTRY.check(1.5)
+    with raises(WrongAnswer, "not a number"): ENTRY.check("minus one and a half")
+
+
+def test_proofs():
+    assert ENTRY.proves(-3 / 2, wrong=[1.5, 0, None, "left", [-1.5]]).right
+    assert KIND.proves("A saddle", wrong=["unstable", "a spiral", 3]).right
+    with raises(AssertionError, "accepts -1.5"): ENTRY.proves(-1.5, wrong=[-1.5])
+    with raises(WrongAnswer, "too small"): ENTRY.proves(-0.5)
+
+
+def test_forms():
+    form = KIND.box()
+    assert form.say().right is None
+    form.field.value = "stable"
+    form.button.click()
+    assert form.verdict.right is False and "there is a way out" in form.words.value
+    typed = ENTRY.box()
+    typed.field.value = "−1.5"   # with a real minus sign, as it is copied from a page
+    assert typed.say().right
+    typed.field.value = "a lot"
+    assert typed.say().right is False
+
+
+def hill(n, threshold):
+    "A rate that rises with x, the steeper the larger n."
+    x = np.linspace(0, 2, 41)
+    values = [{"x": round(v, 3), "rate": round(v**n / (v**n + threshold**n), 3)} for v in x]
+    return alt.Chart(alt.Data(values=values)).mark_line().encode(x="x:Q", y="rate:Q")
+
+
+def rates(chart): return [row["rate"] for row in chart.to_dict()["data"]["values"]]
+
+
+def test_controls():
+    four = slider("n", 1, 8, 1, 4)
+    assert (type(four).__name__, four.value) == ("IntSlider", 4)
+    kinds = [type(control("k", w)).__name__ for w in ((0, 1, 0.1, 0.5), ["a", "b"], True)]
+    assert kinds == ["FloatSlider", "Dropdown", "Checkbox"]
+    with raises(ValueError, "start must lie between"): slider("n", 1, 8, 1, 9)
+    with raises(ValueError, "no control for k"): control("k", "a")
+    with raises(ValueError, "needs controls"): playground(hill)
+
+
+def test_a_picture_follows_its_controls():
+    steep = playground(hill, n=(1, 8, 1, 4), threshold=(0.5, 1.5, 0.1, 1.0))
+    assert rates(steep.chart)[20] == 0.5
+    steep.controls["n"].value = 8
+    assert steep.values == {"n": 8, "threshold": 1.0}
+    assert rates(steep.chart)[10] == round(0.5**8 / (0.5**8 + 1), 3)
+    bundle = steep._repr_mimebundle_()
+    assert bundle["text/plain"] == "A picture that follows its controls: n, threshold"
+    assert "application/vnd.vegalite.v5+json" in bundle
+
+
+def test_what_goes_wrong_is_said_and_the_picture_stays():
+    def fragile(n): return hill(4, {1: 1.0}[n])
+    before = playground(fragile, n=(1, 3, 1, 1))
+    first = before.chart
+    before.controls["n"].value = 2
+    assert isinstance(before.problem, KeyError) and "KeyError" in before.words.value and before.chart is first
+    before.controls["n"].value = 1
+    assert before.problem is None and before.words.value == ""
+    with raises(KeyError, "2"): playground(fragile, n=(1, 3, 1, 2))
+
+
+def main():
+    failed = False
+    for name, test in [(k, v) for k, v in globals().items() if k.startswith("test_")]:
+        try: test()
+        except Exception: failed, problem = True, traceback.format_exc()
+        else: problem = ""
+        print(f"{'FAIL' if problem else 'PASS'} exercises: {name[5:].replace('_', ' ')}\n{problem}", end="")
+    return failed
+
+
+if __name__ == "__main__": sys.exit(main())
