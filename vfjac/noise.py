@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['USUAL_K', 'LARGEST_EXACT', 'SHARED_EVIDENCE', 'averaging_matrix', 'neighbour_means', 'strongest_edges',
-           'stored_averages', 'nearest_cells', 'state_averages', 'conjugate_gradients', 'Proof', 'prove_averaging',
-           'enough_iterations', 'undo_average', 'count_twins', 'effective_cells', 'Smoothing', 'Averaging',
-           'find_averaging', 'undo_smoothing', 'evidence_of_sharing', 'denoise_states', 'count_noise']
+           'stored_averages', 'nearest_cells', 'state_averages', 'conjugate_gradients', 'symmetric_form',
+           'minimal_residuals', 'Proof', 'prove_averaging', 'enough_iterations', 'undo_average', 'count_twins',
+           'effective_cells', 'Smoothing', 'Averaging', 'find_averaging', 'undo_smoothing', 'evidence_of_sharing',
+           'denoise_states', 'count_noise']
 
 # %% ../nbs/03_noise.ipynb #f0b09d3d
 import warnings
@@ -174,7 +175,7 @@ def _graph_of(near):
     n, k = near.shape
     return csr_array((np.ones(n * k), near.ravel(), np.arange(0, n * k + 1, k)), shape=(n, n))
 
-# %% ../nbs/03_noise.ipynb #3384b065
+# %% ../nbs/03_noise.ipynb #d08bba06
 def conjugate_gradients(
     W,                                # Averaging matrix, (m, n); rows may be missing
     Y: np.ndarray,                    # Averages, (m, n_columns)
@@ -205,7 +206,49 @@ def conjugate_gradients(
 def _squares(A): return np.einsum("ij,ij->j", A, A)
 
 
-def _over(a, b, least): return np.divide(a, b, out=np.zeros_like(a), where=(b > 0) & (a > least))
+def _over(a, b, least): return np.divide(a, b, out=np.zeros_like(a), where=(b > 0) & (np.abs(a) > least))
+
+# %% ../nbs/03_noise.ipynb #5e702335
+def symmetric_form(
+    W: csr_array,                                # Averaging matrix, (n_cells, n_cells)
+) -> tuple[csr_array, np.ndarray] | None:        # S and √D as a column (n_cells, 1); None where W has no such form
+    "Return W as `S = √D W / √D`, if edges lead both ways and count alike."
+    n, root = W.shape[0], np.sqrt(np.diff(W.indptr))[:, None]
+    if W.shape[0] != W.shape[1] or not root.all(): return None
+    S = csr_array(W.multiply(root).multiply(1 / root.T))
+    return (S, root) if abs(S - S.T).max() < 1e-9 * abs(S).max() else None
+
+
+def minimal_residuals(
+    S: csr_array,             # Symmetric matrix, (n, n)
+    Y: np.ndarray,            # Right-hand sides, (n, n_columns)
+    iterations: int,          # Number of iterations
+    update=lambda: None,      # Called after each iteration
+) -> np.ndarray:              # Z, (n, n_columns)
+    "Return the Z with the smallest residual `Y - S Z` that the iterations reach, by Lanczos vectors and rotations."
+    left = np.sqrt(_squares(Y))
+    none = np.zeros_like(left)
+    v, old, w, w_old, Z = Y * _over(none + 1, left, none), *np.zeros((4, *Y.shape))
+    size, c, c_old, s, s_old = none, none + 1, none + 1, none, none
+    for _ in range(iterations):
+        u = S @ v
+        u -= np.multiply(old, size, out=old)
+        along = np.einsum("ij,ij->j", v, u)
+        u -= along * v
+        longer = np.sqrt(_squares(u))
+        corner = c * along - c_old * s * size
+        length = np.hypot(corner, longer)
+        w_old *= -s_old * size
+        w_old -= (s * along + c_old * c * size) * w
+        w_old += v
+        w_old *= _over(none + 1, length, none)
+        w, w_old = w_old, w
+        c_old, s_old, c, s = c, s, _over(corner, length, none), _over(longer, length, none)
+        Z += c * left * w
+        left, old, v, size = -s * left, v, u, longer
+        v *= _over(none + 1, size, none)
+        update()
+    return Z
 
 # %% ../nbs/03_noise.ipynb #aa42eb87
 def _ordered(W):
@@ -285,12 +328,12 @@ def _arranged(W, Y, known):
 
 def _pooled(norms): return float(np.sqrt(np.square(norms).sum())) or 1e-300
 
-# %% ../nbs/03_noise.ipynb #880d3671
+# %% ../nbs/03_noise.ipynb #b03e97df
 def enough_iterations(
     what: str,       # "states" or "velocities"
     n_cells: int,    # Number of cells
 ) -> int:
-    """Return after how many iterations to stop.
+    """Return after how many conjugate gradients to stop; minimal residuals take half as many.
 
     300 for states, whose errors bend the field, and 150 for velocities, of whose noise some per cent may be missing;
     twice as many up to 3,000 cells, where they cost little."""
@@ -300,9 +343,9 @@ def enough_iterations(
 def undo_average(
     W: csr_array,                  # Averaging matrix, (n_cells, n_cells)
     Y: np.ndarray,                 # Averages, (n_cells, n_columns); NaN is not known
-    iterations: int = 300,         # Number of iterations
+    iterations: int = 300,         # Number of conjugate gradients; half as many minimal residuals, where W allows them
 ) -> tuple[np.ndarray, float]:     # Values of single cells, NaN where Y is; share of Y that is not reached
-    """Return the values whose averages are Y, those of smallest norm where there are several.
+    """Return the values whose averages are Y, small ones where there are several.
 
     Cells without values are left out as equations. Raises ValueError if these are more than 5 %, or on another
     number of cells."""
@@ -310,11 +353,13 @@ def undo_average(
     columns, known = _known(Y, W.shape[0])
     A, left, order = _arranged(W, Y[:, columns], known)
     left, mean, scale = _standardised(left)
-    out, missed = np.full(Y.shape, np.nan), np.zeros(len(columns))
+    out, missed, form = np.full(Y.shape, np.nan), np.zeros(len(columns)), symmetric_form(A)
+    if form: iterations //= 2
     def work(s):
-        Z, norms = conjugate_gradients(A, left[:, s], iterations, (iterations,), update=bar.update)
+        if form: Z = minimal_residuals(form[0], form[1] * left[:, s], iterations, bar.update) / form[1]
+        else: Z, _ = conjugate_gradients(A, left[:, s], iterations, update=bar.update)
         out[np.ix_(order, columns[s])] = mean[s] + scale[s] * Z
-        missed[s] = norms[-1]
+        missed[s] = np.sqrt(_squares(left[:, s] - A @ Z))
     blocks = list(row_blocks(len(columns), 1, 8 * 16))   # of 16 columns each
     with progress(total=iterations * len(blocks), desc="undoing averages") as bar: parallel_for(work, blocks, 8)
     out[~known] = np.nan
