@@ -7,8 +7,8 @@ __all__ = ['LARGEST', 'VectorField', 'as_states', 'patch', 'GaussianField', 'Sum
            'FunctionField', 'with_step', 'MatrixGaussianField', 'helmholtz_parts', 'potential', 'RescaledField',
            'as_field']
 
-# %% ../nbs/02_fields.ipynb #c63676c9
-from collections.abc import Callable
+# %% ../nbs/02_fields.ipynb #5379a1e3
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from types import FunctionType
@@ -97,41 +97,55 @@ def _finite(values, shape, name) -> np.ndarray:
             f"{name} of shape {values.shape}: expected finite numbers of shape {shape}, none absurdly large")
     return values
 
-# %% ../nbs/02_fields.ipynb #8b1c7e4f
+# %% ../nbs/02_fields.ipynb #a40031dc
+def _project_outputs(field, X, left, right) -> np.ndarray:
+    "`left @ J @ right.T` of a field whose outputs have widths of their own, output by output."
+    left = np.eye(field.coefficients.shape[1]) if left is None else np.asarray(left)
+    out = np.zeros((len(np.atleast_2d(X)), len(left), field.n_dims if right is None else len(right)), field.dtype)
+    for one, on_left in zip(field.outputs(), left.T):
+        rows = np.flatnonzero(on_left)
+        if rows.size: out[:, rows] += on_left[rows, None].astype(field.dtype) * one.projected_jacobian(X, None, right)
+    return out
+
+# %% ../nbs/02_fields.ipynb #8789451b
 @dataclass(frozen=True, eq=False)
 class GaussianField:
     """A sum of kernels on a straight trend, `f(x) = offset + slope x + Σ_m k(x, c_m) C_m`.
 
-    Without trend it is SparseVFC's field (Ma et al. 2013). Raises ValueError on shapes that do not fit."""
+    Without trend it is SparseVFC's field (Ma et al. 2013). Widths may differ between dimensions, and between outputs,
+    of which there are d if not. Raises ValueError on shapes that do not fit."""
     control_points: np.ndarray         # Centres c_m of the kernels, (M, d)
-    coefficients: np.ndarray           # C_m, (M, d), velocity units
-    beta: float | np.ndarray           # Inverse squared kernel width, 1 / (state units)²; or one a dimension, (d,)
-    offset: np.ndarray | None = None   # Constant velocity added everywhere, (d,); None is zero
-    slope: np.ndarray | None = None    # Jacobian of the straight trend, added everywhere, (d, d); None is zero
+    coefficients: np.ndarray           # C_m, (M, n_outputs), velocity units
+    beta: float | np.ndarray           # 1 / (kernel width)², in 1 / (state units)²; or (d,), or (n_outputs, d)
+    offset: np.ndarray | None = None   # Constant velocity added everywhere, (n_outputs,); None is zero
+    slope: np.ndarray | None = None    # Jacobian of the straight trend, everywhere, (n_outputs, d); None is zero
     dtype: str = "float64"             # Precision of the work and of the results; "float32" is twice as fast
     profile: str = "gaussian"          # Shape of the kernels, see `kernels.PROFILES`
 
     def __post_init__(self):
-        shape = np.shape(self.control_points)
-        if len(shape) != 2 or np.shape(self.coefficients) != shape or not shape[0]:
+        shape, of = np.shape(self.control_points), np.shape(self.coefficients)
+        fits = len(of) == 2 == len(shape) and of[0] == shape[0] and np.shape(self.beta) == (of[1], shape[1])
+        if len(shape) != 2 or not shape[0] or not (fits or of == shape):
             raise ValueError(
-                f"control_points {shape} and coefficients {np.shape(self.coefficients)}: expected two tables (M, d) "
-                f"of the same shape, M >= 1"
+                f"control_points {shape} and coefficients {of}: expected two tables (M, d) of the same shape, M >= 1, "
+                f"or (M, n_outputs) coefficients and a beta for each output and dimension"
             )
-        shapes = dict(control_points=shape, coefficients=shape, offset=shape[1:], slope=(shape[1], shape[1]))
+        shapes = dict(control_points=shape, coefficients=of, offset=of[1:], slope=(of[1], shape[1]))
         checked: dict = {
             name: _finite(values, shapes[name], name) for name in shapes if (values := getattr(self, name)) is not None
         }
         if np.dtype(self.dtype) not in (np.float32, np.float64):
             raise ValueError(f"dtype = {self.dtype!r}: expected 'float64' or 'float32'")
-        checked |= dict(beta=Kernel(self.beta, self.profile).beta, dtype=np.dtype(self.dtype).name)
+        beta = np.array(self.beta, dtype=np.float64)
+        widths = Kernel(beta if beta.ndim < 2 else beta.ravel(), self.profile).beta
+        checked |= dict(beta=widths if beta.ndim < 2 else beta, dtype=np.dtype(self.dtype).name)
         for name, value in checked.items(): object.__setattr__(self, name, value)
         around = np.square(self.control_points - componentwise_median(self.control_points))
-        if np.shape(self.beta) not in ((), shape[1:]):
+        if np.shape(self.beta) not in ((), shape[1:], shapes["slope"]):
             raise ValueError(
                 f"beta of shape {np.shape(self.beta)}: expected one number, or one for each of the {shape[1]} "
-                f"dimensions")
-        if np.median((self.beta * around).sum(axis=1)) > 1e9:
+                f"dimensions, or that for each of the {of[1]} outputs")
+        if np.median((np.atleast_2d(self.beta).max(axis=0) * around).sum(axis=1)) > 1e9:
             raise ValueError(
                 f"beta = {self.beta}: kernels some 30,000 times narrower than the control points lie apart, which "
                 f"rounding drowns; expected 1 / (kernel width)²"
@@ -144,8 +158,21 @@ class GaussianField:
 
     @cached_property
     def kernel(self) -> Kernel:
-        "The kernel around every control point."
-        return Kernel(self.beta, self.profile)
+        "The kernel around every control point; where outputs have widths of their own, one with their mean beta."
+        return Kernel(np.mean(self.beta, axis=0) if np.ndim(self.beta) == 2 else self.beta, self.profile)
+
+    @property
+    def by_output(self) -> bool:
+        "Whether outputs have kernels of their own."
+        return np.ndim(self.beta) == 2 and self.coefficients.shape[1] > 1
+
+    def outputs(self) -> "Iterator[GaussianField]":
+        "The fields of the single outputs, one after the other."
+        k = self.coefficients.shape[1]
+        beta = np.broadcast_to(self.beta, (k, self.n_dims))
+        for i in range(k):
+            offset, slope = (None if part is None else part[[i]] for part in (self.offset, self.slope))
+            yield replace(self, coefficients=self.coefficients[:, [i]], beta=beta[[i]], offset=offset, slope=slope)
 
     def _centred(self, X):
         "States and control points around the middle of the latter, and the coefficients, in the working precision."
@@ -156,7 +183,8 @@ class GaussianField:
         )
 
     def velocity(self, X: np.ndarray) -> np.ndarray:
-        "Velocities at the states `X` (n_cells, d): an array (n_cells, d)."
+        "Velocities at the states `X` (n_cells, d): an array (n_cells, n_outputs)."
+        if self.by_output: return np.hstack([one.velocity(X) for one in self.outputs()])
         x, c, C = self._centred(X)
         V = np.empty((len(x), C.shape[1]), self.dtype)
         def work(s): np.matmul(self.kernel(x[s], c), C, out=V[s])
@@ -166,14 +194,15 @@ class GaussianField:
         return V
 
     def jacobian(self, X: np.ndarray) -> np.ndarray:
-        "Jacobians at the states `X` (n_cells, d): an array (n_cells, d, d), `[cell, effector, regulator]`."
+        "Jacobians at the states `X` (n_cells, d): an array (n_cells, n_outputs, d), `[cell, effector, regulator]`."
         return self.projected_jacobian(X)
 
     def projected_jacobian(
         self, X: np.ndarray, left: np.ndarray | None = None, right: np.ndarray | None = None
     ) -> np.ndarray:
-        """`left @ J @ right.T` at the states `X`, for `left` (n_e, d) and `right` (n_r, d), without forming J: an
-        array (n_cells, n_e, n_r). None is the identity."""
+        """`left @ J @ right.T` at the states `X`, for `left` (n_e, n_outputs) and `right` (n_r, d), without forming
+        J: an array (n_cells, n_e, n_r). None is the identity."""
+        if self.by_output: return _project_outputs(self, X, left, right)
         x, c, C = self._centred(X)
         beta = np.asarray(self.beta, self.dtype)
         on_left, on_right = (lambda a, side=side: a if side is None else a @ np.asarray(side, self.dtype).T
@@ -186,9 +215,11 @@ class GaussianField:
 
     def mean_jacobian(self, X: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Weighted sums of the Jacobians at the states `X` (n_cells, d), for `weights` (n_cells, n_groups), without
-        forming any: an array (n_groups, d, d) float64."""
+        forming any: an array (n_groups, n_outputs, d) float64."""
+        if self.by_output:
+            return np.concatenate([one.mean_jacobian(X, weights) for one in self.outputs()], axis=1)
         x, c, C = self._centred(X)
-        total, outer = np.zeros((weights.shape[1], len(c))), np.zeros((weights.shape[1], self.n_dims, self.n_dims))
+        total, outer = np.zeros((weights.shape[1], len(c))), np.zeros((weights.shape[1], C.shape[1], self.n_dims))
         for s in row_blocks(len(x), len(c)):
             slopes = self.kernel(x[s], c, 1)
             total += weights[s].astype(self.dtype, copy=False).T @ slopes
@@ -198,8 +229,9 @@ class GaussianField:
         return sums if self.slope is None else sums + weights.sum(axis=0)[:, None, None] * self.slope
 
     def derivative_along(self, X: np.ndarray, U: np.ndarray, order: int = 1) -> np.ndarray:
-        "First or second derivative of the velocity along directions `U` (n_cells, d): an array (n_cells, d)."
-        X, V = as_states(X, self.n_dims), np.empty((len(X), self.n_dims))
+        "First or second derivative of the velocity along directions `U` (n_cells, d), (n_cells, n_outputs)."
+        if self.by_output: return np.hstack([one.derivative_along(X, U, order) for one in self.outputs()])
+        X, V = as_states(X, self.n_dims), np.empty((len(X), self.coefficients.shape[1]))
         c, C = self.control_points, self.coefficients
         def work(s): np.matmul(self.kernel.along(X[s], c, U[s], order), C, out=V[s])
         parallel_for(work, row_blocks(len(X), 4 * len(c), 8_000_000))
@@ -207,6 +239,9 @@ class GaussianField:
 
     def divergence(self, X: np.ndarray) -> np.ndarray:
         "Trace of the Jacobian at the states `X` (n_cells, d), without forming it: an array (n_cells,)."
+        if self.by_output:
+            own = zip(self.outputs(), np.eye(self.n_dims))
+            return np.sum([one.projected_jacobian(X, None, q[None])[:, 0, 0] for one, q in own], axis=0)
         x, c, C = self._centred(X)
         trace = np.empty(len(x))
         def work(s):
