@@ -6,7 +6,7 @@
 __all__ = ['find_names', 'in_order_of', 'find_cells', 'sum_jacobians', 'sum_products', 'project_moment', 'fold_entries',
            'is_positive', 'group_rows', 'GeneJacobian', 'Quantiles']
 
-# %% ../nbs/11_genejacobian.ipynb #ac7b79fd
+# %% ../nbs/11_genejacobian.ipynb #b05149c2
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field as dataclass_field, replace
@@ -25,7 +25,7 @@ from vfjac.blocks import (
 )
 from .fields import GaussianField, VectorField, as_field, as_states, patch, with_step
 from .fit import Fit
-from .posterior import Posterior, effector_part, mean_gram, mean_part, regulator_part
+from .posterior import Posterior, entry_errors, mean_errors, mean_gram
 from .projection import projected_jacobian, scaled_loadings
 
 # %% ../nbs/11_genejacobian.ipynb #67238be1
@@ -151,19 +151,20 @@ def project_moment(
     for s in row_blocks(len(left), 3 * len(first)): out[s] = (left[s][:, first] * left[s][:, second]) @ S @ on_right.T
     return out
 
-# %% ../nbs/11_genejacobian.ipynb #c84aa0a1
+# %% ../nbs/11_genejacobian.ipynb #8318e9e0
 def fold_entries(
     field: VectorField,                                 # The vector field
-    left: np.ndarray,                                   # Loadings of the effectors, (n_effectors, d)
+    left: np.ndarray | None,                            # Loadings of the effectors, (n_effectors, d); None: outputs
     right: np.ndarray,                                  # Loadings of the regulators, (n_regulators, d)
     transform: Callable[[np.ndarray], np.ndarray],      # Applied to the entries first: np.abs, say
     combine: np.ufunc,                                  # How cells are put together: np.add, np.maximum
     X: np.ndarray,                                      # States, (n_cells, d)
 ) -> np.ndarray:                                        # (n_effectors, n_regulators)
     "Transformed entries of every gene pair, put together over the states, with about 8 MB of working memory."
-    J, out = field.jacobian(X), np.empty((len(left), len(right)))
-    for s in row_blocks(len(left), len(X) * len(right), 8_000_000):
-        entries = (left[s] @ J).reshape(-1, J.shape[2]) @ right.T
+    J = field.jacobian(X)
+    out = np.empty((J.shape[1] if left is None else len(left), len(right)))
+    for s in row_blocks(len(out), len(X) * len(right), 8_000_000):
+        entries = (J[:, s] if left is None else left[s] @ J).reshape(-1, J.shape[2]) @ right.T
         out[s] = combine.reduce(transform(entries).reshape(len(X), -1, len(right)), axis=0)
     return out
 
@@ -191,7 +192,55 @@ def group_rows(
         if (labels.codes == code).any()
     }
 
-# %% ../nbs/11_genejacobian.ipynb #ba6fe43d
+# %% ../nbs/11_genejacobian.ipynb #7f999ef3
+@dataclass(frozen=True, eq=False)
+class _Pairs:
+    "The effectors and regulators of a question."
+    field: VectorField              # Its outputs are components; or, where left is None, the effectors
+    left: np.ndarray | None         # Loadings of the effectors, (n_effectors, d)
+    right: np.ndarray               # Loadings of the regulators, (n_regulators, d)
+    posterior: Posterior | None     # What is known of the field's errors
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        "Numbers of effectors and regulators."
+        return _n_outputs(self.field) if self.left is None else len(self.left), len(self.right)
+
+    @property
+    def _outputs(self) -> np.ndarray:
+        "Loadings of the effectors on the field's outputs, (n_effectors, n_outputs)."
+        return np.eye(self.shape[0]) if self.left is None else self.left
+
+    def project(self, J: np.ndarray) -> np.ndarray:
+        "Entries of Jacobians of the field, (…, n_effectors, n_regulators)."
+        return (J if self.left is None else self.left @ J) @ self.right.T
+
+    def at(self, X: np.ndarray) -> np.ndarray:
+        "Entries at states, (n_cells, n_effectors, n_regulators)."
+        return projected_jacobian(self.field, X, self.left, self.right)
+
+    def errors(self, X: np.ndarray) -> np.ndarray:
+        "Standard errors at states, (n_cells, n_effectors, n_regulators)."
+        return entry_errors(cast(Posterior, self.posterior), X, self._outputs, self.right)
+
+    def mean_errors(self, G: np.ndarray) -> np.ndarray:
+        "Standard errors of a weighted mean, from `posterior.mean_gram`, (n_effectors, n_regulators)."
+        return mean_errors(cast(Posterior, self.posterior), G, self._outputs, self.right)
+
+
+def _n_outputs(field): return field.coefficients.shape[1] if isinstance(field, GaussianField) else None
+
+
+def _rows_of(values, rows, ndim): return values[rows] if np.ndim(values) == ndim else values
+
+
+def _some_outputs(field, rows):
+    "A Gaussian field with some of its outputs."
+    offset, slope = (None if part is None else part[rows] for part in (field.offset, field.slope))
+    return replace(
+        field, coefficients=field.coefficients[:, rows], beta=_rows_of(field.beta, rows, 2), offset=offset, slope=slope)
+
+# %% ../nbs/11_genejacobian.ipynb #d5849f58
 @dataclass(frozen=True, eq=False, repr=False)
 class GeneJacobian:
     """The Jacobian between genes, `∂(velocity of effector) / ∂(expression of regulator)` for every cell, when asked.
@@ -199,8 +248,9 @@ class GeneJacobian:
     `effectors` and `regulators` are gene names everywhere, None is all genes; `groups` are labels, one a cell; `cores`
     threads, None is all; `memory_mb` the memory that a call may use beyond what is held already. States that are a dask
     array stay lazy: statistics run as tasks of the current dask scheduler, a chunk of cells each (`cores` is ignored),
-    and `block` and `pair` return dask arrays. Raises ValueError on shapes that do not fit, KeyError for
-    unknown genes, MemoryError for a result over the budget."""
+    and `block` and `pair` return dask arrays. Where the field's outputs are genes themselves, as of production,
+    `effector_genes` names them, and `genes` and `loadings` are those of the regulators. Raises ValueError on shapes
+    that do not fit, KeyError for unknown genes, MemoryError for a result over the budget."""
     field: VectorField                        # The vector field in components, or anything `as_field` takes
     states: np.ndarray                        # States of the cells, (n_cells, d); a dask array is left lazy
     loadings: np.ndarray                      # Loadings of the genes, (n_genes, d)
@@ -210,6 +260,8 @@ class GeneJacobian:
     fit: Fit | Posterior | None = dataclass_field(default=None, repr=False)   # What standard errors come from
     dtype: str = "float64"                    # Precision of a Gaussian field's work; "float32" is about twice as fast
     no_errors: str = ""                       # Why no standard errors are known, a sentence for messages
+    effector_genes: np.ndarray | None = None  # Names of the field's outputs, where these are genes (production)
+    effectors: np.ndarray = dataclass_field(init=False, repr=False)   # Names of all effectors
 
     def __post_init__(self):
         states = lazy_states(self.states) if is_lazy(self.states) else as_states(self.states).copy()
@@ -228,7 +280,11 @@ class GeneJacobian:
                 f"loadings of {int((~np.isfinite(Q).all(axis=1)).sum())} genes are NaN or infinite; leave these "
                 f"genes out"
             )
-        if len(set(genes)) < len(genes):
+        effectors = genes if self.effector_genes is None else np.array([str(g) for g in self.effector_genes], object)
+        if self.effector_genes is not None and _n_outputs(field) != len(effectors):
+            raise ValueError(
+                f"{len(effectors)} effector_genes for a field of {_n_outputs(field)} outputs: expected a name for each")
+        if len(set(genes)) < len(genes) or len(set(effectors)) < len(effectors):
             raise ValueError("gene names are not unique; make them so first (AnnData: var_names_make_unique)")
         if np.dtype(self.dtype).name != "float64":
             if not isinstance(field, GaussianField):
@@ -237,15 +293,16 @@ class GeneJacobian:
                     f"{type(field).__name__}"
                 )
             field = replace(field, dtype=self.dtype)
-        for name, value in dict(field=field, states=states, loadings=Q, genes=genes, cells=cells).items():
-            object.__setattr__(self, name, value)
+        checked = dict(field=field, states=states, loadings=Q, genes=genes, cells=cells, effectors=effectors)
+        for name, value in checked.items(): object.__setattr__(self, name, value)
         _ = self._sides   # checks the scale
 
     def __repr__(self):
-        kind = type(self.field).__name__
+        kind, others = type(self.field).__name__, ""
+        if self.effector_genes is not None: others = f"{len(self.effectors):,} effectors, of which regulators are "
         return (
-            f"GeneJacobian: {self.n_cells:,} cells, {self.n_genes:,} genes, {self.states.shape[1]} dimensions, {kind}"
-        )
+            f"GeneJacobian: {self.n_cells:,} cells, {others}{self.n_genes:,} genes, {self.states.shape[1]} dimensions, "
+            f"{kind}")
 
     @property
     def n_cells(self) -> int:
@@ -283,11 +340,22 @@ class GeneJacobian:
         left, right = scaled_loadings(self.loadings, self.scale)
         return left.astype(self.dtype, copy=False), right.astype(self.dtype, copy=False)
 
+    def _pairs(self, effectors, regulators, errors=False) -> "_Pairs":
+        "What belongs to effectors × regulators, None is all genes; with the posterior if errors are asked for."
+        left, right = self._sides
+        rows, columns = (slice(None) if wanted is None else find_names(wanted, names) for wanted, names in (
+            (effectors, self.effectors), (regulators, self.genes)))
+        posterior = self.posterior if errors else None
+        if self.effector_genes is None: return _Pairs(self.field, left[rows], right[columns], posterior)
+        field = _some_outputs(self.field, rows)
+        return _Pairs(field, None, right[columns], posterior and replace(
+            posterior, field=field, noise=posterior.noise[rows], beta=_rows_of(posterior.beta, rows, 2),
+            root=_rows_of(posterior.root, rows, 3)))
+
     def _loadings(self, effectors, regulators):
         "Left loadings of the effectors, right loadings of the regulators; None is all genes."
-        left, right = self._sides
-        return (left if effectors is None else left[find_names(effectors, self.genes)],
-                right if regulators is None else right[find_names(regulators, self.genes)])
+        pairs = self._pairs(effectors, regulators)
+        return pairs.left, pairs.right
 
     def _means(self, contributions, rows, **how):
         "For each group of rows the mean of the contributions of its cells, a list."
@@ -311,31 +379,30 @@ class GeneJacobian:
             results.update(zip(labels[i:i + at_once], statistic([rows[label] for label in labels[i:i + at_once]])))
         return results[None] if groups is None else results
 
-# %% ../nbs/11_genejacobian.ipynb #72fd4449
+# %% ../nbs/11_genejacobian.ipynb #ad7a37c6
 @patch
 def block(
     self: GeneJacobian, effectors=None, regulators=None, cells=None, *, cores: int | None = 1, memory_mb: float = 512
 ) -> np.ndarray:
     """The entries of `effectors` × `regulators` at `cells` (positions, mask or names; None is all): an array
     (n_cells, n_effectors, n_regulators), lazy where the states are."""
-    left, right = self._loadings(effectors, regulators)
+    pairs = self._pairs(effectors, regulators)
     X = self.states if cells is None else self.states[find_cells(cells, self.cells)]
-    if is_lazy(X): return _lazy_block(self, left, right, X, memory_mb)
+    if is_lazy(X): return _lazy_block(pairs, X, memory_mb, self.dtype)
     check_budget(
-        (len(X), len(left), len(right)), memory_mb,
+        (len(X), *pairs.shape), memory_mb,
         "go through it with .blocks(), ask for a statistic (.mean, .std, .mean_abs, .quantile), name fewer genes or "
         "cells, or raise memory_mb"
     )
-    return map_cells(lambda x: projected_jacobian(self.field, x, left, right), X, cores)
+    return map_cells(pairs.at, X, cores)
 
 
-def _lazy_block(gj, left, right, X, memory_mb):
+def _lazy_block(pairs, X, memory_mb, dtype):
     "The entries as a dask array, in chunks of at most an eighth of the budget."
-    shape = len(left), len(right)
     remedy = "one cell's entries are too many for a chunk: name fewer genes, or raise memory_mb"
-    check_budget((8, *shape), memory_mb, remedy)
-    max_rows = max(1, int(memory_mb * 1e6 / 64 / np.prod(shape)))
-    return map_chunks(partial(projected_jacobian, gj.field, left=left, right=right), X, shape, max_rows, gj.dtype)
+    check_budget((8, *pairs.shape), memory_mb, remedy)
+    max_rows = max(1, int(memory_mb * 1e6 / 64 / np.prod(pairs.shape)))
+    return map_chunks(pairs.at, X, pairs.shape, max_rows, dtype)
 
 # %% ../nbs/11_genejacobian.ipynb #b973a3ba
 @patch
@@ -343,37 +410,35 @@ def pair(self: GeneJacobian, effector: str, regulator: str, cells=None, *, cores
     "The entry ∂f_effector / ∂x_regulator at `cells` (None is all): an array (n_cells,), lazy where the states are."
     return self.block([effector], [regulator], cells, cores=cores)[:, 0, 0]
 
-# %% ../nbs/11_genejacobian.ipynb #72e7ae68
+# %% ../nbs/11_genejacobian.ipynb #0e231f59
 @patch
 def blocks(
     self: GeneJacobian, effectors=None, regulators=None, *, memory_mb: float = 64
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Blocks of cells with their entries, `(slice, (n, n_effectors, n_regulators))`, each of at most `memory_mb`
     (one cell at least)."""
-    left, right = self._loadings(effectors, regulators)
-    for s, X in load_blocks(self.states, len(left) * len(right), int(1e6 * memory_mb)):
-        yield s, projected_jacobian(self.field, X, left, right)
+    pairs = self._pairs(effectors, regulators)
+    for s, X in load_blocks(self.states, int(np.prod(pairs.shape)), int(1e6 * memory_mb)): yield s, pairs.at(X)
 
-# %% ../nbs/11_genejacobian.ipynb #6de44da5
+# %% ../nbs/11_genejacobian.ipynb #f97102bb
 @patch
 def mean(
     self: GeneJacobian, groups=None, effectors=None, regulators=None, *, cores: int | None = 1, memory_mb: float = 512
 ):
     """Mean of every entry over the cells, exact: an array (n_effectors, n_regulators), or with `groups` a dict from
     label to such an array."""
-    left, right = self._loadings(effectors, regulators)
-    mean = lambda rows: [
-        left @ J @ right.T
-        for J in self._means([partial(sum_jacobians, self.field)] * len(rows), rows, cores=cores, what="mean")
-    ]
-    return self._by_group(groups, (len(left), len(right)), memory_mb, mean)
+    pairs = self._pairs(effectors, regulators)
+    means = partial(self._means, cores=cores, what="mean")
+    mean = lambda rows: [pairs.project(J) for J in means([partial(sum_jacobians, pairs.field)] * len(rows), rows)]
+    return self._by_group(groups, pairs.shape, memory_mb, mean)
 
-# %% ../nbs/11_genejacobian.ipynb #df69cd8d
+# %% ../nbs/11_genejacobian.ipynb #a662247b
 @patch
 def _moment(self: GeneJacobian, centred, groups, effectors, regulators, cores, memory_mb):
     "Square root of the mean square of every entry, around its mean if `centred`."
-    left, right = self._loadings(effectors, regulators)
-    d = left.shape[1]
+    pairs = self._pairs(effectors, regulators)
+    if pairs.left is None: return _output_moment(self, pairs, centred, groups, cores, memory_mb)
+    d = pairs.right.shape[1]
     def root(rows):
         centres = [np.zeros((d, d))] * len(rows)
         if centred:
@@ -382,8 +447,21 @@ def _moment(self: GeneJacobian, centred, groups, effectors, regulators, cores, m
             [partial(sum_products, self.field, centre) for centre in centres], rows,
             block_rows=max(64, int(4e6 / d**2)), cores=cores, what="second moment"
         )
-        return [np.sqrt(np.maximum(project_moment(S, left, right), 0)) for S in moments]
-    return self._by_group(groups, (len(left), len(right)), memory_mb, root)
+        return [np.sqrt(np.maximum(project_moment(S, pairs.left, pairs.right), 0)) for S in moments]
+    return self._by_group(groups, pairs.shape, memory_mb, root)
+
+
+def _output_moment(gj, pairs, centred, groups, cores, memory_mb):
+    "`_moment` where outputs are effectors: entries are squared one by one."
+    means = partial(gj._means, cores=cores, what="second moment")
+    def root(rows):
+        square = partial(fold_entries, pairs.field, None, pairs.right, np.square, np.add)
+        squares = means([square] * len(rows), rows, block_rows=64)
+        if centred:
+            centres = means([partial(sum_jacobians, pairs.field)] * len(rows), rows)
+            squares = [S - np.square(pairs.project(J)) for S, J in zip(squares, centres)]
+        return [np.sqrt(np.maximum(S, 0)) for S in squares]
+    return gj._by_group(groups, pairs.shape, memory_mb, root)
 
 
 @patch
@@ -401,19 +479,19 @@ def rms(
     "Root mean square over the cells of every entry, exact, shaped as `mean`."
     return self._moment(False, groups, effectors, regulators, cores, memory_mb)
 
-# %% ../nbs/11_genejacobian.ipynb #3ec5f92a
+# %% ../nbs/11_genejacobian.ipynb #ff6bf7fb
 @patch
 def _streamed(self: GeneJacobian, transform, what, groups, effectors, regulators, cores, memory_mb):
     "Mean over the cells of a transform of every entry, in blocks of cells and genes."
-    left, right = self._loadings(effectors, regulators)
+    pairs = self._pairs(effectors, regulators)
     cores = count_cores(cores)
     check_budget(
-        (cores, len(left), len(right)), memory_mb,
+        (cores, *pairs.shape), memory_mb,
         "each core holds one sum: take fewer cores, name fewer effectors or regulators, or raise memory_mb"
     )
-    total = partial(fold_entries, self.field, left, right, transform, np.add)
+    total = partial(fold_entries, pairs.field, pairs.left, pairs.right, transform, np.add)
     mean = lambda rows: self._means([total] * len(rows), rows, block_rows=64, cores=cores, what=what)
-    return self._by_group(groups, (len(left), len(right)), memory_mb, mean)
+    return self._by_group(groups, pairs.shape, memory_mb, mean)
 
 
 @patch
@@ -441,13 +519,13 @@ class Quantiles:
     exact: bool                       # Whether they are exact, or read off a histogram
     within: np.ndarray  # Largest error of each pair's quantiles, (n_effectors, n_regulators); zero where exact
 
-# %% ../nbs/11_genejacobian.ipynb #90e18ac5
+# %% ../nbs/11_genejacobian.ipynb #c49cbdca
 @patch
 def quantile(self: GeneJacobian, q=0.5, effectors=None, regulators=None, *, memory_mb: float = 512) -> Quantiles:
     """Quantiles of every entry over the cells: exact if all values fit `memory_mb`, else from a histogram whose bin
     width is reported."""
-    left, right = self._loadings(effectors, regulators)
-    q, shape = np.atleast_1d(np.asarray(q, dtype=float)), (len(left), len(right))
+    pairs = self._pairs(effectors, regulators)
+    q, shape = np.atleast_1d(np.asarray(q, dtype=float)), pairs.shape
     if not ((q >= 0) & (q <= 1)).all(): raise ValueError(f"q = {q.tolist()}: expected numbers from 0 to 1")
     if 2 * 8e-6 * self.n_cells * np.prod(shape) <= memory_mb:
         values = self.block(effectors, regulators, memory_mb=memory_mb)
@@ -457,7 +535,7 @@ def quantile(self: GeneJacobian, q=0.5, effectors=None, regulators=None, *, memo
         (16 * copies, *shape), memory_mb,
         "a histogram needs at least sixteen bins for each pair: name fewer effectors or regulators, or raise memory_mb"
     )
-    fold = partial(_fold_entries, self, left=left, right=right, memory_mb=memory_mb / 8 / copies)
+    fold = partial(_fold_entries, self, pairs=pairs, memory_mb=memory_mb / 8 / copies)
     least, high = fold(_range_of, np.maximum)
     low = -least
     bins = min(4096, int(memory_mb * 1e6 / 2 / (4 * np.prod(shape)) / copies))
@@ -467,15 +545,14 @@ def quantile(self: GeneJacobian, q=0.5, effectors=None, regulators=None, *, memo
     return Quantiles(q, np.minimum(low + (where + 0.5) * width, high), False, width)
 
 
-def _fold_entries(gj, work, combine, *, left, right, memory_mb):
+def _fold_entries(gj, work, combine, *, pairs, memory_mb):
     "`work` on the blocks of entries of all cells, or of each chunk of a dask array, and its results combined."
-    entries = partial(_on_entries, work=work, field=gj.field, left=left, right=right, memory_mb=memory_mb)
+    entries = partial(_on_entries, work=work, pairs=pairs, memory_mb=memory_mb)
     return fold_cells(entries, gj.states, combine, block_rows=None, what="quantiles")
 
 
-def _on_entries(X, work, field, left, right, memory_mb):
-    blocks = load_blocks(X, len(left) * len(right), int(1e6 * memory_mb))
-    return work(projected_jacobian(field, x, left, right) for _, x in blocks)
+def _on_entries(X, work, pairs, memory_mb):
+    return work(pairs.at(x) for _, x in load_blocks(X, int(np.prod(pairs.shape)), int(1e6 * memory_mb)))
 
 
 def _range_of(blocks):
@@ -492,7 +569,7 @@ def _count(blocks, low, width, bins):
         np.add.at(counts.reshape(-1), bin_of * low.size + pairs, np.uint32(1))
     return counts.reshape(bins, *low.shape)
 
-# %% ../nbs/11_genejacobian.ipynb #ddeca2f4
+# %% ../nbs/11_genejacobian.ipynb #c5ddcdbb
 @patch
 def top(
     self: GeneJacobian, k: int = 20, by: str = "mean", effectors=None, regulators=None, *,
@@ -504,8 +581,8 @@ def top(
         raise ValueError(f"by={by!r}: expected 'mean', 'std', 'rms' or 'mean_abs'")
     if k < 1: raise ValueError(f"k={k}: expected a number of pairs, at least 1")
     effectors, regulators = (
-        [str(g) for g in self.genes] if names is None else [names] if isinstance(names, str) else list(names)
-        for names in (effectors, regulators)
+        [str(g) for g in known] if names is None else [names] if isinstance(names, str) else list(names)
+        for names, known in ((effectors, self.effectors), (regulators, self.genes))
     )
     best = pd.DataFrame(dict(effector=[], regulator=[], value=[]))
     for s in row_blocks(len(effectors), 4 * len(regulators), int(1e6 * memory_mb)):
@@ -523,17 +600,15 @@ def top(
         best = best.sort_values("value", key=lambda v: -v.abs(), kind="stable").head(k)
     return best.reset_index(drop=True)
 
-# %% ../nbs/11_genejacobian.ipynb #6a1b8adf
+# %% ../nbs/11_genejacobian.ipynb #859ef57d
 @patch
 def stderr(self: GeneJacobian, effectors=None, regulators=None, cells=None, *, memory_mb: float = 512) -> np.ndarray:
     """Standard errors of the entries of `effectors` × `regulators` at `cells`: an array (n_cells, n_effectors,
     n_regulators). Raises ValueError where the fit is not known."""
-    posterior, (left, right) = self.posterior, self._loadings(effectors, regulators)
-    at = find_cells(cells, self.cells)
+    pairs, at = self._pairs(effectors, regulators, errors=True), find_cells(cells, self.cells)
     check_budget(
-        (len(at), len(left), len(right)), memory_mb,
-        "name fewer genes or cells, ask for .mean_stderr, or raise memory_mb")
-    return effector_part(posterior, left)[:, None] * regulator_part(posterior, self.states[at], right)[:, None, :]
+        (len(at), *pairs.shape), memory_mb, "name fewer genes or cells, ask for .mean_stderr, or raise memory_mb")
+    return pairs.errors(self.states[at])
 
 
 @patch
@@ -541,23 +616,22 @@ def pair_stderr(self: GeneJacobian, effector: str, regulator: str, cells=None) -
     "Standard errors of one gene pair's entry at `cells`: an array (n_cells,)."
     return self.stderr([effector], [regulator], cells)[:, 0, 0]
 
-# %% ../nbs/11_genejacobian.ipynb #8464cc91
+# %% ../nbs/11_genejacobian.ipynb #0a0d82c7
 @patch
-def _gram(self: GeneJacobian, rows, weights) -> np.ndarray:
+def _gram(self: GeneJacobian, posterior, rows, weights) -> np.ndarray:
     "Products of the mean responses of some cells, see `posterior.mean_gram`."
     parts = list(row_blocks(len(rows), self.states.shape[1], 32_000_000))
-    return mean_gram(self.posterior, (np.asarray(self.states[rows[s]]) for s in parts), (weights[s] for s in parts))
+    return mean_gram(posterior, (np.asarray(self.states[rows[s]]) for s in parts), (weights[s] for s in parts))
 
 
 @patch
 def mean_stderr(self: GeneJacobian, groups=None, effectors=None, regulators=None, *, memory_mb: float = 512):
     "Standard errors of `mean`, shaped as it is."
-    posterior, (left, right) = self.posterior, self._loadings(effectors, regulators)
+    pairs = self._pairs(effectors, regulators, errors=True)
     def errors(rows):
         at = [np.arange(self.n_cells)[r] for r in rows]
-        grams = [self._gram(r, np.full(len(r), 1 / len(r))) for r in at]
-        return [np.outer(effector_part(posterior, left), mean_part(G, right)) for G in grams]
-    return self._by_group(groups, (len(left), len(right)), memory_mb, errors)
+        return [pairs.mean_errors(self._gram(pairs.posterior, r, np.full(len(r), 1 / len(r)))) for r in at]
+    return self._by_group(groups, pairs.shape, memory_mb, errors)
 
 
 @patch
@@ -566,15 +640,15 @@ def difference(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean over the cells `a` less the mean over the cells `b` (positions, masks or names), and its standard error:
     two arrays (n_effectors, n_regulators)."""
-    posterior, (left, right) = self.posterior, self._loadings(effectors, regulators)
-    check_budget((2, len(left), len(right)), memory_mb, "name fewer effectors or regulators, or raise memory_mb")
+    pairs = self._pairs(effectors, regulators, errors=True)
+    check_budget((2, *pairs.shape), memory_mb, "name fewer effectors or regulators, or raise memory_mb")
     rows = [find_cells(cells, self.cells) for cells in (a, b)]
-    J, J_b = (self._means([partial(sum_jacobians, self.field)], [r], cores=1, what="difference")[0] for r in rows)
+    J, J_b = (self._means([partial(sum_jacobians, pairs.field)], [r], cores=1, what="difference")[0] for r in rows)
     weights = np.concatenate([np.full(len(r), sign / len(r)) for r, sign in zip(rows, (1, -1))])
-    G = self._gram(np.concatenate(rows), weights)
-    return left @ (J - J_b) @ right.T, np.outer(effector_part(posterior, left), mean_part(G, right))
+    G = self._gram(pairs.posterior, np.concatenate(rows), weights)
+    return pairs.project(J - J_b), pairs.mean_errors(G)
 
-# %% ../nbs/11_genejacobian.ipynb #9bd95cf4
+# %% ../nbs/11_genejacobian.ipynb #bc9874e0
 @patch
 def z(self: GeneJacobian, effectors=None, regulators=None, cells=None, *, memory_mb: float = 512) -> np.ndarray:
     "Entries over their standard errors, shaped as `block`; zero where an entry has no error since it cannot vary."
@@ -602,8 +676,9 @@ def significant(
     z, fdr, largest |z| first. At most a share `fdr` of each group's list is expected to be false. Where the noise of
     the velocities is known to be shared (`no_errors`), no pair is called, and a warning says why."""
     if not 0 < fdr < 1: raise ValueError(f"fdr = {fdr!r}: expected a share between 0 and 1")
-    rows, cols = (self.genes if names is None else np.array([names] if isinstance(names, str) else names, object)
-                  for names in (effectors, regulators))
+    rows, cols = (
+        known if names is None else np.array([names] if isinstance(names, str) else names, object)
+        for names, known in ((effectors, self.effectors), (regulators, self.genes)))
     check_budget((6, len(rows), len(cols)), memory_mb, "name fewer effectors or regulators, or raise memory_mb")
     if self.no_errors and not self.has_stderr:
         warnings.warn(f"no pair is called: {self.no_errors}", stacklevel=2)

@@ -57,16 +57,17 @@ def straight_is_cheaper(
     "Whether projecting inside the kernel sum takes fewer multiplications than the whole d × d Jacobian."
     return n_effectors * n_regulators < d * d
 
-# %% ../nbs/09_projection.ipynb #4e58c5d6
+# %% ../nbs/09_projection.ipynb #34f5f500
 def projected_jacobian(
     field,               # A vector field; one with a method `projected_jacobian` may be asked straight
     X: np.ndarray,       # States, (n_cells, d)
-    left: np.ndarray,    # Loadings of the effectors, (n_effectors, d)
+    left: np.ndarray | None,   # Loadings of the effectors, (n_effectors, d); None: they are the field's outputs
     right: np.ndarray,   # Loadings of the regulators, (n_regulators, d)
 ) -> np.ndarray:         # (n_cells, n_effectors, n_regulators)
     """The Jacobian between genes at the states `X`, by whichever road costs less.
 
     Raises ValueError on shapes that do not fit."""
+    if left is None: return field.projected_jacobian(X, None, right)
     if hasattr(field, "projected_jacobian") and straight_is_cheaper(len(left), len(right), left.shape[1]):
         return field.projected_jacobian(X, left, right)
     J = field.jacobian(X)
