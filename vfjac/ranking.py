@@ -4,9 +4,8 @@
 
 # %% auto #0
 __all__ = ['MODES', 'NO_ERRORS', 'as_gene_jacobian', 'at_cells', 'cell_labels', 'split_cells', 'chosen_genes', 'without_diagonal',
-           'max_abs', 'sum_mutual_repression', 'switch_score', 'rank_lists', 'effect_size', 'has_stderr',
-           'pair_statistic', 'pooled_stderr', 'pooled', 'rank_jacobian_genes', 'diagonal_entries',
-           'rank_divergence_genes', 'find_set', 'false_discovery', 'compare_groups']
+           'max_abs', 'switch_score', 'rank_lists', 'rank_jacobian_genes', 'rank_divergence_genes', 'find_set',
+           'false_discovery', 'compare_groups']
 
 # %% ../nbs/19_ranking.ipynb #5af8d2f7
 import warnings
@@ -128,13 +127,10 @@ def _check_stream(n_effectors, n_regulators, memory_mb, cores):
     check_budget((2 * count_cores(cores) + 1, n_effectors, n_regulators), memory_mb, "each core holds a sum and a "
                  "block: take fewer cores, name fewer effectors or regulators, or raise memory_mb")
 
-# %% ../nbs/19_ranking.ipynb #35bcaf36
-def sum_mutual_repression(
-    field: VectorField,    # The vector field
-    left: np.ndarray,      # Loadings of the genes as effectors, (n_genes, d)
-    right: np.ndarray,     # Loadings of the same genes as regulators, (n_genes, d)
-    X: np.ndarray,         # States, (n, d)
-) -> np.ndarray:           # (n_genes, n_genes), its upper triangle; the rest holds nothing of use
+# %% ../nbs/19_ranking.ipynb #b1d68f51
+def _sum_mutual_repression(
+    field: VectorField, left: np.ndarray, right: np.ndarray, X: np.ndarray
+) -> np.ndarray:  # (n_genes, n_genes), its upper triangle; the rest holds nothing of use
     "Sum over the states of the toggle score of every pair, with a few MB of working memory."
     J, out = field.jacobian(X), np.zeros((len(left), len(left)))
     flat = lambda J, left, right: (left @ J).reshape(-1, J.shape[2]) @ right.T
@@ -157,7 +153,7 @@ def switch_score(
     "Mean toggle score of every pair of genes over the cells, exact; streamed, with a progress bar."
     left, right = gj._loadings(genes, genes)
     _check_stream(len(left), len(left), memory_mb, cores)
-    work = partial(sum_mutual_repression, gj.field, left, right)
+    work = partial(_sum_mutual_repression, gj.field, left, right)
     total = fold_cells(work, gj.states, block_rows=64, cores=cores, what="switch")
     for i in range(len(total)): total[i:, i] = total[i, i:]
     return total / gj.n_cells
@@ -184,27 +180,17 @@ def rank_lists(
     if by is None: which, item = np.divmod(item, whole(values.shape[1]))
     return (item, which, rank) if by == "regulator" else (which, item, rank)
 
-# %% ../nbs/19_ranking.ipynb #bdc68766
-def effect_size(
-    mean: np.ndarray,      # Means or differences of means, any shape
-    spread: np.ndarray,    # Standard deviations over the cells, same shape
-) -> np.ndarray:           # Same shape; 0 where the mean is zero, ±infinity where only the spread is
-    "Mean in units of its spread over the cells."
+# %% ../nbs/19_ranking.ipynb #67f88f86
+def _effect_size(mean: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    "Mean in units of its spread over the cells; 0 where the mean is, ±infinity where only the spread is."
     mean = np.where(np.abs(mean) <= 1e-12 * np.abs(mean).max(initial=0), 0.0, mean)
     smallest = max(1e-7 * spread.max(initial=0), 1e-9 * np.abs(mean).max(initial=0))
     with np.errstate(divide="ignore", invalid="ignore"): size = mean / np.where(spread <= smallest, 0.0, spread)
     return np.where(mean == 0, 0.0, size)
 
-# %% ../nbs/19_ranking.ipynb #505ad575
-def has_stderr(
-    gj: GeneJacobian,   # The lazy tensor
-) -> bool:
-    "Whether the field came with the errors of its coefficients."
-    return bool(getattr(gj, "has_stderr", False))
-
-
+# %% ../nbs/19_ranking.ipynb #561ca369
 def _stderr(gj, effectors=None, regulators=None):
-    if has_stderr(gj): return gj.mean_stderr(effectors=effectors, regulators=regulators)
+    if gj.has_stderr: return gj.mean_stderr(effectors=effectors, regulators=regulators)
     raise ValueError("the field has no standard errors, which mode='z' needs: fit it with vf.fit_vector_field, which "
                      "stores them, or take mode='effect', the mean in units of its spread over the cells")
 
@@ -213,23 +199,18 @@ def _divided(values, by):
     "values / by, where 0 / 0 is 0."
     with np.errstate(divide="ignore", invalid="ignore"): return np.where(values == 0, 0.0, values / by)
 
-# %% ../nbs/19_ranking.ipynb #3e409490
+# %% ../nbs/19_ranking.ipynb #da645184
 MODES = {"full reg": "effector", "full eff": "regulator", "reg": None, "eff": None, "int": None, "switch": None,
          "effect": None, "z": None}
 
 
-def pair_statistic(
-    gj: GeneJacobian,             # The lazy tensor of a group of cells
-    mode: str,                    # A key of MODES
-    effectors: np.ndarray,        # Names, (n_effectors,)
-    regulators: np.ndarray,       # Names, (n_regulators,)
-    *,
-    abs: bool = False,            # Whether |J| is averaged
-    scale: np.ndarray | None = None,   # What each entry is divided by, (n_effectors, n_regulators); None is nothing
-    memory_mb: float = 512,       # Memory that may be used, MB
-    cores: int | None = 1,        # Number of threads; None takes all cores
-) -> dict[str, np.ndarray]:       # "value" and, by mode, "mean", "spread", "stderr", each (n_effectors, n_regulators)
-    "The statistic that a mode ranks."
+def _pair_statistic(
+    gj: GeneJacobian, mode: str, effectors: np.ndarray, regulators: np.ndarray, *,
+    abs: bool = False, scale: np.ndarray | None = None, memory_mb: float = 512, cores: int | None = 1
+) -> dict[str, np.ndarray]:
+    """What a mode ranks, "value", and by mode "mean", "spread", "stderr", each (n_effectors, n_regulators).
+
+    `abs` averages |J|; entries are divided by `scale`, of the same shape."""
     of: dict = dict(effectors=effectors, regulators=regulators)
     how: dict = dict(memory_mb=memory_mb, cores=cores)
     if mode == "switch":
@@ -238,21 +219,18 @@ def pair_statistic(
     mean = (gj.mean_abs if abs else gj.mean)(**of, **how)
     if mode == "effect":
         spread = gj.std(**of, **how)
-        return dict(value=effect_size(mean, spread), mean=mean, spread=spread)
+        return dict(value=_effect_size(mean, spread), mean=mean, spread=spread)
     if mode == "z":
         error = _stderr(gj, **of)
         return dict(value=_divided(mean, error), mean=mean, stderr=error)
     if scale is not None: return dict(value=_divided(mean, scale))
-    return dict(value=mean, stderr=_stderr(gj, **of)) if has_stderr(gj) and not abs else dict(value=mean)
+    return dict(value=mean, stderr=_stderr(gj, **of)) if gj.has_stderr and not abs else dict(value=mean)
 
-# %% ../nbs/19_ranking.ipynb #69bc8937
-def pooled_stderr(
-    gj: GeneJacobian,          # The lazy tensor of a group of cells, with errors
-    effectors: np.ndarray,     # Names, (n_effectors,)
-    regulators: np.ndarray,    # Names, (n_regulators,)
-    over: str = "effector",    # What is averaged over: "effector" or "regulator"
-    exclude_diagonal: bool = False,   # Whether a gene's effect on itself is left out of its average
-) -> np.ndarray:               # (n_regulators,), or (n_effectors,) if averaged over regulators
+# %% ../nbs/19_ranking.ipynb #f1c60dbc
+def _pooled_stderr(
+    gj: GeneJacobian, effectors: np.ndarray, regulators: np.ndarray, over: str = "effector",
+    exclude_diagonal: bool = False
+) -> np.ndarray:  # (n_regulators,), or (n_effectors,) if averaged over regulators
     "Standard error of the mean entry of each regulator over its effectors, or the other way round."
     left, right = gj._loadings(effectors, regulators)
     averaged, others = (left, right) if over == "effector" else (right, left)
@@ -266,25 +244,22 @@ def pooled_stderr(
     errors = errors if over == "effector" else errors.T
     return errors[0] if len(errors) == 1 else np.diagonal(errors).copy()
 
-# %% ../nbs/19_ranking.ipynb #cc661fa9
-def pooled(
-    found: np.ndarray,         # Values of pairs, (n_effectors, n_regulators), NaN where there is none
-    over: str,                 # What is averaged over: "effector" or "regulator"
-) -> np.ndarray:               # (n_regulators,), or (n_effectors,); NaN where nothing is left to average
+# %% ../nbs/19_ranking.ipynb #95223c3d
+def _pooled(found: np.ndarray, over: str) -> np.ndarray:
     "Mean of each regulator's known values over the effectors, or the other way round."
     known, axis = ~np.isnan(found), 0 if over == "effector" else 1
     count = known.sum(axis=axis)
     return np.where(count > 0, np.where(known, found, 0.0).sum(axis=axis) / np.maximum(count, 1), np.nan)
 
-# %% ../nbs/19_ranking.ipynb #1eece607
+# %% ../nbs/19_ranking.ipynb #884358dc
 def _rank_group(gj, found, *, mode, effectors, regulators, top, exclude_diagonal):
     "Columns of the table of one group, genes as positions."
     if exclude_diagonal: found["value"] = without_diagonal(found["value"], effectors, regulators)
     if mode in ("reg", "eff"):
         over, side = ("effector", "regulator") if mode == "reg" else ("regulator", "effector")
         known = "stderr" in found
-        found = dict(value=pooled(found["value"], over))
-        if known: found["stderr"] = pooled_stderr(gj, effectors, regulators, over, exclude_diagonal)
+        found = dict(value=_pooled(found["value"], over))
+        if known: found["stderr"] = _pooled_stderr(gj, effectors, regulators, over, exclude_diagonal)
         _, at, rank = rank_lists(found["value"][None], top=top)
         genes, at = {side: at}, (at,)
     else:
@@ -326,7 +301,7 @@ def _in_both(effectors, regulators):
                       f"{', '.join(lone[:10])}{' …' if len(lone) > 10 else ''}", stacklevel=3)
     return both
 
-# %% ../nbs/19_ranking.ipynb #21f45e83
+# %% ../nbs/19_ranking.ipynb #990ab23b
 def rank_jacobian_genes(
     data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian; it is not changed
     groups=None,                       # Column of obs, or labels, (n_cells,); None is one group, "all"
@@ -360,23 +335,13 @@ def rank_jacobian_genes(
     how: dict = dict(memory_mb=memory_mb, cores=cores)
     if normalize and mode not in ("effect", "z"):   # where the scale of an entry cancels
         how["scale"] = max_abs(gj, effectors, regulators, **how)
-    statistic = lambda part: pair_statistic(part, mode, effectors, regulators, abs=abs, **how)
+    statistic = lambda part: _pair_statistic(part, mode, effectors, regulators, abs=abs, **how)
     rank = partial(_rank_group, mode=mode, effectors=effectors, regulators=regulators, top=top,
                    exclude_diagonal=exclude_diagonal)
     ranked = {label: rank(part, statistic(part)) for label, part in parts.items()}
     return _one_table(ranked, effector=effectors, regulator=regulators)
 
-# %% ../nbs/19_ranking.ipynb #fcfa2122
-def diagonal_entries(
-    field: VectorField,    # The vector field
-    left: np.ndarray,      # Loadings of the genes as effectors, (n_genes, d)
-    right: np.ndarray,     # Loadings of the same genes as regulators, (n_genes, d)
-    X: np.ndarray,         # States, (n, d)
-) -> np.ndarray:           # (n, n_genes)
-    "∂f_gene / ∂x_gene of each gene at the states."
-    return project_pairs(field.jacobian(X), left, right)
-
-# %% ../nbs/19_ranking.ipynb #269ad3a0
+# %% ../nbs/19_ranking.ipynb #c1d3138a
 def rank_divergence_genes(
     data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian; it is not changed
     groups=None,                       # Column of obs, or labels, (n_cells,); None is one group, "all"
@@ -394,9 +359,9 @@ def rank_divergence_genes(
     Source: Qiu et al., Cell 2022."""
     gj = as_gene_jacobian(data, basis, cell_idx)
     genes, size = chosen_genes(data, gj, genes, "genes"), np.abs if abs else np.asarray
-    entries = partial(diagonal_entries, gj.field, *gj._loadings(genes, genes))
+    left, right = gj._loadings(genes, genes)
     def folded(part, size, combine):
-        work = lambda X: combine.reduce(size(entries(X)), axis=0)
+        work = lambda X: combine.reduce(size(project_pairs(gj.field.jacobian(X), left, right)), axis=0)
         return fold_cells(work, part.states, combine, block_rows=512, cores=cores, what="diagonal")
     scale = folded(gj, np.abs, np.maximum) if normalize else np.ones(len(genes))
     found = {}
@@ -404,7 +369,7 @@ def rank_divergence_genes(
         mean = _divided(folded(part, size, np.add) / part.n_cells, scale)
         _, at, rank = rank_lists(mean[None], top=top)
         found[label] = dict(gene=at, value=mean[at], rank=rank)
-        if has_stderr(gj) and not abs and not normalize:
+        if gj.has_stderr and not abs and not normalize:
             found[label]["stderr"] = np.diagonal(part.mean_stderr(None, genes, genes))[at]
     return _one_table(found, gene=genes)
 
@@ -439,7 +404,7 @@ def false_discovery(
     if tested.any(): fdr[tested] = false_discovery_control(p[tested])
     return p, fdr
 
-# %% ../nbs/19_ranking.ipynb #183200e7
+# %% ../nbs/19_ranking.ipynb #66c9b86b
 def _two_sets(data, gj, a, b, groups) -> tuple[np.ndarray, np.ndarray]:
     "Rows of both sets."
     first = find_set(data, gj, a, groups)
@@ -457,8 +422,8 @@ def _differences(gj, a, b, effectors, regulators, **how):
     found["difference"] = found["mean_a"] - found["mean_b"]
     spread = part_a.std(**of, **how) ** 2
     spread += part_b.std(**of, **how) ** 2
-    found["effect"] = effect_size(found["difference"], np.sqrt(spread / 2, out=spread))
-    if has_stderr(gj):
+    found["effect"] = _effect_size(found["difference"], np.sqrt(spread / 2, out=spread))
+    if gj.has_stderr:
         found["stderr"] = gj.difference(a, b, **of)[1]
         found["z"] = _divided(found["difference"], found["stderr"])
     return found

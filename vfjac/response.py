@@ -8,7 +8,7 @@ __all__ = ['FieldCells', 'field_cells', 'motion', 'divergence', 'speed', 'curl',
            'bin_numbers', 'response_curve', 'kinetics', 'response_density', 'read_gene_sets', 'gene_set_jacobian',
            'Push', 'perturb', 'perturb_cells']
 
-# %% ../nbs/21_response.ipynb #9a31b558
+# %% ../nbs/21_response.ipynb #ca5c387d
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ from .fields import VectorField
 from .genejacobian import GeneJacobian, find_cells, find_names, group_rows, in_order_of
 from .posterior import effector_part
 from .projection import scaled_loadings
-from .ranking import as_gene_jacobian, cell_labels, chosen_genes, has_stderr
+from .ranking import as_gene_jacobian, cell_labels, chosen_genes
 
 # %% ../nbs/21_response.ipynb #9a8647c7
 @dataclass(frozen=True, eq=False)
@@ -319,7 +319,7 @@ def along_path(
     on = replace(gj, states=states, cells=np.arange(len(states)).astype(str))
     return _entry_table(on, effectors, regulators, _path_table(paths, at))
 
-# %% ../nbs/21_response.ipynb #358d2241
+# %% ../nbs/21_response.ipynb #982f2db5
 def _entry_table(gj: GeneJacobian, effectors, regulators, about: pd.DataFrame) -> pd.DataFrame:
     "Entries at the states of a tensor, one row a state and pair, beside what is known `about` each state."
     n_pairs = len(effectors) * len(regulators)
@@ -327,7 +327,7 @@ def _entry_table(gj: GeneJacobian, effectors, regulators, about: pd.DataFrame) -
     table["effector"] = np.tile(np.repeat(effectors, len(regulators)), len(about))
     table["regulator"] = np.tile(regulators, len(about) * len(effectors))
     table["value"] = np.asarray(gj.block(effectors, regulators)).ravel()
-    if has_stderr(gj): table["stderr"] = np.asarray(gj.stderr(list(effectors), list(regulators))).ravel()
+    if gj.has_stderr: table["stderr"] = np.asarray(gj.stderr(list(effectors), list(regulators))).ravel()
     return table
 
 # %% ../nbs/21_response.ipynb #e3ea8eef
@@ -430,7 +430,7 @@ def response_curve(
     table = pd.concat(tables, ignore_index=True)
     return table[["effector", "regulator", *table.columns[:-2]]]
 
-# %% ../nbs/21_response.ipynb #9d57ca0f
+# %% ../nbs/21_response.ipynb #58240f6b
 def _known(data, rows, what, layer, is_gene) -> np.ndarray:
     "Numbers for the cells, with a warning of those that have none; a gene is looked up among genes only."
     if is_gene and not isinstance(data, AnnData):
@@ -444,7 +444,7 @@ def _known(data, rows, what, layer, is_gene) -> np.ndarray:
 def _bin_errors(gj, effectors, regulator, x, edges) -> dict | None:
     "Standard errors of the means by bin, (n_effectors, 1) each, or None."
     number = bin_numbers(x, edges)
-    if not has_stderr(gj) or not (number >= 0).any(): return None
+    if not gj.has_stderr or not (number >= 0).any(): return None
     labels = pd.Categorical(number, categories=range(len(edges) - 1))
     return gj.mean_stderr(labels, list(effectors), [regulator])
 
@@ -513,7 +513,7 @@ def _averaged_loadings(
         warnings.warn(f"{what}: sets with genes that are not in the field: {', '.join(few[:10])}{more}", stacklevel=4)
     return np.array([loadings[rows].mean(axis=0) for rows in at.values()])
 
-# %% ../nbs/21_response.ipynb #e5a8cfe8
+# %% ../nbs/21_response.ipynb #f504d8dc
 def _between(gj: GeneJacobian, left: np.ndarray, right: np.ndarray) -> tuple[GeneJacobian, list[str], list[str]]:
     "A tensor whose first genes have the loadings `left`, as effectors, and the others `right`, as regulators."
     names = [f"effector {i}" for i in range(len(left))], [f"regulator {i}" for i in range(len(right))]
@@ -538,7 +538,7 @@ def gene_set_jacobian(
     tensor, e, r = _between(gj, *sides)
     labels = cell_labels(data, gj, groups)
     means = tensor.mean(labels, e, r, memory_mb=memory_mb)
-    errors = tensor.mean_stderr(labels, e, r) if has_stderr(gj) else None
+    errors = tensor.mean_stderr(labels, e, r) if gj.has_stderr else None
     pairs = pd.MultiIndex.from_product([sets[0], sets[1]], names=["effector", "regulator"])
     tables = [pd.DataFrame(dict(group=g, value=m.ravel()), pairs).reset_index() for g, m in means.items()]
     if errors is not None: tables = [t.assign(stderr=np.ravel(errors[t["group"].iloc[0]])) for t in tables]
@@ -612,7 +612,7 @@ def _judged(push: Push) -> pd.DataFrame:
             f"support): the field is a guess there; push less", stacklevel=3)
     return push.at.table(first_order_error=relative, support=support, outside=outside)
 
-# %% ../nbs/21_response.ipynb #76631799
+# %% ../nbs/21_response.ipynb #bda4d16d
 def perturb(
     data: AnnData | GeneJacobian,    # AnnData with a fitted field, or a GeneJacobian
     changes: Mapping,                # Gene → number added to its expression, numbers for the cells, or "knockout"
@@ -634,7 +634,7 @@ def perturb(
     tables = []
     for label, rows in group_rows(labels, gj.n_cells).items():
         table = pd.DataFrame(dict(effector=names, group=label, value=left @ push.effect[rows].mean(axis=0)))
-        if has_stderr(gj): table["stderr"] = push.mean_stderr(left, rows)
+        if gj.has_stderr: table["stderr"] = push.mean_stderr(left, rows)
         tables.append(table.sort_values("value", key=lambda v: -v.abs(), kind="stable"))
     return pd.concat(tables, ignore_index=True)
 
@@ -659,7 +659,7 @@ def _local_maps(states, embedding, rows, n_neighbors: int = 30, ridge: float = 1
         return np.swapaxes(np.linalg.solve(gram, np.swapaxes(x, 1, 2) @ u), 1, 2)
     return map_blocks(work, row_blocks(len(rows), 2 * k * d + 2 * d * d))
 
-# %% ../nbs/21_response.ipynb #178b3a0f
+# %% ../nbs/21_response.ipynb #4124d2bc
 def perturb_cells(
     adata: AnnData,                  # AnnData with a fitted field
     changes: Mapping,                # Gene → number added to its expression, numbers for the cells, or "knockout"
@@ -680,7 +680,7 @@ def perturb_cells(
     maps = _local_maps(push.at.everyone, picture, rows, n_neighbors) if B is None else np.tile(B, (len(rows), 1, 1))
     arrows = np.einsum("nul,nl->nu", maps, push.effect)
     columns = dict(x=picture[rows, 0], y=picture[rows, 1], dx=arrows[:, 0], dy=arrows[:, 1])
-    if has_stderr(push.tensor):
+    if push.tensor.has_stderr:
         errors = np.sqrt(np.einsum("nul,nl->nu", maps**2, push.stderr() ** 2))
         columns |= dict(dx_stderr=errors[:, 0], dy_stderr=errors[:, 1])
     judged, size = _judged(push), np.linalg.norm(push.effect, axis=1)
