@@ -4,44 +4,35 @@
 
 # %% auto #0
 __all__ = ['toggle_switch_field', 'toggle_switch', 'linear_field', 'linear_system', 'ying_field', 'ying', 'boolean_network_field',
-           'neurogenesis_field', 'neurogenesis', 'myeloid_field', 'myeloid', 'boolean_network', 'random_rules',
-           'repressilator_field', 'repressilator', 'true_field', 'averaged']
+           'neurogenesis_field', 'neurogenesis', 'myeloid_field', 'myeloid', 'boolean_network', 'repressilator_field',
+           'repressilator', 'true_field', 'averaged', 'counts', 'true_production_jacobian', 'knock_out']
 
-# %% ../nbs/14_datasets.ipynb #59f19847
-import ast
+# %% ../nbs/14_datasets.ipynb #253ae38e
 import inspect
-import math
 import operator
-import re
-from collections import Counter
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import coo_array, csr_array, csr_matrix
 from scipy.spatial import cKDTree
 
 from .fields import FunctionField, VectorField
+from vfjac.simulation import (
+    HillNetwork,
+    check_positive,
+    check_share,
+    draw_counts,
+    hill,
+    hill_slope,
+    random_rules,
+    simulate,
+    with_programmes,
+    with_targets,
+)
 
-# %% ../nbs/14_datasets.ipynb #8e121e6d
-def _hill(x: np.ndarray, S: float, n: float) -> np.ndarray:
-    "Return the activation between 0 and 1, one half at the threshold `S`."
-    return x**n / (S**n + x**n)
-
-
-def _hill_slope(x: np.ndarray, S: float, n: float) -> np.ndarray:
-    "Return the derivative of `_hill`."
-    return n * S**n * x ** (n - 1) / (S**n + x**n) ** 2
-
-# %% ../nbs/14_datasets.ipynb #8f939d20
-def _positive(**parameters) -> None:
-    "Raise ValueError unless all parameters are positive and finite."
-    for name, value in parameters.items():
-        if not np.all((0 < np.asarray(value)) & (np.asarray(value) < np.inf)):
-            expected = "positive numbers" if np.ndim(value) else "a positive number"
-            raise ValueError(f"{name} = {value}: expected {expected}")
-
-# %% ../nbs/14_datasets.ipynb #4745836e
+# %% ../nbs/14_datasets.ipynb #9600d2d8
 def toggle_switch_field(
     a: float = 1.0,     # Strength of self-activation, expression / time
     b: float = 1.0,     # Strength of the other gene's repression, expression / time
@@ -50,12 +41,12 @@ def toggle_switch_field(
     n: float = 4.0,     # Steepness (Hill coefficient)
 ) -> FunctionField:     # States (n_cells, 2), order Gata1, Spi1, not negative
     "Return the toggle switch of two genes, with its exact Jacobian. Raises ValueError if a parameter is not positive."
-    _positive(k=k, S=S, n=n)
+    check_positive(k=k, S=S, n=n)
 
-    def velocity(X): return a * _hill(X, S, n) + b * (1 - _hill(X[:, ::-1], S, n)) - k * X
+    def velocity(X): return a * hill(X, S, n) + b * (1 - hill(X[:, ::-1], S, n)) - k * X
 
     def jacobian(X):
-        slope, J = _hill_slope(X, S, n), np.empty((len(X), 2, 2))
+        slope, J = hill_slope(X, S, n), np.empty((len(X), 2, 2))
         J[:, [0, 1], [0, 1]] = a * slope - k
         J[:, [0, 1], [1, 0]] = -b * slope[:, ::-1]
         return J
@@ -178,7 +169,7 @@ def toggle_switch(
     groups = _fates(field, X)
     return _cells_of(field, X, ["Gata1", "Spi1"], groups, noise, rng, system, times, X, signs, outliers)
 
-# %% ../nbs/14_datasets.ipynb #22672646
+# %% ../nbs/14_datasets.ipynb #73c1835b
 def _fates(field: FunctionField, X: np.ndarray) -> pd.Categorical:
     "Return progenitor, Gata1-high or Spi1-high, by the difference of the two genes."
     end = _follow(field, np.array([[2.0, 0.0]]), np.array([50.0]))[0]
@@ -187,11 +178,12 @@ def _fates(field: FunctionField, X: np.ndarray) -> pd.Categorical:
     return pd.Categorical(names, categories=["progenitor", "Gata1-high", "Spi1-high"])
 
 
-def _checked(n_cells, **amounts) -> int:
-    "Return `n_cells` as an int, at least 1; amounts must not be negative, `outliers` at most 1."
-    try: count = operator.index(n_cells)
+def _checked(n, what="n_cells", **amounts) -> int:
+    "Return a number as an int, at least 1; amounts must not be negative, `outliers` at most 1."
+    try: count = operator.index(n)
     except TypeError: count = 0
-    if count < 1: raise ValueError(f"n_cells = {n_cells!r}: expected a whole number of cells, at least 1")
+    if count < 1:
+        raise ValueError(f"{what} = {n!r}: expected a whole number{' of cells' * (what == 'n_cells')}, at least 1")
     for name, value in amounts.items():
         if not 0 <= value < np.inf: raise ValueError(f"{name} = {value}: expected zero or a positive number")
         if name == "outliers" and value > 1: raise ValueError(f"outliers = {value}: expected a share between 0 and 1")
@@ -312,51 +304,7 @@ def ying(
     return _grown(ying_field(), start, ["x1", "x2"], valleys, dict(name="ying"), rng, max_time=max_time, noise=noise,
                   thickness=thickness, outliers=outliers, plane=("x1", "x2"), settle=5.0)
 
-# %% ../nbs/14_datasets.ipynb #2a54f717
-def _parsed(
-    gene: str,                 # The gene that the rule is for
-    rule: str,                 # When the gene is on, such as "Gata1 and not (Fli1 or EKLF)"
-    genes: list[str],          # Names of all genes
-) -> ast.expr:
-    "Return a rule as a syntax tree whose constants are genes' numbers. Raises ValueError if it can't."
-    words = re.findall(r"[()]|[^\s()]+", rule)
-    unknown = [word for word in words if word not in (*"()", "and", "or", "not", *genes)]
-    if unknown:
-        raise ValueError(f"the rule of {gene} names {', '.join(unknown)}: expected genes that have a rule")
-    numbered = " ".join(str(genes.index(word)) if word in genes else word for word in words)
-    try: return ast.parse(numbered, mode="eval").body
-    except SyntaxError:
-        expected = "expected names of genes joined by and, or, not and brackets"
-        raise ValueError(f"the rule of {gene} is {rule!r}: {expected}") from None
-
-# %% ../nbs/14_datasets.ipynb #6ec7bded
-def _degree(
-    rule: ast.expr,                      # From `_parsed`
-    H: dict[int, np.ndarray | float],    # How far each gene is on, between 0 and 1: number → (n_cells,)
-) -> np.ndarray | float:
-    "Return how far a rule is fulfilled, (n_cells,), between 0 and 1."
-    match rule:
-        case ast.Constant(value=int(gene)): return H[gene]
-        case ast.UnaryOp(op=ast.Not(), operand=part): return 1 - _degree(part, H)
-        case ast.BoolOp(op=ast.And(), values=parts):
-            return math.prod(_degree(part, H) for part in parts)
-        case ast.BoolOp(op=ast.Or(), values=parts):
-            return 1 - math.prod(1 - _degree(part, H) for part in parts)
-    raise ValueError(f"{ast.unparse(rule)} in a rule: expected only names of genes, and, or, not and brackets")
-
-# %% ../nbs/14_datasets.ipynb #da40f568
-def _cube(
-    rule: ast.expr,                      # From `_parsed`
-    H: dict[int, np.ndarray | float],    # As in `_degree`
-    twice: list[int],                    # Genes that stand in the rule more than once
-) -> np.ndarray | float:
-    "Return how far a rule is fulfilled as a function that is linear in each gene."
-    if not twice: return _degree(rule, H)
-    gene, *others = twice
-    on, off = (_cube(rule, H | {gene: state}, others) for state in (1.0, 0.0))
-    return H[gene] * on + (1 - H[gene]) * off
-
-# %% ../nbs/14_datasets.ipynb #90a4b064
+# %% ../nbs/14_datasets.ipynb #8710907f
 def boolean_network_field(
     rules: dict[str, str] | str,    # When each gene is on: gene → rule; or a published network's name
     K: float = 0.4,                 # Threshold, expression
@@ -365,54 +313,26 @@ def boolean_network_field(
     """Return the HillCube of a Boolean network, with its exact Jacobian. Published networks are HSC, GSD, VSC, mCAD.
 
     Raises ValueError for a rule that can't be read, or a parameter that is not positive, or n below 1."""
-    _positive(K=K, n=n)
-    if n < 1: raise ValueError(f"n = {n}: expected a Hill coefficient of 1 or more")
-    parsed = _parsed_rules(_rules(rules))
-
-    def degrees(X): return dict(enumerate(_hill(X, K, n).T))
-
-    def velocity(X):
-        H = degrees(X)
-        return np.column_stack([_cube(rule, H, twice) for rule, _, twice in parsed]) - X
-
-    def jacobian(X):
-        H, slope, J = degrees(X), _hill_slope(X, K, n), np.zeros((*X.shape, X.shape[1]))
-        for i, (rule, regulators, twice) in enumerate(parsed):
-            for j in regulators:
-                on, off = (_cube(rule, H | {j: state}, twice) for state in (1.0, 0.0))
-                J[:, i, j] = (on - off) * slope[:, j]
-        return J - np.eye(X.shape[1])
-
-    return FunctionField(velocity, jacobian)
-
-# %% ../nbs/14_datasets.ipynb #3bda5249
-def _parsed_rules(rules: dict[str, str]) -> list[tuple[ast.expr, list[int], list[int]]]:
-    "Return each gene's rule, the numbers of its regulators, and of those that it names more than once."
-    parsed = []
-    for gene, rule in rules.items():
-        tree = _parsed(gene, rule, list(rules))
-        _degree(tree, dict.fromkeys(range(len(rules)), 0.0))   # refuses what is no rule
-        values = (getattr(node, "value", None) for node in ast.walk(tree))
-        counts = Counter(value for value in values if isinstance(value, int))
-        twice = [regulator for regulator, count in counts.items() if count > 1]
-        parsed.append((tree, list(counts), twice))
-    return parsed
+    rules = _rules(rules)
+    network, ones = HillNetwork(rules, len(rules), K, n), np.eye(len(rules))
+    return FunctionField(lambda X: network.production(X) - X, lambda X: network.jacobian(X) - ones)
 
 
-def _rules(rules: dict[str, str] | str) -> dict[str, str]:
+def _rules(
+    rules: dict[str, str] | str,    # Gene → rule, or a published network's name
+    what: str = "rules",            # What the parameter is called, for messages
+) -> dict[str, str]:
     "Return rules, looked up if a published network is named."
     if isinstance(rules, str) and rules not in _PUBLISHED:
-        known = ", ".join(_PUBLISHED)
-        raise ValueError(f"rules = {rules!r}: expected a dict gene → rule, or one of {known}")
-    if not rules: raise ValueError("rules are empty: expected a dict gene → rule")
+        known = ", ".join(["random"] * (what == "network") + list(_PUBLISHED))
+        raise ValueError(f"{what} = {rules!r}: expected a dict gene → rule, or one of {known}")
+    if not rules: raise ValueError(f"{what} are empty: expected a dict gene → rule")
     return _PUBLISHED[rules][0] if isinstance(rules, str) else dict(rules)
 
-# %% ../nbs/14_datasets.ipynb #ad0bcf3b
+# %% ../nbs/14_datasets.ipynb #17e8a181
 def _signs(rules: dict[str, str]) -> np.ndarray:
     "Return the signs of a Boolean network's edges, (n_genes, n_genes), rows are effectors."
-    half = np.full((1, len(rules)), 0.5)
-    slopes = boolean_network_field(rules, K=0.5).jacobian(half)[0] + np.eye(len(rules))
-    return np.sign(slopes.round(12)).astype(int)
+    return HillNetwork(rules, len(rules)).signs()
 
 # %% ../nbs/14_datasets.ipynb #16d65751
 _NEUROGENESIS = dict(
@@ -422,7 +342,7 @@ _NEUROGENESIS = dict(
     Myt1L="Olig2", Sox8="Olig2",
 )
 
-# %% ../nbs/14_datasets.ipynb #400c3cc5
+# %% ../nbs/14_datasets.ipynb #3e3817b5
 def neurogenesis_field(
     a: tuple | np.ndarray | float = (2.2, 4, 3, 3, 3, 4, 5, 5, 3, 3, 3, 3),  # Largest productions, expression / time
     K: tuple | np.ndarray | float = (10, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1),   # Thresholds of production, expression
@@ -431,7 +351,7 @@ def neurogenesis_field(
     """Return the neurogenesis network of Qiu et al. (2012), 12 genes, with its exact Jacobian.
 
     Raises ValueError if a parameter is not positive, or n below 1."""
-    _positive(a=a, K=K, n=n)
+    check_positive(a=a, K=K, n=n)
     if n < 1: raise ValueError(f"n = {n}: expected a Hill coefficient of 1 or more")
     if not {np.size(a), np.size(K)} <= {1, 12}:
         raise ValueError(f"{np.size(a)} values of a and {np.size(K)} of K: expected 12 of each, or one for all genes")
@@ -509,7 +429,14 @@ def myeloid_field(
     Raises ValueError if a parameter is not positive, or n below 1."""
     return boolean_network_field(_MYELOID, K, n)
 
-# %% ../nbs/14_datasets.ipynb #d62f2101
+# %% ../nbs/14_datasets.ipynb #36c5409a
+def _progenitor() -> tuple[list[float], list[float]]:
+    "Return the lowest and highest expression of the genes in a progenitor."
+    low = dict.fromkeys(_MYELOID, 0.0) | {"Gata2": 0.6, "Cebpa": 0.6, "Pu.1": 0.2}
+    high = dict.fromkeys(_MYELOID, 0.3) | {"Gata2": 1.0, "Cebpa": 1.0, "Pu.1": 1.0, "cJun": 0.9, "EgrNab": 0.9}
+    return list(low.values()), list(high.values())
+
+# %% ../nbs/14_datasets.ipynb #83146bdd
 _BLOOD_FATES = dict(
     erythrocyte="(Gata1 > `Pu.1` + 0.1) & (EKLF > Fli1)",
     megakaryocyte="(Gata1 > `Pu.1` + 0.1) & (Fli1 > EKLF)",
@@ -535,9 +462,7 @@ def myeloid(
     Raises ValueError on parameters out of range."""
     n_cells = _checked(n_cells, noise=noise, thickness=thickness, max_time=max_time, outliers=outliers)
     field, rng, genes = myeloid_field(**parameters), np.random.default_rng(seed), list(_MYELOID)
-    low = dict.fromkeys(genes, 0.0) | {"Gata2": 0.6, "Cebpa": 0.6, "Pu.1": 0.2}
-    high = dict.fromkeys(genes, 0.3) | {"Gata2": 1.0, "Cebpa": 1.0, "Pu.1": 1.0, "cJun": 0.9, "EgrNab": 0.9}
-    start = rng.uniform(list(low.values()), list(high.values()), size=(n_cells, 11))
+    start = rng.uniform(*_progenitor(), size=(n_cells, 11))
     system = _system("myeloid", myeloid_field, parameters)
     plane = "Gata1 - `Pu.1`", "Fli1 - EKLF + Gfi1 - EgrNab"
     return _grown(field, start, genes, _BLOOD_FATES, system, rng, max_time=max_time, noise=noise,
@@ -616,37 +541,21 @@ def boolean_network(
     return _grown(field, start, list(table), fates, system, rng, max_time=max_time, noise=noise,
                   thickness=thickness, outliers=outliers, signs=_signs(table), settle=settle)
 
-# %% ../nbs/14_datasets.ipynb #1815bc8f
-def random_rules(
-    n_genes: int = 20,     # Number of genes, named gene0, gene1, …
-    seed: int = 0,         # Seed of the random numbers
-) -> dict[str, str]:       # Gene → rule, for `boolean_network`
-    "Return rules of a random sparse network: any activator is enough, any repressor is too many."
-    if n_genes < 2: raise ValueError(f"n_genes = {n_genes}: expected at least 2")
-    rng, genes, rules = np.random.default_rng(seed), [f"gene{i}" for i in range(n_genes)], {}
-    for gene in genes:
-        others = [other for other in genes if other != gene]
-        chosen = rng.permutation(others)[:rng.integers(1, 4)]
-        active = rng.uniform(size=len(chosen)) < 0.6
-        some = [f"({' or '.join(chosen[active])})"] if active.any() else []
-        rules[gene] = " and ".join(some + [f"not {regulator}" for regulator in chosen[~active]])
-    return rules
-
-# %% ../nbs/14_datasets.ipynb #45682ecb
+# %% ../nbs/14_datasets.ipynb #441c2ac1
 def repressilator_field(
     alpha: float = 10.0,      # Production without repressor, expression / time, in units of the threshold
     alpha0: float = 0.1,      # Production that is always there, expression / time
     n: float = 3.0,           # Steepness (Hill coefficient), at least 1; no oscillation up to 2
 ) -> FunctionField:           # States (n_cells, 3), order LacI, TetR, CI, not negative
     "Return the ring of three repressors, with its exact Jacobian. Raises ValueError if a parameter is not positive."
-    _positive(alpha=alpha, n=n)
+    check_positive(alpha=alpha, n=n)
     if not 0 <= alpha0 < np.inf: raise ValueError(f"alpha0 = {alpha0}: expected zero or a positive number")
     if n < 1: raise ValueError(f"n = {n}: expected a Hill coefficient of 1 or more")
     ring = np.roll(np.eye(3), 1, axis=0)
 
-    def velocity(X): return alpha * (1 - _hill(X @ ring.T, 1.0, n)) + alpha0 - X
+    def velocity(X): return alpha * (1 - hill(X @ ring.T, 1.0, n)) + alpha0 - X
 
-    return FunctionField(velocity, lambda X: -alpha * _hill_slope(X, 1.0, n)[:, None, :] * ring - np.eye(3))
+    return FunctionField(velocity, lambda X: -alpha * hill_slope(X, 1.0, n)[:, None, :] * ring - np.eye(3))
 
 # %% ../nbs/14_datasets.ipynb #09f49f51
 def repressilator(
@@ -777,3 +686,226 @@ def _logarithms(X: np.ndarray, V: np.ndarray, at: np.ndarray) -> tuple[np.ndarra
     "Return states, velocities and the truth's states in logarithms. Raises ValueError for states up to -1."
     if (least := min(X.min(), at.min())) > -1: return np.log1p(X), V / (1 + X), np.log1p(at)
     raise ValueError(f"log=True with a state of {least:.3g}: expected states above -1")
+
+# %% ../nbs/14_datasets.ipynb #8a5084b7
+def _regulator_rules(
+    network: str | dict[str, str],    # "random", a published network's name, or gene → rule
+    n_regulators: int,                # Of a random network
+    programmes: float,                # Share of them that follows another
+    rng: np.random.Generator,         # Source of the random numbers
+) -> tuple[dict[str, str], dict[str, str]]:    # Gene → rule; follower → leader
+    "Return the rules of the regulators. Raises ValueError for a network that there isn't."
+    if not isinstance(network, str) or network != "random":
+        if not programmes: return _rules(network, "network"), {}
+        raise ValueError(f"programmes = {programmes}: expected 0, unless the network is random")
+    if n_regulators < 2: raise ValueError(f"n_regulators = {n_regulators}: expected at least 2")
+    genes = [f"Regulator{i + 1}" for i in range(n_regulators)]
+    return with_programmes(random_rules(n_regulators, rng, genes), programmes, rng)
+
+# %% ../nbs/14_datasets.ipynb #d71e91e5
+def _gene_table(
+    rules: dict[str, str],          # Of regulators and targets
+    n_regulators: int,              # How many of them, the first ones, are regulators
+    leaders: dict[str, str],        # Follower → leader
+    poorly_counted: float,          # Share of the regulators that are hardly seen
+    rng: np.random.Generator,       # Source of the random numbers
+) -> pd.DataFrame:                  # A row for each gene
+    "Return the constants of all genes; a follower has its leader's decay."
+    genes = pd.DataFrame(dict(rule=pd.Series(rules, dtype=object)))
+    regulator = np.arange(len(genes)) < n_regulators
+    genes["regulator"], genes["constant"] = regulator, (genes["rule"] == "").to_numpy()
+    genes["leader"] = [leaders.get(gene, "") for gene in genes.index]
+    genes["gamma"] = np.exp(rng.normal(np.log(0.5), 0.3, size=len(genes)))
+    genes.loc[list(leaders), "gamma"] = genes.loc[list(leaders.values()), "gamma"].to_numpy()
+    genes["threshold"] = np.where(regulator, 0.4, rng.uniform(0.2, 0.6, size=len(genes)))
+    genes["level"] = np.exp(rng.normal(-0.125, 0.5, size=len(genes)))
+    few = rng.permutation(n_regulators) < round(poorly_counted * n_regulators)
+    genes["poorly_counted"] = np.append(few, np.zeros(len(genes) - n_regulators, dtype=bool))
+    return genes
+
+# %% ../nbs/14_datasets.ipynb #8a9d0325
+def _hill_network(genes: pd.DataFrame) -> HillNetwork:
+    "Return the network of a table of genes."
+    rules, gamma = dict(genes["rule"]), genes["gamma"].to_numpy()
+    return HillNetwork(rules, int(genes["regulator"].sum()), K=genes["threshold"].to_numpy(), rate=gamma)
+
+# %% ../nbs/14_datasets.ipynb #e66b5f5c
+def _simulated(
+    genes: pd.DataFrame,          # From `_gene_table`
+    start: np.ndarray,            # Expression of the regulators at time 0, (n_cells, n_regulators)
+    times: np.ndarray,            # How long each cell is followed, (n_cells,)
+    splicing: float,              # β, 1 / time
+    noise: float,                 # Of molecules, see `simulate`
+    seed: list[int],              # Seed of that noise
+) -> tuple[np.ndarray, np.ndarray]:    # Unspliced and spliced expression, (n_cells, n_genes) each
+    "Return cells that start with the targets at rest."
+    network, gamma = _hill_network(genes), genes["gamma"].to_numpy()
+    s = network.production(start) / gamma
+    s[:, :network.n_regulators] = start
+    return simulate(network, gamma * s / splicing, s, times, gamma, splicing=splicing, noise=noise, seed=seed)
+
+
+def _start(network, genes: pd.DataFrame, n_cells: int, rng: np.random.Generator) -> np.ndarray:
+    "Return expression of the regulators at time 0, (n_cells, n_regulators); followers start as their leaders."
+    names = genes.index[genes["regulator"]]
+    low, high = _progenitor() if network == "HSC" else (0.0, 1.0)
+    start = pd.DataFrame(rng.uniform(low, high, size=(n_cells, len(names))), columns=names)
+    follower = genes["leader"] != ""
+    start[genes.index[follower]] = start[genes["leader"][follower]].to_numpy()
+    return start.to_numpy()
+
+# %% ../nbs/14_datasets.ipynb #30aff2dd
+def _fates_reached(network: str | dict, genes: pd.DataFrame, s: np.ndarray) -> pd.Categorical:
+    "Return the fate of each cell, (n_cells,); those of fewer than 5 % of the cells are elsewhere."
+    genes = genes[genes["regulator"]]
+    field, gamma = _hill_network(genes), genes["gamma"].to_numpy()
+    flow = FunctionField(lambda X: field.production(X) - gamma * X)
+    end = _follow(flow, s[:, :len(genes)], np.full(len(s), 50.0), 100)
+    if isinstance(network, str) and network in _PUBLISHED:
+        return _reached(flow, end, list(genes.index), _PUBLISHED[network][1], settle=0.0)
+    _, kind, size = np.unique(end > 0.5, axis=0, return_inverse=True, return_counts=True)
+    common = [i for i in np.argsort(-size, kind="stable") if size[i] >= 0.05 * len(s)]
+    names = {i: f"fate {rank + 1}" for rank, i in enumerate(common)}
+    return pd.Categorical([names.get(i, "elsewhere") for i in kind.ravel()], [*names.values(), "elsewhere"])
+
+# %% ../nbs/14_datasets.ipynb #e073306e
+def _lognormal(z: np.ndarray, sd: float) -> np.ndarray:
+    "Return factors with a mean of one from standard normal numbers."
+    return np.exp(sd * z - sd**2 / 2)
+
+
+def _cell_table(
+    n_cells: int,               # Number of cells
+    max_time: float,            # Largest time
+    library_sd: float,          # See `counts`
+    nuclear_sd: float,          # See `counts`
+    batches: int,               # Number of batches
+    rng: np.random.Generator,   # Source of the random numbers
+) -> pd.DataFrame:
+    "Return time, batch, library and share of unspliced molecules of each cell."
+    library, other = rng.normal(size=(2, n_cells))
+    factors = dict(true_size=_lognormal(library, library_sd),
+                   true_nuclear=_lognormal(np.sqrt(0.75) * other - 0.5 * library, nuclear_sd))
+    batch = pd.Categorical([f"batch{i + 1}" for i in rng.integers(batches, size=n_cells)])
+    names = [f"cell{i}" for i in range(n_cells)]
+    return pd.DataFrame(dict(time=rng.uniform(0, max_time, size=n_cells), batch=batch, **factors), index=names)
+
+# %% ../nbs/14_datasets.ipynb #d753b6c3
+def _counted(
+    genes: pd.DataFrame,        # From `_gene_table`, with a column `scale`
+    cells: pd.DataFrame,        # From `_cell_table`
+    expression: dict,           # Layer → expression, (n_cells, n_genes)
+    seen: np.ndarray,           # Factor of each cell and gene, (n_cells, n_genes)
+    overdispersion: float,      # φ
+    rng: np.random.Generator,   # Source of the random numbers
+) -> AnnData:
+    "Return cells with counts, and with their expected counts in true layers."
+    true = {f"true_{name}": values * genes["scale"].to_numpy() for name, values in expression.items()}
+    spliced = csr_matrix(draw_counts(true["true_spliced"] * seen, overdispersion, rng))
+    nuclear = cells["true_nuclear"].to_numpy()[:, None]
+    unspliced = csr_matrix(draw_counts(true["true_unspliced"] * seen * nuclear, overdispersion, rng))
+    adata = AnnData(spliced, obs=cells, var=pd.DataFrame(index=genes.index))
+    adata.layers.update(spliced=spliced.copy(), unspliced=unspliced, **true)
+    adata.obsm["true_states"] = true["true_spliced"][:, genes["regulator"]]
+    return adata
+
+# %% ../nbs/14_datasets.ipynb #19896195
+def counts(
+    network: str | dict[str, str] = "random",   # random; HSC, GSD, VSC, mCAD; or the regulators' rules: gene → rule
+    n_cells: int = 2000,              # Number of cells
+    *,
+    n_regulators: int = 20,           # Regulators of a random network; other networks have their own
+    n_targets: int = 150,             # Genes that are driven by one to three regulators and drive none
+    constant: float = 0.25,           # Share of the targets that is made at a constant rate
+    depth: float = 3.0,               # Expected spliced count, mean over cells and genes; see below
+    splicing: float = 1.0,            # β, 1 / time; spliced molecules decay at about 0.5
+    max_time: float = 10.0,           # Cells are caught between time 0 and this
+    intrinsic_noise: float = 0.1,     # σ: 1 / σ² molecules make one unit of expression; 0 is none
+    overdispersion: float = 0.1,      # φ: counts have the variance mean + φ mean²
+    library_sd: float = 0.3,          # Standard deviation of the logarithm of library sizes
+    nuclear_sd: float = 0.0,          # The same of the factor of unspliced molecules, a cell's own; 0.35 in real cells
+    batches: int = 1,                 # Number of batches
+    batch_sd: float = 0.3,            # Standard deviation of the logarithm of each gene's factor in a batch
+    programmes: float = 0.0,          # Share of the regulators that follow another one: they rise and fall together
+    poorly_counted: float = 0.0,      # Share of the regulators of which 3 % of the usual counts are seen
+    seed: int = 0,                    # Seed of the random numbers
+) -> AnnData:
+    """Simulate unspliced and spliced counts of cells that follow a network, with the answer beside them.
+
+    `X`, `layers`: `spliced`, `unspliced`: counts, sparse. `obs`: `time`, `group` (fate), `batch`, `true_size`,
+    `true_nuclear` (factors of the cell). `layers`: `true_spliced`, `true_unspliced` are expected counts of a cell with
+    these factors at 1, `true_production` how many unspliced counts are made, 1 / time. `obsm["true_states"]`:
+    `true_spliced` of the regulators. `uns["truth"]`: `edges` (effector, regulator, sign), `genes` (rule, regulator,
+    constant, leader, gamma, threshold, poorly_counted, scale: counts for a unit of expression), `splicing`,
+    `intrinsic_noise`. `depth` is the mean of `true_spliced` before regulators are poorly counted.
+    See `true_production_jacobian`, `knock_out`. Raises ValueError on parameters out of range."""
+    amounts = dict(intrinsic_noise=intrinsic_noise, library_sd=library_sd, nuclear_sd=nuclear_sd, batch_sd=batch_sd)
+    n_cells = _checked(n_cells, **amounts)
+    n_targets, batches = (_checked(n, what) for n, what in ((n_targets, "n_targets"), (batches, "batches")))
+    check_positive(depth=depth, splicing=splicing, max_time=max_time)
+    check_share(constant=constant, programmes=programmes, poorly_counted=poorly_counted)
+    rng = np.random.default_rng(seed)
+    rules, leaders = _regulator_rules(network, n_regulators, programmes, rng)
+    wired = with_targets(rules, n_targets, constant, rng)
+    genes = _gene_table(wired, len(rules), leaders, poorly_counted, rng)
+    cells = _cell_table(n_cells, max_time, library_sd, nuclear_sd, batches, rng)
+    start, times = _start(network, genes, n_cells, rng), cells["time"].to_numpy()
+    u, s = _simulated(genes, start, times, splicing, intrinsic_noise, [seed, 1])
+    cells.insert(1, "group", _fates_reached(network, genes, s))
+    level = genes.pop("level").to_numpy()
+    genes["scale"] = level * depth / (level * s).mean() * np.where(genes["poorly_counted"], 0.03, 1.0)
+    seen = _lognormal(rng.normal(size=(batches, len(genes))), batch_sd if batches > 1 else 0.0)
+    seen = seen[cells["batch"].cat.codes] * cells["true_size"].to_numpy()[:, None]
+    expression = dict(spliced=s, unspliced=u, production=_hill_network(genes).production(s))
+    adata = _counted(genes, cells, expression, seen, overdispersion, rng)
+    edges = _network(_hill_network(genes).signs(), list(genes.index))
+    adata.uns["truth"] = dict(
+        edges=edges, genes=genes, splicing=splicing, intrinsic_noise=intrinsic_noise, overdispersion=overdispersion)
+    return adata
+
+# %% ../nbs/14_datasets.ipynb #fb0bd257
+def true_production_jacobian(
+    adata: AnnData,                        # Cells of `counts`, all or some, with all genes or some
+    effectors: list[str] | None = None,    # Genes that are made; None is all of `adata`
+    regulators: list[str] | None = None,   # None is all of the network
+) -> np.ndarray:                           # (n_cells, n_effectors, n_regulators), 1 / time
+    "Return the derivative of each gene's true production by each regulator's `true_spliced`."
+    genes = _truth(adata)["genes"]
+    names, scale = genes.index[genes["regulator"]], genes["scale"].to_numpy()
+    rows = _positions(genes.index, adata.var_names if effectors is None else effectors)
+    columns = _positions(names, names if regulators is None else regulators)
+    J = _hill_network(genes).jacobian(adata.obsm["true_states"] / scale[:len(names)], rows)
+    return J[:, :, columns] * (scale[rows, None] / scale[columns])
+
+
+def _truth(adata: AnnData) -> dict:
+    "Return `uns['truth']`. Raises KeyError if it is missing."
+    if "truth" in adata.uns: return adata.uns["truth"]
+    raise KeyError('uns["truth"] is missing: expected cells simulated by `vfjac.datasets.counts`, which carry it')
+
+
+def _positions(names: pd.Index, wanted) -> np.ndarray:
+    "Return where names stand. Raises KeyError for those that are not there."
+    wanted = pd.Index(wanted)
+    if len(missing := wanted.difference(names)):
+        raise KeyError(f"{', '.join(missing[:5])} not among the {len(names)} names of the truth, such as {names[0]}")
+    return names.get_indexer(wanted)
+
+# %% ../nbs/14_datasets.ipynb #4f2814cd
+def knock_out(
+    adata: AnnData,          # Cells of `counts`, all or some, with all genes
+    regulator: str,          # Gene that is no longer made
+    time: float = 10.0,      # How long the cells go on
+    seed: int = 0,           # Seed of the noise
+) -> np.ndarray:             # (n_cells, n_genes), in the units of `true_spliced`
+    "Return the change of each gene's expected spliced counts, in each cell, after a gene is taken away."
+    check_positive(time=time)
+    truth = _truth(adata)
+    genes, beta, noise = truth["genes"], float(truth["splicing"]), float(truth["intrinsic_noise"])
+    if not genes.index.equals(adata.var_names):
+        raise ValueError(f"{adata.n_vars} genes: expected the {len(genes)} of the simulation, in their order")
+    scale, off = genes["scale"].to_numpy(), list(_positions(genes.index, [regulator]))
+    start = [adata.layers[f"true_{name}"] / scale for name in ("unspliced", "spliced")]
+    times, gamma = np.full(adata.n_obs, time), genes["gamma"].to_numpy()
+    run = partial(simulate, _hill_network(genes), *start, times, gamma, splicing=beta, noise=noise, seed=seed)
+    return (run(off=off)[1] - run()[1]) * scale
