@@ -6,9 +6,8 @@
 __all__ = ['VEGALITE_MIME', 'VEGALITE', 'NO_GROUP', 'SCHEME', 'INK', 'QUIET', 'MISSING', 'EDGE', 'FALLS_RISES', 'DARK',
            'DARK_SIGNED', 'LOOKS_JS', 'NAMED_COLOURS', 'stored_bundle', 'stored_charts', 'entry_label', 'entry_words',
            'symmetric_domain', 'significant', 'chart_data', 'signed_colour', 'embedding_chart', 'heatmap_chart',
-           'repainted', 'param_values', 'arrows_table', 'linked_rows', 'linked_squares', 'linked_params',
-           'linked_chart', 'redrawn', 'quantise', 'PairTable', 'page_levels', 'pair_table', 'pair_chart', 'page_html',
-           'write_whole', 'save_html']
+           'repainted', 'arrows_table', 'linked_rows', 'linked_squares', 'linked_params', 'linked_chart', 'redrawn',
+           'PairTable', 'page_levels', 'pair_chart', 'page_html', 'write_whole', 'save_html']
 
 # %% ../nbs/16_charts.ipynb #e1b3dcbf
 import html
@@ -333,7 +332,7 @@ _COLOURS = dict(DARK=DARK, SIGNED=DARK_SIGNED, SCHEME=SCHEME)
 LOOKS_JS = "".join(f"const {name} = {json.dumps(value)};\n" for name, value in _COLOURS.items())
 LOOKS_JS += _packaged("looks.js")
 
-# %% ../nbs/16_charts.ipynb #e6338bc2
+# %% ../nbs/16_charts.ipynb #c16500df
 _IN_GROUP = "chosen_group < 0 || datum.group == groups[chosen_group]"
 _SYMBOLS = "'∂f_' + effector_name + ' / ∂x_' + regulator_name"
 _RISING = "(effector_name == regulator_name ? regulator_name + ' itself' : regulator_name)"
@@ -342,9 +341,7 @@ def _js(expression: str) -> alt.ExprRef:
     "A setting that Vega computes."
     return alt.ExprRef(expr=expression)
 
-def param_values(
-    **values, # Name -> value: numbers, text, lists
-) -> list[alt.Parameter]: # Parameters with these values
+def _param_values(**values) -> list[alt.Parameter]:  # Parameters with these values
     "Parameters that hold plain values and can be set from outside while the chart is drawn."
     return [alt.param(name=name, value=value) for name, value in values.items()]
 
@@ -576,7 +573,7 @@ def linked_params(
                 colour_limit=end(df["colour"], quantile) if signed else limit, mean_limit=end(means["value"], 1.0),
                 groups=groups, chosen_group=groups.index(group) if group else -1)
 
-# %% ../nbs/16_charts.ipynb #48ae212a
+# %% ../nbs/16_charts.ipynb #08896e9e
 def linked_chart(
     df: pd.DataFrame, # One row per cell: cell, x, y, value, and the other columns of the views if there are
     means: pd.DataFrame, # One row per square: effector, regulator, value; error and faded if there are
@@ -613,8 +610,8 @@ def linked_chart(
     if plane: views.append(_plane_view(base, n, errors, size, boxes.get("plane")))
     if "along" in rows: views.append(_response_view(base, along_title, n, errors, size))
     views.append(_groups_view(base, known["groups"], errors, size))
-    chart = _side_by_side(views, columns).add_params(*param_values(**known))
-    if not plane: chart = chart.add_params(*param_values(plane=True))
+    chart = _side_by_side(views, columns).add_params(*_param_values(**known))
+    if not plane: chart = chart.add_params(*_param_values(plane=True))
     about = ("One entry of the Jacobian in linked views: cells on an embedding, means of the chosen pairs, the plane "
              "of the two genes, the response, the groups")
     chart = chart.properties(datasets={"cells": _csv(rows), "means": _csv(squares)}, description=about,
@@ -654,12 +651,9 @@ def _resize(view: dict, genes: dict, side: int) -> None:
     length = _legend_length(view["height"])
     view["layer"][0]["encoding"]["color"]["legend"] |= dict(gradientLength=length, tickCount=5 if length > 100 else 3)
 
-# %% ../nbs/16_charts.ipynb #c9205680
-def quantise(
-    values, # Numbers, any shape; NaN allowed
-    levels: int = 999, # The largest |value| becomes this whole number
-) -> tuple[np.ndarray, float]: # Whole numbers as float64 (NaN kept), and the step: values ≈ whole * step
-    "Values as whole numbers times one step; the error is at most half a step."
+# %% ../nbs/16_charts.ipynb #5c08c202
+def _quantise(values, levels: int = 999) -> tuple[np.ndarray, float]:
+    "Values as whole numbers (float64, NaN kept) and the step they are counted in; the error is at most half a step."
     step = float(f"{symmetric_domain(values)[1] / levels:.6g}")
     return np.round(np.where(np.isfinite(values), values, np.nan) / step), step
 
@@ -709,12 +703,11 @@ def _strongest(wide: pd.DataFrame) -> tuple[str, str]:
     different = size[[effector != regulator for effector, regulator in size.index]]
     return (different if len(different) else size).idxmax()
 
-# %% ../nbs/16_charts.ipynb #152d2a63
+# %% ../nbs/16_charts.ipynb #0b1e408b
 def page_levels(
     n_values: int, # Cells × pairs
 ) -> int: # The largest whole number
-    "How finely a page keeps its numbers: 999 steps to each side, 499 where there are so many that it would grow "
-    "too large."
+    "How finely a page keeps its numbers: 999 steps to each side, 499 where it would grow too large."
     return 999 if n_values <= 400_000 else 499
 
 def _columns(wide: pd.DataFrame, quantile: float) -> tuple[dict, dict, dict, dict]:
@@ -723,7 +716,7 @@ def _columns(wide: pd.DataFrame, quantile: float) -> tuple[dict, dict, dict, dic
     whole, steps, limits, reaches = {}, {}, {}, {}
     for i, values in enumerate(wide.to_numpy(dtype=float).T):
         key = f"j{i // n_regulators}_{i % n_regulators}"
-        numbers, steps[key] = quantise(values, page_levels(wide.size))
+        numbers, steps[key] = _quantise(values, page_levels(wide.size))
         whole[key] = pd.array(numbers, dtype="Float64").astype("Int64")
         limits[key], reaches[key] = (float(significant(symmetric_domain(values, q)[1])) for q in (quantile, 1.0))
     return whole, steps, limits, reaches
@@ -741,10 +734,10 @@ def _top_mean(wide: pd.DataFrame, groups: list[str]) -> float:
     means = pd.concat([wide.groupby(np.array(groups, dtype=object)).mean(), wide.mean().to_frame().T])
     return float(significant(symmetric_domain(means)[1]))
 
-# %% ../nbs/16_charts.ipynb #9aded34b
+# %% ../nbs/16_charts.ipynb #ba81dafb
 def _whole_columns(wide: pd.DataFrame, prefix: str) -> tuple[dict, list[float]]:
     "Columns of whole numbers, called by prefix and position, and the size of one whole number in each."
-    pairs = [quantise(values) for values in wide.to_numpy(dtype=float).T]
+    pairs = [_quantise(values) for values in wide.to_numpy(dtype=float).T]
     whole = {f"{prefix}{i}": pd.array(numbers, dtype="Float64").astype("Int64") for i, (numbers, _) in enumerate(pairs)}
     return whole, [step for _, step in pairs]
 
@@ -759,14 +752,11 @@ def _error_parts(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
                          "expected those of GeneJacobian.stderr: leave the column 'error' out for others")
     return parts, np.where(np.isfinite(errors[:, np.argmax(top)]), rest, np.nan)
 
-# %% ../nbs/16_charts.ipynb #2fbc0b18
-def pair_table(
-    entries: pd.DataFrame, # One row per cell and pair: cell, effector, regulator, value, and error if there is one
-    cells: pd.DataFrame, # One row per cell: cell, x, y; group and outside (of the field's support) if there are
-    expression: pd.DataFrame | None = None, # One row per cell and gene: cell, gene, value
-    *,
-    quantile: float = 0.99, # Part of the |values| of a pair inside its colour scale
-) -> PairTable: # The same in wide form, in whole numbers
+# %% ../nbs/16_charts.ipynb #7fdf7de9
+def _pair_table(
+    entries: pd.DataFrame, cells: pd.DataFrame, expression: pd.DataFrame | None = None, *,
+    quantile: float = 0.99
+) -> PairTable:  # The same in wide form, in whole numbers
     """The entries of several pairs laid out for a page.
     Raises ValueError for missing columns, for repeats, and for entries of unknown cells."""
     entries, cells = _named(entries, ["cell", "effector", "regulator", "value"]), _named(cells, ["cell", "x", "y"])
@@ -805,7 +795,7 @@ def _page_genes(expression, cells: pd.DataFrame, effectors: list, regulators: li
     genes = [gene for gene in dict.fromkeys([*effectors, *regulators]) if gene in wide]
     return genes, *_whole_columns(wide.reindex(cells["cell"])[genes], "g")
 
-# %% ../nbs/16_charts.ipynb #f410e6de
+# %% ../nbs/16_charts.ipynb #21b3d1dc
 def _menu(name: str, label: str, labels: list[str], start: int, first: int = 0) -> alt.Parameter:
     "A parameter that a menu sets: the position of a name."
     positions = list(range(first, first + len(labels)))
@@ -823,7 +813,7 @@ def _pair_params(table: PairTable) -> list[alt.Parameter]:
              _menu("chosen_group", "group", ["all groups", *table.groups], -1, first=-1)]
     chosen = dict(pair="'j' + effector + '_' + regulator", limit="limits[pair]", reach="reaches[pair]",
                   colour_limit="limit", effector_name="effectors[effector]", regulator_name="regulators[regulator]")
-    fixed = param_values(mean_limit=table.top_mean)
+    fixed = _param_values(mean_limit=table.top_mean)
     return [*lookups, *menus, *(alt.param(name=name, expr=expr) for name, expr in chosen.items()), *fixed]
 
 # %% ../nbs/16_charts.ipynb #e062db66
@@ -872,7 +862,7 @@ def _words_view(base: alt.Chart, width: int) -> alt.LayerChart:
     view = alt.ViewBackground(**_BLANK)
     return alt.LayerChart(layer=[symbols, sentence]).properties(width=width, height=46, view=view)
 
-# %% ../nbs/16_charts.ipynb #0eac6874
+# %% ../nbs/16_charts.ipynb #72337ddc
 def pair_chart(
     entries: pd.DataFrame, # One row per cell and pair: cell, effector, regulator, value, and error if there is one
     cells: pd.DataFrame, # One row per cell: cell, x, y; group and outside (of the field's support) if there are
@@ -885,8 +875,8 @@ def pair_chart(
     width: int = 280, # Width of a view in pixels
     height: int = 230, # Height of a view in pixels
 ) -> alt.VConcatChart: # Menus (effector, regulator, group), a sentence, and the five views
-    "A chart whose reader chooses the pair and brushes cells, with no Python behind it. Raises as `pair_table` does."
-    table = pair_table(entries, cells, expression, quantile=quantile)
+    "A chart whose reader chooses the pair and brushes cells, with no Python behind it. Raises as `_pair_table` does."
+    table = _pair_table(entries, cells, expression, quantile=quantile)
     base, n, errors, size = _page_cells(table), table.n_cells, bool(table.error_steps), dict(width=width, height=height)
     views = [_cells_view(base, _cell_colour("signed", "∂f / ∂x", []), x_title, y_title, n, errors, size),
              _means_view(_page_means(table), table.effectors, table.regulators, False, min(width, height) - 20)]
@@ -896,7 +886,7 @@ def pair_chart(
     views.append(_groups_view(base, table.groups, errors, size))
     chart = alt.vconcat(_words_view(base, 560), _side_by_side(views, columns), spacing=12)
     chart = chart.add_params(*_pair_params(table))
-    if not table.gene_steps: chart = chart.add_params(*param_values(plane=True))
+    if not table.gene_steps: chart = chart.add_params(*_param_values(plane=True))
     return chart.properties(description="Entries of the Jacobian: choose effector and regulator, select cells",
                             usermeta={"view": width})
 
