@@ -8,7 +8,7 @@ __all__ = ['KERNELS', 'ROUGHER', 'finite_cells', 'choose_control_points', 'defau
            'Fit', 'check_parameters', 'fit_warnings', 'sparse_vfc', 'velocity_unit', 'in_unit', 'total_spread',
            'Family', 'try_settings', 'any_cells', 'search', 'first_of_copies', 'fit_field']
 
-# %% ../nbs/06_fit.ipynb #7a6967be
+# %% ../nbs/06_fit.ipynb #e4f377d6
 import warnings
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
@@ -19,7 +19,7 @@ import pandas as pd
 from scipy.spatial.distance import cdist
 from scipy.special import expit
 
-from .basis import Basis, Factor, FeatureTable, MatrixBasis, RidgePath, Sums, noise_variance
+from .basis import Basis, Factor, FeatureTable, MatrixBasis, RidgePath, Sums, noise_variance, tune_widths
 from .blocks import progress, single_threaded_blas
 from .fields import LARGEST, GaussianField, MatrixGaussianField
 from .kernels import PROFILES, Kernel, MatrixKernel
@@ -204,7 +204,7 @@ def first_weights(
     speed = np.linalg.norm(V, axis=1)
     return np.where(speed > 5 * np.quantile(speed, 0.95), 0.0, 1.0)
 
-# %% ../nbs/06_fit.ipynb #536b47d4
+# %% ../nbs/06_fit.ipynb #06584f53
 class EvidenceRule:
     "A ridge that is given, and robust weights, until no weight changes by more than `ecr`."
     def __init__(self, ridge: float, robust: bool, ecr: float):
@@ -215,9 +215,13 @@ class EvidenceRule:
     def start(self, V: np.ndarray) -> np.ndarray: return first_weights(V) if self.robust else np.ones(len(V))
 
     def update(self, P, residuals, z, sums, factor) -> bool:
+        noise = noise_variance(sums.v2 - (sums.b * z).sum(axis=0), sums)
+        return self.take(P, residuals, noise, float(len(sums.A) - self.ridge * np.square(factor.root).sum()))
+
+    def take(self, P: np.ndarray, residuals: np.ndarray, noise: np.ndarray, dof: float) -> bool:
+        "Take in what a solution leaves; whether it is the last."
         self.P, self.residual2, (_, self.d) = P, (residuals**2).sum(axis=1), residuals.shape
-        self.noise = noise_variance(sums.v2 - (sums.b * z).sum(axis=0), sums)
-        self.dof = float(len(sums.A) - self.ridge * np.square(factor.root).sum())
+        self.noise, self.dof = noise, dof
         self.energies.append(float(P.sum() / 2 * np.log(self.noise).sum()))
         return self.changes[-1] <= self.ecr or not self.robust
 
@@ -226,7 +230,7 @@ class EvidenceRule:
         self.changes.append(float(np.abs(P - self.P).max()))
         return P
 
-# %% ../nbs/06_fit.ipynb #6daf4325
+# %% ../nbs/06_fit.ipynb #f18fc7de
 @dataclass(frozen=True, eq=False, repr=False)
 class Fit:
     "A fitted field, and how it came about. All cell indices are rows of the `X` that was given."
@@ -247,6 +251,7 @@ class Fit:
     posterior: Posterior | None = None   # What standard errors follow from; None: not known
     dof: float | None = None      # Effective number of coefficients in each dimension, where known
     tuning: pd.DataFrame | None = None   # What was tried: beta, trend or eta, ridge, log_evidence, dof, the best first
+    width_gain: float | None = None   # Log evidence that widths of their own gain, less their price; None: not tried
     smoothing: Any = None         # What was found of averaging over neighbours, and undone; see notebook 03
 
     @property
@@ -267,6 +272,7 @@ class Fit:
     def __repr__(self):
         n, d = self.velocities.shape
         beta = np.array2string(np.asarray(self.params["beta"]), precision=4)
+        if np.ndim(self.params["beta"]) == 2: beta = "one for each output and input"
         said = (f"Fit({n} cells × {d} dimensions, {len(self.control_idx)} control points, beta={beta}, "
                 f"sigma2={self.sigma2:.3g}, {len(self.inliers)} inliers, {self.iterations} iterations, "
                 f"{'converged' if self.converged else 'not converged'})")
@@ -535,7 +541,7 @@ def first_of_copies(
     order = np.argsort(first)
     return first[order], np.argsort(order)[of.ravel()]
 
-# %% ../nbs/06_fit.ipynb #88dcb133
+# %% ../nbs/06_fit.ipynb #6856a1ab
 def fit_field(
     X,                            # States, (n_cells, d); never changed
     V,                            # Velocities, (n_cells, d), in any unit
@@ -545,6 +551,7 @@ def fit_field(
     beta: float | None = None,    # Inverse squared kernel width, 1 / (state units)²; None: by evidence
     eta: float | None = None,     # Share of the curl-free kernel in a mix; None: by evidence
     trend: bool | None = None,    # Whether there is a straight trend under plain kernels; None: by evidence
+    tune: bool | str = True,      # "ard": a beta for each output and input, where evidence says that it pays
     robust: bool = True,          # Whether cells may be outliers
     theta: float = 0.75,          # Inlier probability above which a cell counts as an inlier
     MaxIter: int = 30,            # Maximum number of EM iterations
@@ -559,7 +566,8 @@ def fit_field(
     A change of unit, or a shift or rotation of the states, changes nothing else in the result; what dimensions the
     velocities are given in does matter a little, since each has a noise of its own. Cells with a NaN or
     infinite state or velocity are left out and counted in a warning; copies of a cell count once. Matrix-valued kernels
-    have no trend, at most 2,000 / d control points unless told otherwise, and no standard errors. Raises ValueError on
+    have no trend, at most 2,000 / d control points unless told otherwise, and no standard errors. Widths of their own
+    (`tune="ard"`) are for states that are genes: principal components mix what a gene answers to. Raises ValueError on
     shapes that do not fit, on fewer than 2 usable cells, on states that coincide and on no velocities. Source: MacKay
     1992; outliers as in Ma et al. 2013."""
     params: dict = dict(M=M, beta=beta, eta=eta, theta=theta, MaxIter=MaxIter, ecr=ecr, n_tune=n_tune, seed=seed)
@@ -579,6 +587,9 @@ def fit_field(
         raise ValueError("a divergence-free kernel needs 2 dimensions or more, the states have 1")
     if not plain and (spread is not None or noise_covariance is not None):
         raise ValueError(f"kernel={kernel!r} with uncertain states or shared noise: only plain kernels know these")
+    if tune not in (True, "ard"): raise ValueError(f"tune={tune!r}: expected True or 'ard'")
+    if tune == "ard" and not (plain and spread is None and noise_covariance is None):
+        raise ValueError("tune='ard' needs plain kernels, known states and noise that is independent between cells")
     if noise_covariance is not None: robust = False   # outliers are seen cell by cell, shared noise is not
     asked = M
     if not plain: M, n_tune = M or max(2, min(100, 2000 // d)), min(n_tune, max(200, min(1000, 3000 // d)))
@@ -595,18 +606,29 @@ def fit_field(
         with single_threaded_blas():   # threads do not pay for small matrices
             few = any_cells(X[some], min(M or 300, 300 if plain else max(2, 600 // d)), seed)[0]
             table, best, P = search(family, V[some], X[some][few], beta, eta, trends, robust, bar)
-            rows, ctrl_idx, ridge = _enough(family, best, table.ridge[0], V[some], P, X, M, seed)
-        rule, features = EvidenceRule(ridge, robust, ecr), everyone.table(family.basis(X[rows], **best))
-        z, fitted, P_all, ended = run_em(features, V, rule, MaxIter, bar)
-        field = features.basis.field(z)
-        errors = _rough_posterior(field, family, best, V[some], P, everyone, V, P_all) if plain else None
+            ard = (family, best, table.ridge[0], V[some], P, few)
+            widths, gain = _own_widths(*ard) if tune == "ard" else ({}, None)
+            if widths: (rows, ctrl_idx), ridge = any_cells(X, M or 300, seed), float(np.median(widths["ridge"]))
+            else: rows, ctrl_idx, ridge = _enough(family, best, table.ridge[0], V[some], P, X, M, seed)
+        rule = EvidenceRule(ridge, robust, ecr)
+        if widths:
+            errors: Posterior | None
+            with single_threaded_blas():
+                field, fitted, P_all, ended, errors = _fit_outputs(
+                    family, everyone, V, X[rows], widths, best["trend"], rule, MaxIter, bar)
+            best["beta"] = widths["beta"]
+        else:
+            features = everyone.table(family.basis(X[rows], **best))
+            z, fitted, P_all, ended = run_em(features, V, rule, MaxIter, bar)
+            field = features.basis.field(z)
+            errors = _rough_posterior(field, family, best, V[some], P, everyone, V, P_all) if plain else None
     noise = rule.noise if plain else np.full(d, rule.noise.mean())
     if errors is not None: errors = replace(errors, noise=noise)   # the rougher prior would take noise for motion
     P_all, of_valid = P_all[of], valid[first]
     params |= best | dict(M=len(rows), kernel=kernel, ridge=ridge, robust=robust)
     fit = Fit(field, fitted[of], P_all, valid[P_all > theta], valid, len(given) - len(valid), of_valid[rows], ctrl_idx,
               noise, ridge, np.array(rule.energies), np.array(rule.changes), "ecr" if ended else "MaxIter", params,
-              errors, rule.dof, table)
+              errors, rule.dof, table, gain)
     for message in fit_warnings(fit, V, asked): warnings.warn(message, UserWarning, stacklevel=2)
     return in_unit(fit, unit)
 
@@ -617,3 +639,46 @@ def _rough_posterior(field, family, best, V_some, P_some, everyone, V, P) -> Pos
     with single_threaded_blas():
         ridge = RidgePath(family.table(rough).sums(V_some, P_some)).best_ridge() * ROUGHER["ridge"]
     return posterior_of(field, rough, everyone.table(rough).sums(V, P), ridge)
+
+# %% ../nbs/06_fit.ipynb #7930d295
+def _own_widths(family, best, ridge, V, P, few) -> tuple[dict, float]:
+    "A beta for each output and input and a ridge for each output, or nothing if evidence is against them; the gain."
+    basis = family.basis(family.X[few[:100]], **best)
+    found = [tune_widths(basis, family.X, v[:, None], P, ridge) for v in V.T]
+    beta, ridges, gains = (np.array(part) for part in zip(*found))
+    gain = float(gains.sum() - beta.shape[0] * (beta.shape[1] - 1) * np.log(P.sum()) / 2)
+    return dict(beta=beta, ridge=ridges) if gain > 0 else {}, gain
+
+# %% ../nbs/06_fit.ipynb #5bbf7874
+def _fit_outputs(family, everyone, V, points, widths, trend, rule, max_iter, bar):
+    "Fit every output with widths and a ridge of its own, around the same points, and weights that all have in common."
+    def solve(v, beta, ridge):
+        table = everyone.table(family.basis(points, beta, trend))
+        sums = table.sums(v[:, None], P)
+        factor = Factor(sums.A + ridge * np.eye(len(sums.A)))
+        z = factor.solve(sums.b)
+        noise = noise_variance(sums.v2 - (sums.b * z).sum(axis=0), sums)
+        dof = len(sums.A) - ridge * np.square(factor.root).sum()
+        return table.basis.coefficients(z), table.predict(z), noise, dof
+    P, M, ended = rule.start(V), len(points), False
+    for i in range(max_iter):
+        if i: P = rule.weigh()
+        C, fitted, noise, dof = zip(*map(solve, V.T, widths["beta"], widths["ridge"]))
+        bar.update()
+        ended = rule.take(P, V - np.hstack(fitted), np.concatenate(noise), float(np.mean(dof)))
+        if ended: break
+    C = np.hstack(C)
+    lean = dict(offset=C[M], slope=C[M + 1:].T) if trend else {}
+    field = GaussianField(points, C[:M], widths["beta"], profile=family.profile, **lean)
+    errors = _output_errors(field, family, everyone, V, P, trend, rule.noise)
+    return field, np.hstack(fitted), P, ended, errors
+
+
+def _output_errors(field, family, everyone, V, P, trend, noise) -> Posterior:
+    "The posterior of a rougher prior for every output."
+    beta, roots = field.beta * ROUGHER["beta"], []
+    for v, b in zip(V.T, beta):
+        rough = family.basis(field.control_points, b, trend)
+        path = RidgePath(everyone.table(rough).sums(v[:, None], P))
+        roots.append(rough.coefficients(path.Q / np.sqrt(path.w + path.best_ridge() * ROUGHER["ridge"])))
+    return Posterior(field, beta, np.stack(roots), noise)
