@@ -862,7 +862,7 @@ def _words_view(base: alt.Chart, width: int) -> alt.LayerChart:
     view = alt.ViewBackground(**_BLANK)
     return alt.LayerChart(layer=[symbols, sentence]).properties(width=width, height=46, view=view)
 
-# %% ../nbs/16_charts.ipynb #72337ddc
+# %% ../nbs/16_charts.ipynb #22aa7973
 def pair_chart(
     entries: pd.DataFrame, # One row per cell and pair: cell, effector, regulator, value, and error if there is one
     cells: pd.DataFrame, # One row per cell: cell, x, y; group and outside (of the field's support) if there are
@@ -875,7 +875,8 @@ def pair_chart(
     width: int = 280, # Width of a view in pixels
     height: int = 230, # Height of a view in pixels
 ) -> alt.VConcatChart: # Menus (effector, regulator, group), a sentence, and the five views
-    "A chart whose reader chooses the pair and brushes cells, with no Python behind it. Raises as `_pair_table` does."
+    """A chart whose reader chooses the pair and brushes cells, with no Python behind it.
+    Raises ValueError for missing columns, for repeats, and for entries of unknown cells."""
     table = _pair_table(entries, cells, expression, quantile=quantile)
     base, n, errors, size = _page_cells(table), table.n_cells, bool(table.error_steps), dict(width=width, height=height)
     views = [_cells_view(base, _cell_colour("signed", "∂f / ∂x", []), x_title, y_title, n, errors, size),
