@@ -7,7 +7,7 @@ __all__ = ['toggle_switch_field', 'toggle_switch', 'linear_field', 'linear_syste
            'neurogenesis_field', 'neurogenesis', 'myeloid_field', 'myeloid', 'boolean_network', 'repressilator_field',
            'repressilator', 'true_field', 'averaged', 'counts', 'true_production_jacobian', 'knock_out']
 
-# %% ../nbs/14_datasets.ipynb #253ae38e
+# %% ../nbs/14_datasets.ipynb #bf8d1825
 import inspect
 import operator
 from functools import partial
@@ -15,6 +15,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from scipy.cluster.vq import kmeans2
 from scipy.sparse import coo_array, csr_array, csr_matrix
 from scipy.spatial import cKDTree
 
@@ -729,7 +730,7 @@ def _hill_network(genes: pd.DataFrame) -> HillNetwork:
     rules, gamma = dict(genes["rule"]), genes["gamma"].to_numpy()
     return HillNetwork(rules, int(genes["regulator"].sum()), K=genes["threshold"].to_numpy(), rate=gamma)
 
-# %% ../nbs/14_datasets.ipynb #e66b5f5c
+# %% ../nbs/14_datasets.ipynb #f14ed13f
 def _simulated(
     genes: pd.DataFrame,          # From `_gene_table`
     start: np.ndarray,            # Expression of the regulators at time 0, (n_cells, n_regulators)
@@ -744,7 +745,7 @@ def _simulated(
     s[:, :network.n_regulators] = start
     return simulate(network, gamma * s / splicing, s, times, gamma, splicing=splicing, noise=noise, seed=seed)
 
-
+# %% ../nbs/14_datasets.ipynb #91a4830e
 def _start(network, genes: pd.DataFrame, n_cells: int, rng: np.random.Generator) -> np.ndarray:
     "Return expression of the regulators at time 0, (n_cells, n_regulators); followers start as their leaders."
     names = genes.index[genes["regulator"]]
@@ -754,26 +755,25 @@ def _start(network, genes: pd.DataFrame, n_cells: int, rng: np.random.Generator)
     start[genes.index[follower]] = start[genes["leader"][follower]].to_numpy()
     return start.to_numpy()
 
-# %% ../nbs/14_datasets.ipynb #30aff2dd
-def _fates_reached(network: str | dict, genes: pd.DataFrame, s: np.ndarray) -> pd.Categorical:
-    "Return the fate of each cell, (n_cells,); those of fewer than 5 % of the cells are elsewhere."
+# %% ../nbs/14_datasets.ipynb #b497cdad
+def _groups(network: str | dict, genes: pd.DataFrame, s: np.ndarray, times: np.ndarray, seed: int) -> pd.Categorical:
+    "Return the fate or the cluster of each cell, (n_cells,)."
     genes = genes[genes["regulator"]]
-    field, gamma = _hill_network(genes), genes["gamma"].to_numpy()
-    flow = FunctionField(lambda X: field.production(X) - gamma * X)
-    end = _follow(flow, s[:, :len(genes)], np.full(len(s), 50.0), 100)
+    field, gamma, X = _hill_network(genes), genes["gamma"].to_numpy(), s[:, :len(genes)]
     if isinstance(network, str) and network in _PUBLISHED:
+        flow = FunctionField(lambda X: field.production(X) - gamma * X)
+        end = _follow(flow, X, np.full(len(X), 50.0), 50)
         return _reached(flow, end, list(genes.index), _PUBLISHED[network][1], settle=0.0)
-    _, kind, size = np.unique(end > 0.5, axis=0, return_inverse=True, return_counts=True)
-    common = [i for i in np.argsort(-size, kind="stable") if size[i] >= 0.05 * len(s)]
-    names = {i: f"fate {rank + 1}" for rank, i in enumerate(common)}
-    return pd.Categorical([names.get(i, "elsewhere") for i in kind.ravel()], [*names.values(), "elsewhere"])
+    kind = kmeans2(X, min(4, len(X)), minit="++", seed=seed)[1]
+    when = pd.Series(times).groupby(kind).mean().rank(method="first").astype(int)
+    return pd.Categorical([f"cluster {when[i]}" for i in kind], [f"cluster {i}" for i in sorted(when)])
 
-# %% ../nbs/14_datasets.ipynb #e073306e
+# %% ../nbs/14_datasets.ipynb #613b7658
 def _lognormal(z: np.ndarray, sd: float) -> np.ndarray:
     "Return factors with a mean of one from standard normal numbers."
     return np.exp(sd * z - sd**2 / 2)
 
-
+# %% ../nbs/14_datasets.ipynb #b95f17eb
 def _cell_table(
     n_cells: int,               # Number of cells
     max_time: float,            # Largest time
@@ -790,26 +790,28 @@ def _cell_table(
     names = [f"cell{i}" for i in range(n_cells)]
     return pd.DataFrame(dict(time=rng.uniform(0, max_time, size=n_cells), batch=batch, **factors), index=names)
 
-# %% ../nbs/14_datasets.ipynb #d753b6c3
+# %% ../nbs/14_datasets.ipynb #49ec64d7
 def _counted(
     genes: pd.DataFrame,        # From `_gene_table`, with a column `scale`
     cells: pd.DataFrame,        # From `_cell_table`
     expression: dict,           # Layer → expression, (n_cells, n_genes)
-    seen: np.ndarray,           # Factor of each cell and gene, (n_cells, n_genes)
+    batch_sd: float,            # See `counts`; 0 if there is one batch
     overdispersion: float,      # φ
     rng: np.random.Generator,   # Source of the random numbers
 ) -> AnnData:
     "Return cells with counts, and with their expected counts in true layers."
     true = {f"true_{name}": values * genes["scale"].to_numpy() for name, values in expression.items()}
+    size, nuclear = (cells[[column]].to_numpy() for column in ("true_size", "true_nuclear"))
+    batch = cells["batch"].cat
+    seen = size * _lognormal(rng.normal(size=(len(batch.categories), len(genes))), batch_sd)[batch.codes]
     spliced = csr_matrix(draw_counts(true["true_spliced"] * seen, overdispersion, rng))
-    nuclear = cells["true_nuclear"].to_numpy()[:, None]
     unspliced = csr_matrix(draw_counts(true["true_unspliced"] * seen * nuclear, overdispersion, rng))
     adata = AnnData(spliced, obs=cells, var=pd.DataFrame(index=genes.index))
     adata.layers.update(spliced=spliced.copy(), unspliced=unspliced, **true)
     adata.obsm["true_states"] = true["true_spliced"][:, genes["regulator"]]
     return adata
 
-# %% ../nbs/14_datasets.ipynb #19896195
+# %% ../nbs/14_datasets.ipynb #2d136940
 def counts(
     network: str | dict[str, str] = "random",   # random; HSC, GSD, VSC, mCAD; or the regulators' rules: gene → rule
     n_cells: int = 2000,              # Number of cells
@@ -832,16 +834,16 @@ def counts(
 ) -> AnnData:
     """Simulate unspliced and spliced counts of cells that follow a network, with the answer beside them.
 
-    `X`, `layers`: `spliced`, `unspliced`: counts, sparse. `obs`: `time`, `group` (fate), `batch`, `true_size`,
-    `true_nuclear` (factors of the cell). `layers`: `true_spliced`, `true_unspliced` are expected counts of a cell with
-    these factors at 1, `true_production` how many unspliced counts are made, 1 / time. `obsm["true_states"]`:
+    `X`, `layers`: `spliced`, `unspliced`: counts, sparse. `obs`: `time`, `group` (fate or cluster), `batch`,
+    `true_size`, `true_nuclear` (factors of the cell). `layers`: `true_spliced`, `true_unspliced` are expected counts of
+    a cell with these factors at 1, `true_production` the unspliced ones made in a unit of time. `obsm["true_states"]`:
     `true_spliced` of the regulators. `uns["truth"]`: `edges` (effector, regulator, sign), `genes` (rule, regulator,
     constant, leader, gamma, threshold, poorly_counted, scale: counts for a unit of expression), `splicing`,
     `intrinsic_noise`. `depth` is the mean of `true_spliced` before regulators are poorly counted.
     See `true_production_jacobian`, `knock_out`. Raises ValueError on parameters out of range."""
     amounts = dict(intrinsic_noise=intrinsic_noise, library_sd=library_sd, nuclear_sd=nuclear_sd, batch_sd=batch_sd)
-    n_cells = _checked(n_cells, **amounts)
-    n_targets, batches = (_checked(n, what) for n, what in ((n_targets, "n_targets"), (batches, "batches")))
+    n_cells = _checked(n_cells, **amounts, overdispersion=overdispersion)
+    n_targets, batches = _checked(n_targets, "n_targets"), _checked(batches, "batches")
     check_positive(depth=depth, splicing=splicing, max_time=max_time)
     check_share(constant=constant, programmes=programmes, poorly_counted=poorly_counted)
     rng = np.random.default_rng(seed)
@@ -851,33 +853,18 @@ def counts(
     cells = _cell_table(n_cells, max_time, library_sd, nuclear_sd, batches, rng)
     start, times = _start(network, genes, n_cells, rng), cells["time"].to_numpy()
     u, s = _simulated(genes, start, times, splicing, intrinsic_noise, [seed, 1])
-    cells.insert(1, "group", _fates_reached(network, genes, s))
+    cells.insert(1, "group", _groups(network, genes, s, times, seed))
     level = genes.pop("level").to_numpy()
     genes["scale"] = level * depth / (level * s).mean() * np.where(genes["poorly_counted"], 0.03, 1.0)
-    seen = _lognormal(rng.normal(size=(batches, len(genes))), batch_sd if batches > 1 else 0.0)
-    seen = seen[cells["batch"].cat.codes] * cells["true_size"].to_numpy()[:, None]
-    expression = dict(spliced=s, unspliced=u, production=_hill_network(genes).production(s))
-    adata = _counted(genes, cells, expression, seen, overdispersion, rng)
-    edges = _network(_hill_network(genes).signs(), list(genes.index))
+    model = _hill_network(genes)
+    expression = dict(spliced=s, unspliced=u, production=model.production(s))
+    adata = _counted(genes, cells, expression, batch_sd if batches > 1 else 0.0, overdispersion, rng)
     adata.uns["truth"] = dict(
-        edges=edges, genes=genes, splicing=splicing, intrinsic_noise=intrinsic_noise, overdispersion=overdispersion)
+        edges=_network(model.signs(), list(genes.index)), genes=genes, splicing=splicing,
+        intrinsic_noise=intrinsic_noise, overdispersion=overdispersion)
     return adata
 
-# %% ../nbs/14_datasets.ipynb #fb0bd257
-def true_production_jacobian(
-    adata: AnnData,                        # Cells of `counts`, all or some, with all genes or some
-    effectors: list[str] | None = None,    # Genes that are made; None is all of `adata`
-    regulators: list[str] | None = None,   # None is all of the network
-) -> np.ndarray:                           # (n_cells, n_effectors, n_regulators), 1 / time
-    "Return the derivative of each gene's true production by each regulator's `true_spliced`."
-    genes = _truth(adata)["genes"]
-    names, scale = genes.index[genes["regulator"]], genes["scale"].to_numpy()
-    rows = _positions(genes.index, adata.var_names if effectors is None else effectors)
-    columns = _positions(names, names if regulators is None else regulators)
-    J = _hill_network(genes).jacobian(adata.obsm["true_states"] / scale[:len(names)], rows)
-    return J[:, :, columns] * (scale[rows, None] / scale[columns])
-
-
+# %% ../nbs/14_datasets.ipynb #1302e697
 def _truth(adata: AnnData) -> dict:
     "Return `uns['truth']`. Raises KeyError if it is missing."
     if "truth" in adata.uns: return adata.uns["truth"]
@@ -891,7 +878,21 @@ def _positions(names: pd.Index, wanted) -> np.ndarray:
         raise KeyError(f"{', '.join(missing[:5])} not among the {len(names)} names of the truth, such as {names[0]}")
     return names.get_indexer(wanted)
 
-# %% ../nbs/14_datasets.ipynb #4f2814cd
+# %% ../nbs/14_datasets.ipynb #22e1ddb4
+def true_production_jacobian(
+    adata: AnnData,                        # Cells of `counts`, all or some, with all genes or some
+    effectors: list[str] | None = None,    # Genes that are made; None is all of `adata`
+    regulators: list[str] | None = None,   # None is all of the network
+) -> np.ndarray:                           # (n_cells, n_effectors, n_regulators), 1 / time
+    "Return the derivative of each gene's true production by each regulator's `true_spliced`."
+    genes = _truth(adata)["genes"]
+    names, scale = genes.index[genes["regulator"]], genes["scale"].to_numpy()
+    rows = _positions(genes.index, adata.var_names if effectors is None else effectors)
+    columns = _positions(names, names if regulators is None else regulators)
+    J = _hill_network(genes).jacobian(adata.obsm["true_states"] / scale[:len(names)], rows.tolist())
+    return J[:, :, columns] * (scale[rows, None] / scale[columns])
+
+# %% ../nbs/14_datasets.ipynb #deeb8f48
 def knock_out(
     adata: AnnData,          # Cells of `counts`, all or some, with all genes
     regulator: str,          # Gene that is no longer made
@@ -905,7 +906,7 @@ def knock_out(
     if not genes.index.equals(adata.var_names):
         raise ValueError(f"{adata.n_vars} genes: expected the {len(genes)} of the simulation, in their order")
     scale, off = genes["scale"].to_numpy(), list(_positions(genes.index, [regulator]))
-    start = [adata.layers[f"true_{name}"] / scale for name in ("unspliced", "spliced")]
+    u, s = (adata.layers[f"true_{name}"] / scale for name in ("unspliced", "spliced"))
     times, gamma = np.full(adata.n_obs, time), genes["gamma"].to_numpy()
-    run = partial(simulate, _hill_network(genes), *start, times, gamma, splicing=beta, noise=noise, seed=seed)
+    run = partial(simulate, _hill_network(genes), u, s, times, gamma, splicing=beta, noise=noise, seed=seed)
     return (run(off=off)[1] - run()[1]) * scale

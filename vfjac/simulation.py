@@ -183,7 +183,7 @@ def random_rules(
     rng, genes = np.random.default_rng(seed), genes or [f"gene{i}" for i in range(n_genes)]
     return {gene: random_rule([other for other in genes if other != gene], rng) for gene in genes}
 
-# %% ../nbs/14a_simulation.ipynb #6f323a60
+# %% ../nbs/14a_simulation.ipynb #959d7b02
 def with_targets(
     rules: dict[str, str],        # Of the regulators
     n_targets: int,               # Number of targets, named Target1, Target2, …
@@ -194,6 +194,7 @@ def with_targets(
     check_share(constant=constant)
     fixed = rng.permutation(n_targets) < round(constant * n_targets)
     drawn = {f"Target{i + 1}": "" if fixed[i] else random_rule(list(rules), rng) for i in range(n_targets)}
+    if both := rules.keys() & drawn: raise ValueError(f"{', '.join(both)}: expected regulators with names of their own")
     return rules | drawn
 
 # %% ../nbs/14a_simulation.ipynb #0811b6fa
@@ -209,7 +210,7 @@ def with_programmes(
     leaders = {str(gene): str(rng.choice(genes[n:])) for gene in genes[:n]}
     return {gene: rules[leaders.get(gene, gene)] for gene in rules}, leaders
 
-# %% ../nbs/14a_simulation.ipynb #23b6c47f
+# %% ../nbs/14a_simulation.ipynb #45877947
 def simulate(
     network: HillNetwork,             # What makes the genes
     unspliced: np.ndarray,            # Where the cells start, (n_cells, n_genes), expression
@@ -225,19 +226,18 @@ def simulate(
     "Return cells that follow a network, each to its own time."
     check_positive(splicing=splicing, gamma=gamma)
     rng, off = np.random.default_rng(seed), [] if off is None else off
-    n_steps = max(1, math.ceil(8 * np.max(times) * max(splicing, np.max(gamma))))
-    step = (np.asarray(times) / n_steps)[:, None]
-    scale, size = noise * np.sqrt(step), np.shape(spliced)[::-1]
-    u, s = (np.asfortranarray(start, dtype=np.float64) for start in (unspliced, spliced))
+    n_steps = max(1, math.ceil(6 * np.max(times) * max(splicing, np.max(gamma))))
+    step, decay = np.asarray(times) / n_steps, np.broadcast_to(gamma, len(network.rules))[:, None]
+    u, s = (np.array(start, dtype=np.float64).T.copy() for start in (unspliced, spliced))
 
-    def chance(rate): return step * rate + scale * np.sqrt(rate) * rng.standard_normal(size).T
+    def events(rate): return step * rate + noise * np.sqrt(step * rate) * rng.standard_normal(rate.shape)
 
     for _ in range(n_steps):
-        production = network.production(s)
-        production[:, off] = 0.0
-        made, matured, lost = map(chance, (production, splicing * u, gamma * s))
+        production = network.production(s.T).T
+        production[off] = 0.0
+        made, matured, lost = map(events, (production, splicing * u, decay * s))
         u, s = np.maximum(u + made - matured, 0), np.maximum(s + matured - lost, 0)
-    return u, s
+    return u.T, s.T
 
 # %% ../nbs/14a_simulation.ipynb #bc554419
 def draw_counts(
