@@ -242,7 +242,7 @@ class RidgePath:
         best = max(np.arange(-6, 6.01, 0.5), key=score)
         return float(10 ** max(best + np.arange(-0.45, 0.46, 0.05), key=score))
 
-# %% ../nbs/04_basis.ipynb #e8f8269a
+# %% ../nbs/04_basis.ipynb #ed8dc3b2
 def evidence_slope(
     basis: Basis,     # The features, with a beta for each dimension
     X: np.ndarray,    # States, (n, d)
@@ -261,7 +261,7 @@ def evidence_slope(
     noise = noise_variance(sums.v2 - (sums.b * z).sum(axis=0), sums)
     penalty = np.linalg.slogdet(system)[1] - len(S) * np.log(ridge)
     left, pull = V * p - F @ z, z[:r] / noise
-    by_ridge = -np.square(z).sum(axis=0) @ (1 / noise) / 2 - k / 2 * (np.trace(S) - len(S) / ridge)
+    by_ridge = -(np.square(z) / noise).sum() / 2 - k / 2 * (np.trace(S) - len(S) / ridge)
     across = left @ (pull.T @ basis.root.T) - k * F @ (inner @ basis.root.T)
     among = F[:, :r].T @ left @ pull.T - k * sums.A[:r] @ inner
     among = -basis.root @ (among + among.T) @ basis.root.T / 4

@@ -541,7 +541,7 @@ def first_of_copies(
     order = np.argsort(first)
     return first[order], np.argsort(order)[of.ravel()]
 
-# %% ../nbs/06_fit.ipynb #6856a1ab
+# %% ../nbs/06_fit.ipynb #1eddefd3
 def fit_field(
     X,                            # States, (n_cells, d); never changed
     V,                            # Velocities, (n_cells, d), in any unit
@@ -607,7 +607,7 @@ def fit_field(
             few = any_cells(X[some], min(M or 300, 300 if plain else max(2, 600 // d)), seed)[0]
             table, best, P = search(family, V[some], X[some][few], beta, eta, trends, robust, bar)
             ard = (family, best, table.ridge[0], V[some], P, few)
-            widths, gain = _own_widths(*ard) if tune == "ard" else ({}, None)
+            widths, gain = _own_widths(*ard) if tune == "ard" and d > 1 else ({}, None)
             if widths: (rows, ctrl_idx), ridge = any_cells(X, M or 300, seed), float(np.median(widths["ridge"]))
             else: rows, ctrl_idx, ridge = _enough(family, best, table.ridge[0], V[some], P, X, M, seed)
         rule = EvidenceRule(ridge, robust, ecr)
