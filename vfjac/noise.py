@@ -208,12 +208,12 @@ def _squares(A): return np.einsum("ij,ij->j", A, A)
 
 def _over(a, b, least): return np.divide(a, b, out=np.zeros_like(a), where=(b > 0) & (np.abs(a) > least))
 
-# %% ../nbs/03_noise.ipynb #5e702335
+# %% ../nbs/03_noise.ipynb #f3dd818a
 def symmetric_form(
     W: csr_array,                                # Averaging matrix, (n_cells, n_cells)
 ) -> tuple[csr_array, np.ndarray] | None:        # S and √D as a column (n_cells, 1); None where W has no such form
     "Return W as `S = √D W / √D`, if edges lead both ways and count alike."
-    n, root = W.shape[0], np.sqrt(np.diff(W.indptr))[:, None]
+    root = np.sqrt(np.diff(W.indptr))[:, None]
     if W.shape[0] != W.shape[1] or not root.all(): return None
     S = csr_array(W.multiply(root).multiply(1 / root.T))
     return (S, root) if abs(S - S.T).max() < 1e-9 * abs(S).max() else None
