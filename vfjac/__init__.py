@@ -17,7 +17,7 @@ _home = {
     "projection": ["project_jacobian", "project_pairs"],
     "genejacobian": ["GeneJacobian"],
     "tools": [
-        "fit_vector_field", "jacobian", "get_jacobian", "gene_jacobian", "production_jacobian", "two_layer_jacobian"],
+        "fit_vector_field", "jacobian", "get_jacobian", "gene_jacobian", "production_jacobian"],
     "diagnostics": ["diagnose"],
     "ranking": ["rank_jacobian_genes", "rank_divergence_genes", "compare_groups"],
     "networks": ["jacobian_network", "differential_network", "conserved_network", "save_network"],

@@ -177,7 +177,6 @@ def _tools() -> dict[str, Tool]:
     add("perturb", lambda a: vf.perturb(a, {one(a): "knockout"}, groups="group"), needs_X=True)
     add("perturb_cells", lambda a: vf.perturb_cells(a, {one(a): 0.3}))
     add("production_jacobian", lambda a: vf.production_jacobian(a, **named(a)))
-    add("two_layer_jacobian", lambda a: vf.two_layer_jacobian(a, genes_at(a, EFFECTORS)))
     add("explore", _explored, slow=True)
     add("report", _reported, slow=True)
     return {tool.name: tool for tool in found}
