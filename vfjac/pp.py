@@ -229,11 +229,11 @@ def _candidates(adata):
     if "X_pca" in adata.obsm and adata.n_obs <= LARGEST_EXACT:
         yield from state_averages(dense(adata.obsm["X_pca"]), name="obsm['X_pca']")
 
-# %% ../nbs/15a_prepare.ipynb #c14efb2f
+# %% ../nbs/15a_prepare.ipynb #602ba963
 def steady_state_gamma(
     Ms: np.ndarray,            # Averages of spliced molecules, (n_cells, n_genes)
     Mu: np.ndarray,            # Averages of unspliced molecules, (n_cells, n_genes)
-    extreme: float = 5,        # Cells that are extreme at each end, percent
+    extreme: float = 5,        # Cells that are extreme, percent
 ) -> np.ndarray:               # γ where β = 1, (n_genes,); NaN without molecules
     "Return the slope of the line through the extreme cells of each gene."
     gamma = np.full(Ms.shape[1], np.nan)
@@ -241,8 +241,7 @@ def steady_state_gamma(
         x, y = Ms[:, s], Mu[:, s]
         with np.errstate(divide="ignore", invalid="ignore"):
             both = x / x.max(axis=0) + y / y.max(axis=0)
-            low, high = np.percentile(both, (extreme, 100 - extreme), axis=0)
-            w = (both <= low) | (both >= high)
+            w = both >= np.percentile(both, 100 - extreme, axis=0)
             gamma[s] = (w * x * y).sum(axis=0) / (w * x * x).sum(axis=0)
     return gamma
 
@@ -255,8 +254,8 @@ def _explained(Ms, Mu, gamma) -> np.ndarray:
             r2[s] = 1 - np.square(Mu[:, s] - gamma[s] * Ms[:, s]).mean(axis=0) / Mu[:, s].var(axis=0)
     return r2
 
-# %% ../nbs/15a_prepare.ipynb #438b85b1
-RATES = dict(velocity_gamma=(), fit_gamma=(("fit_scaling", 1), ("fit_beta", -1)), gamma=(("beta", -1),))
+# %% ../nbs/15a_prepare.ipynb #dcd5f179
+RATES = dict(velocity_gamma=None, fit_gamma="fit_beta", gamma="beta")   # γ and its β, in var
 
 
 def read_gamma(
@@ -270,9 +269,9 @@ def read_gamma(
         places["varm['vel_params']"] = ("gamma", table)
     for where, (column, table) in places.items():
         if column not in table: continue
-        unit = np.ones(adata.n_vars)
-        for other, power in RATES[column]:
-            if other in table and table[other].notna().any(): unit = unit * table[other].to_numpy(float) ** power
+        beta = RATES[column]
+        known = beta in table and table[beta].notna().any()
+        unit = 1 / table[beta].to_numpy(dtype=float) if known else np.ones(adata.n_vars)
         gamma = table[column].to_numpy(dtype=float) * unit
         if np.isfinite(gamma).any(): return where, gamma, unit
     return None
@@ -414,14 +413,14 @@ def _check(adata):
         if not names.is_unique: raise ValueError(
             f"{what} names repeat (first: {names[names.duplicated()][0]}): call adata.{what}_names_make_unique() first")
 
-# %% ../nbs/15a_prepare.ipynb #5db1a65f
+# %% ../nbs/15a_prepare.ipynb #1b4dcb61
 KEPT = ("truth", "true_states")   # of simulated cells
 STALE = ("control_point_", "inlier_prob_", "jacobian_det_", "obs_vf_angle_", "local_r2_")   # of an older field, in obs
 
 
 def _new_cells(adata, tables, at, W) -> AnnData:
     "Return an AnnData with counts, sizes, the graph, and what is still true of the old one."
-    rates = {*RATES, *(name for others in RATES.values() for name, _ in others), "mean", "std"}
+    rates = {*RATES, *RATES.values(), "mean", "std"}
     cells = AnnData(
         obs=adata.obs[[c for c in adata.obs if not str(c).startswith(STALE)]].copy(),
         var=adata.var.iloc[at].drop(columns=[c for c in adata.var if c in rates]),
