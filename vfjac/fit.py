@@ -541,7 +541,7 @@ def first_of_copies(
     order = np.argsort(first)
     return first[order], np.argsort(order)[of.ravel()]
 
-# %% ../nbs/06_fit.ipynb #1eddefd3
+# %% ../nbs/06_fit.ipynb #3c61e34c
 def fit_field(
     X,                            # States, (n_cells, d); never changed
     V,                            # Velocities, (n_cells, d), in any unit
@@ -567,9 +567,9 @@ def fit_field(
     velocities are given in does matter a little, since each has a noise of its own. Cells with a NaN or
     infinite state or velocity are left out and counted in a warning; copies of a cell count once. Matrix-valued kernels
     have no trend, at most 2,000 / d control points unless told otherwise, and no standard errors. Widths of their own
-    (`tune="ard"`) are for states that are genes: principal components mix what a gene answers to. Raises ValueError on
-    shapes that do not fit, on fewer than 2 usable cells, on states that coincide and on no velocities. Source: MacKay
-    1992; outliers as in Ma et al. 2013."""
+    (`tune="ard"`) are for states that are genes; along principal components they make the Jacobian worse. Raises
+    ValueError on shapes that do not fit, on fewer than 2 usable cells, on states that coincide and on no velocities.
+    Source: MacKay 1992; outliers as in Ma et al. 2013."""
     params: dict = dict(M=M, beta=beta, eta=eta, theta=theta, MaxIter=MaxIter, ecr=ecr, n_tune=n_tune, seed=seed)
     check_parameters(**params)
     plain, given = kernel in PROFILES, X
