@@ -1,6 +1,6 @@
 """Length scales of their own: `fit_field(tune="ard")` against the fit with one width, on systems with a known Jacobian.
 
-    python nbs/benchmarks/ard.py --out nbs/benchmarks/ard.json     all systems, ~8 minutes of one core
+    python nbs/benchmarks/ard.py --out nbs/benchmarks/ard.json     all systems, ~4 minutes of one core
     python nbs/benchmarks/ard.py --quick                           one data set of each system: to see it work
 
 States are the genes themselves. Nothing was chosen on the seeds that are used here. Ratios are those of the fit with
