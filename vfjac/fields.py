@@ -107,13 +107,13 @@ def _project_outputs(field, X, left, right) -> np.ndarray:
         if rows.size: out[:, rows] += on_left[rows, None].astype(field.dtype) * one.projected_jacobian(X, None, right)
     return out
 
-# %% ../nbs/02_fields.ipynb #8789451b
+# %% ../nbs/02_fields.ipynb #a095073c
 @dataclass(frozen=True, eq=False)
 class GaussianField:
     """A sum of kernels on a straight trend, `f(x) = offset + slope x + Σ_m k(x, c_m) C_m`.
 
-    Without trend it is SparseVFC's field (Ma et al. 2013). Widths may differ between dimensions, and between outputs,
-    of which there are d if not. Raises ValueError on shapes that do not fit."""
+    Without trend it is SparseVFC's field (Ma et al. 2013). Widths may differ between dimensions, and between outputs.
+    There are d outputs, or as many as slope or beta have rows. Raises ValueError on shapes that do not fit."""
     control_points: np.ndarray         # Centres c_m of the kernels, (M, d)
     coefficients: np.ndarray           # C_m, (M, n_outputs), velocity units
     beta: float | np.ndarray           # 1 / (kernel width)², in 1 / (state units)²; or (d,), or (n_outputs, d)
@@ -124,11 +124,12 @@ class GaussianField:
 
     def __post_init__(self):
         shape, of = np.shape(self.control_points), np.shape(self.coefficients)
-        fits = len(of) == 2 == len(shape) and of[0] == shape[0] and np.shape(self.beta) == (of[1], shape[1])
+        fits = len(of) == 2 == len(shape) and of[0] == shape[0] and (
+            (of[1], shape[1]) in (np.shape(self.beta), np.shape(self.slope)))
         if len(shape) != 2 or not shape[0] or not (fits or of == shape):
             raise ValueError(
                 f"control_points {shape} and coefficients {of}: expected two tables (M, d) of the same shape, M >= 1, "
-                f"or (M, n_outputs) coefficients and a beta for each output and dimension"
+                f"or (M, n_outputs) coefficients and a slope or a beta for each output and dimension"
             )
         shapes = dict(control_points=shape, coefficients=of, offset=of[1:], slope=(of[1], shape[1]))
         checked: dict = {
