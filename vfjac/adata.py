@@ -1031,7 +1031,7 @@ def _keep_genes(packed, previous):
     warnings.warn("the Jacobian between genes that was stored before is replaced by one without genes", stacklevel=4)
     return packed
 
-# %% ../nbs/13_adata.ipynb #2c9e4580
+# %% ../nbs/13_adata.ipynb #f561999c
 @dataclass(frozen=True, eq=False)
 class StoredJacobian:
     "A Jacobian read from an AnnData, cells first, for the cells that are still there."
@@ -1041,13 +1041,9 @@ class StoredJacobian:
     effectors: list[str]               # Names of the effectors
     regulators: list[str]              # Names of the regulators
     stale: bool                        # Whether the field was fitted anew since
+    doubts: tuple = ()                 # What has changed since it was computed, in sentences, the field too
 
-    @property
-    def doubts(self) -> tuple[str, ...]:
-        "What has changed since it was computed, in sentences."
-        return ("the vector field has been fitted anew since this Jacobian was computed",) if self.stale else ()
-
-# %% ../nbs/13_adata.ipynb #3648d341
+# %% ../nbs/13_adata.ipynb #3090a418
 def read_jacobian(
     adata: AnnData,              # The data
     basis: str | None = "pca",     # The basis; None is gene space
@@ -1069,7 +1065,14 @@ def read_jacobian(
     values, genes = (_stored_tensor(stored, k, names) for k in ("jacobian", "jacobian_gene"))
     stale = "fingerprint" in stored and "C" in vecfld and str(stored["fingerprint"]) != fingerprint(vecfld)
     values, genes = (tensor if tensor is None else tensor[kept] for tensor in (values, genes))
-    return StoredJacobian(cells, values, genes, names[0], names[1], stale)
+    doubts = ("the vector field has been fitted anew since this Jacobian was computed",) if stale else ()
+    det = basis_key("jacobian_det", basis)
+    if values is not None and "cells" in stored and det in adata.obs:   # obs goes with the cells, whatever their names
+        now = pd.to_numeric(adata.obs[det], errors="coerce").to_numpy(dtype=float)[cells]
+        same = np.isclose(np.linalg.det(values), now, 0.01, 0, equal_nan=True)
+        if same.mean() < 0.5: doubts += (
+            f"obs[{det!r}] is not the determinant of the stored Jacobian: cells have been renamed, or numbers changed",)
+    return StoredJacobian(cells, values, genes, names[0], names[1], stale, doubts)
 
 
 def _stored_tensor(stored, key, names):
