@@ -245,7 +245,7 @@ def gene_sensitivity(
     entries = left[effectors] @ M @ right[regulators].T + (effectors[:, None] == regulators)
     return entries / (1 + np.einsum("rd,nde,re->nr", left[regulators], M, right[regulators]))[:, None, :]
 
-# %% ../nbs/12_dynamics.ipynb #09192147
+# %% ../nbs/12_dynamics.ipynb #6a835a96
 def kernel_mass(
     field: VectorField,   # A vector field
     X: np.ndarray,        # States, (n_cells, d)
@@ -254,7 +254,8 @@ def kernel_mass(
     field, X = _prepared(field, X)
     if isinstance(field, RescaledField): return kernel_mass(field.field, (X - field.shift) / field.scale)
     if not (hasattr(field, "control_points") and hasattr(field, "beta")): return np.full(len(X), np.nan)
-    c, kernel = field.control_points, Kernel(field.beta, getattr(field, "profile", "gaussian"))
+    beta = np.mean(field.beta, axis=0) if np.ndim(field.beta) == 2 else field.beta
+    c, kernel = field.control_points, Kernel(beta, getattr(field, "profile", "gaussian"))
     return map_blocks(lambda s: kernel(X[s], c).sum(axis=1), row_blocks(len(X), 2 * len(c)))
 
 # %% ../nbs/12_dynamics.ipynb #66c524f0

@@ -6,7 +6,7 @@
 __all__ = ['JACOBIAN', 'BY_REGULATOR', 'RANKS', 'ExplorerChoices', 'ExplorerState', 'find_embeddings', 'find_groupings',
            'ExplorerSource', 'LinkedChart', 'JacobianExplorer', 'explore', 'jacobian_chart', 'report']
 
-# %% ../nbs/22_explorer.ipynb #0527dca6
+# %% ../nbs/22_explorer.ipynb #016a76d7
 import html
 import json
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ from vfjac.charts import (
 from .dynamics import outside_support
 from .fields import patch
 from .genejacobian import GeneJacobian, find_names
-from .posterior import effector_part, mean_gram, mean_part
+from .posterior import mean_errors, mean_gram
 from .projection import scaled_loadings
 from .ranking import at_cells
 from .sampling import METHODS, sample
@@ -444,7 +444,7 @@ def _view_means(state: ExplorerState, source: ExplorerSource) -> np.ndarray:
         source.kept["box"] = (key, _component_means(at_cells(source.jacobian, inside), None)[""])
     return _in_genes(source, source.kept["box"][1], effectors, regulators)
 
-# %% ../nbs/22_explorer.ipynb #58d518c0
+# %% ../nbs/22_explorer.ipynb #30f65dc1
 def _means_table(state: ExplorerState, source: ExplorerSource) -> pd.DataFrame:
     "One row per square: effector, regulator, value (mean over the cells in view), chosen; error, faded if known."
     effectors, regulators = _panel_genes(state)
@@ -465,7 +465,7 @@ def _mean_errors(
         source.kept["gram"] = (key, mean_gram(jacobian.posterior, iter([X]), iter([np.full(len(X), 1 / len(X))])))
     left, right = scaled_loadings(jacobian.loadings, jacobian.scale)
     rows, columns = (find_names(list(genes), jacobian.genes) for genes in (effectors, regulators))
-    return np.outer(effector_part(jacobian.posterior, left[rows]), mean_part(source.kept["gram"][1], right[columns]))
+    return mean_errors(jacobian.posterior, source.kept["gram"][1], left[rows], right[columns])
 
 def _long(values: np.ndarray, **names: Sequence[str]) -> pd.DataFrame:
     "An array with named axes as a table: the names, and value."

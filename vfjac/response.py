@@ -8,7 +8,7 @@ __all__ = ['FieldCells', 'field_cells', 'motion', 'divergence', 'speed', 'curl',
            'bin_numbers', 'response_curve', 'kinetics', 'response_density', 'read_gene_sets', 'gene_set_jacobian',
            'Push', 'perturb', 'perturb_cells']
 
-# %% ../nbs/21_response.ipynb #ca5c387d
+# %% ../nbs/21_response.ipynb #637e8358
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ from .blocks import check_budget, fold_cells, map_blocks, row_blocks
 from .embedding import LiftedField
 from .fields import VectorField
 from .genejacobian import GeneJacobian, find_cells, find_names, group_rows, in_order_of
-from .posterior import effector_part
+from .posterior import Posterior
 from .projection import scaled_loadings
 from .ranking import as_gene_jacobian, cell_labels, chosen_genes
 
@@ -562,7 +562,7 @@ def _gene_changes(
     if not np.isfinite(result).all(): raise ValueError("a change is NaN or infinite: expected finite numbers")
     return result
 
-# %% ../nbs/21_response.ipynb #cce96499
+# %% ../nbs/21_response.ipynb #1dd041f1
 @dataclass(frozen=True, eq=False)
 class Push:
     "A change of the expression of some genes, and what it does to velocities in the components, to first order."
@@ -571,24 +571,30 @@ class Push:
     shift: np.ndarray           # The change of the states, (n_cells, d)
     effect: np.ndarray          # `J @ shift`, (n_cells, d)
 
-    def responses(self, s: slice | np.ndarray = slice(None)) -> np.ndarray:
+    def _posteriors(self) -> list[Posterior]:
+        "The posterior of all outputs, or one for each where they have kernels of their own."
+        posterior = self.tensor.posterior
+        return list(posterior.outputs()) if posterior.root.ndim == 3 else [posterior]
+
+    def responses(self, posterior: Posterior, s: slice | np.ndarray = slice(None)) -> np.ndarray:
         "How the effect in some cells answers to what is uncertain in the coefficients, (n, r)."
-        posterior, U = self.tensor.posterior, self.shift[s]
+        U = self.shift[s]
         c, S = posterior.field.control_points, posterior.root
         along = posterior.kernel.along(self.at.states[s], c, U) @ S[:len(c)]
         return along + U @ S[len(c) + 1:] if len(S) > len(c) else along
 
     def stderr(self) -> np.ndarray:
         "Standard error of the effect in each component, (n_cells, d)."
-        rows, posterior = 3 * self.tensor.posterior.root.shape[0], self.tensor.posterior
-        lengths = map_blocks(lambda s: np.linalg.norm(self.responses(s), axis=1), row_blocks(len(self.shift), rows))
-        return lengths[:, None] * np.sqrt(posterior.noise)
+        blocks = list(row_blocks(len(self.shift), 3 * self.tensor.posterior.root.shape[-2]))
+        def lengths(p): return map_blocks(lambda s: np.linalg.norm(self.responses(p, s), axis=1), blocks)
+        return np.stack([lengths(p) for p in self._posteriors()], axis=1) * np.sqrt(self.tensor.posterior.noise)
 
     def mean_stderr(self, left: np.ndarray, rows: np.ndarray) -> np.ndarray:
         "Standard error of the mean effect in some cells on effectors with the loadings `left`, (n_effectors,)."
-        block_rows = max(1, 4_000_000 // (3 * self.tensor.posterior.root.shape[0]))
-        total = fold_cells(lambda some: self.responses(some).sum(axis=0), rows, block_rows=block_rows)
-        return np.linalg.norm(total / len(rows)) * effector_part(self.tensor.posterior, left)
+        block_rows = max(1, 4_000_000 // (3 * self.tensor.posterior.root.shape[-2]))
+        def total(p): return fold_cells(lambda s: self.responses(p, s).sum(axis=0), rows, block_rows=block_rows)
+        lengths = np.linalg.norm([total(p) for p in self._posteriors()], axis=1) / len(rows)
+        return np.sqrt(np.square(left * lengths) @ self.tensor.posterior.noise)
 
 # %% ../nbs/21_response.ipynb #11764566
 def _push(data, changes, basis, cell_idx, layer) -> Push:
