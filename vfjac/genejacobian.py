@@ -240,7 +240,7 @@ def _some_outputs(field, rows):
     return replace(
         field, coefficients=field.coefficients[:, rows], beta=_rows_of(field.beta, rows, 2), offset=offset, slope=slope)
 
-# %% ../nbs/11_genejacobian.ipynb #6cd819f8
+# %% ../nbs/11_genejacobian.ipynb #cbec08fc
 @dataclass(frozen=True, eq=False, repr=False)
 class GeneJacobian:
     """The Jacobian between genes, `∂(velocity of effector) / ∂(expression of regulator)` for every cell, when asked.
@@ -261,7 +261,7 @@ class GeneJacobian:
     dtype: str = "float64"                    # Precision of a Gaussian field's work; "float32" is about twice as fast
     no_errors: str = ""                       # Why no standard errors are known, a sentence for messages
     effector_genes: np.ndarray | None = None  # Names of the field's outputs, where these are genes (production)
-    false_share: np.ndarray | None = None     # Share of false pairs among those as likely, by another model, all pairs
+    false_share: np.ndarray | None = None     # By another model: the `fdr` from which it calls each pair; 1 is never
     effectors: np.ndarray = dataclass_field(init=False, repr=False)   # Names of all effectors
 
     def __post_init__(self):
@@ -649,7 +649,7 @@ def difference(
     G = self._gram(pairs.posterior, np.concatenate(rows), weights)
     return pairs.project(J - J_b), pairs.mean_errors(G)
 
-# %% ../nbs/11_genejacobian.ipynb #68f17539
+# %% ../nbs/11_genejacobian.ipynb #1e29a708
 @patch
 def z(self: GeneJacobian, effectors=None, regulators=None, cells=None, *, memory_mb: float = 512) -> np.ndarray:
     "Entries over their standard errors, shaped as `block`; zero where an entry has no error since it cannot vary."
@@ -676,7 +676,7 @@ def significant(
     """The pairs whose mean over a group of cells differs from zero: a table effector, regulator, group, value, stderr,
     z, fdr, largest |z| first. At most a share `fdr` of each group's list is expected to be false. Where the noise of
     the velocities is known to be shared (`no_errors`), no pair is called, and a warning says why. Where another model
-    judges pairs too (`false_share`, of production), both must agree: `fdr` of the mean, a fifth of it of the other."""
+    judges pairs too (`false_share`, of production), both must agree."""
     if not 0 < fdr < 1: raise ValueError(f"fdr = {fdr!r}: expected a share between 0 and 1")
     rows, cols = (
         known if names is None else np.array([names] if isinstance(names, str) else names, object)
@@ -697,7 +697,7 @@ def significant(
             doubt = self.false_share[find_names(rows, self.effectors)][:, find_names(cols, self.genes)]
             asked &= doubt < 1
         if asked.any(): adjusted[asked] = false_discovery_control(2 * ndtr(-np.abs(z[asked])))
-        e, r = np.nonzero((adjusted <= fdr) & (True if self.false_share is None else doubt <= fdr / 5))
+        e, r = np.nonzero((adjusted <= fdr) & (True if self.false_share is None else doubt <= fdr))
         found.append(pd.DataFrame(dict(
             effector=rows[e], regulator=cols[r], group=group, value=values[e, r], stderr=errors[group][e, r], z=z[e, r],
             fdr=adjusted[e, r])).sort_values("z", key=lambda z: -z.abs(), kind="stable"))
