@@ -689,10 +689,9 @@ def _denormalised(field, norm):
         return RescaledField(field, xm, xs, np.ones(d), np.zeros(d), np.zeros(d))
     return RescaledField(field, xm, xs, ys, ys / xs - 1, ym - ys * xm / xs)
 
-# %% ../nbs/13_adata.ipynb #37e8b0f6
+# %% ../nbs/13_adata.ipynb #888b6dce
 def _columns_in(states, fitted):
-    """For each column of `fitted` the column of `states` whose values all occur in it (in place where possible), or
-    None."""
+    "For each column of `fitted` that of `states` whose values all occur in it (in place where possible), or None."
     def occurs(column, values):
         ordered = np.sort(values)
         near = np.clip(np.searchsorted(ordered, column), 1, max(1, len(ordered) - 1))
@@ -854,14 +853,13 @@ def _output_order(adata, stored, positions):
     order = _columns_in(V, dense(stored["Y"])) if np.isfinite(V).all() else None
     return None if order is None else order.tolist()
 
-# %% ../nbs/13_adata.ipynb #76b61697
+# %% ../nbs/13_adata.ipynb #981af4f4
 def cell_velocities(
     adata: AnnData,         # The data
     placed: PlacedField,      # The field and states, from `read_field`
     basis: str | None,        # The basis; None is gene space
 ) -> np.ndarray:              # (n_cells, d)
-    """Measured velocities of the cells in the dimensions of a field (`obsm['velocity_<basis>']`), or the field's own
-    where none are stored."""
+    "Measured velocities of the cells in the dimensions of a field, from `obsm`, or else the field's own."
     key = basis_key("velocity", basis)
     if basis is None or key not in adata.obsm: return placed.field.velocity(placed.states)
     V = _table(adata.obsm[key], f"velocities obsm[{key!r}]")
@@ -982,7 +980,7 @@ def fingerprint(
     parts = [dense(vecfld[key], f"the stored field's {key}") for key in keys if key in vecfld]
     return hashlib.sha256(b"".join(np.ascontiguousarray(p).tobytes() for p in parts)).hexdigest()[:16]
 
-# %% ../nbs/13_adata.ipynb #199f2436
+# %% ../nbs/13_adata.ipynb #d8c7b6b8
 def pack_jacobian(
     J: np.ndarray | None,                     # Jacobians in the basis, (n_selected, d, d); None if stored lazily
     cells: np.ndarray,                        # Positions of the selected cells, (n_selected,)
@@ -992,23 +990,21 @@ def pack_jacobian(
     regulators: list[str] | None = None,      # Names of the regulators
     **extra,                                  # More entries, e.g. method, fingerprint
 ) -> dict:                                    # As stored: cells last
-    """A Jacobian in dynamo's layout, `jacobian` (d, d, n_selected) and `jacobian_gene` (n_effectors, n_regulators,
-    n_selected)."""
+    "A Jacobian as dynamo keeps it: `jacobian` (d, d, n), `jacobian_gene` (n_effectors, n_regulators, n), cells last."
     tensors = dict(jacobian=J, jacobian_gene=genes)
     lists = dict(cells=names, effectors=effectors, regulators=regulators)
     packed = {key: np.moveaxis(tensor, 0, -1) for key, tensor in tensors.items() if tensor is not None}
     packed |= {key: np.array(value, dtype=object) for key, value in lists.items() if value is not None}
     return packed | dict(cell_idx=np.asarray(cells)) | extra
 
-# %% ../nbs/13_adata.ipynb #609179f2
+# %% ../nbs/13_adata.ipynb #b6f3a264
 def write_jacobian(
     adata: AnnData,       # The data, changed in place
     packed: dict,           # From `pack_jacobian`
     basis: str | None,      # The basis; None is gene space
 ) -> None:
-    """Store a Jacobian in `uns['jacobian_<basis>']`, its determinants, where there are tensors, in
-    `obs['jacobian_det_<basis>']`, and the R² of the local maps through which genes were reached, if any, in
-    `obs['local_r2_<basis>']` (NaN where not computed)."""
+    """Store a Jacobian in `uns['jacobian_<basis>']`, its determinants in `obs['jacobian_det_<basis>']`, and the R² of
+    local maps, if genes were reached through any, in `obs['local_r2_<basis>']` (NaN where not computed)."""
     packed = _keep_genes(packed, adata.uns.get(basis_key("jacobian", basis), {}))
     J, r2 = packed.get("jacobian"), packed.get("local_r2")
     det = np.nan if J is None else np.linalg.det(np.moveaxis(J, -1, 0).astype(np.float64))
@@ -1021,8 +1017,7 @@ def write_jacobian(
 
 
 def _keep_genes(packed, previous):
-    """A result without genes keeps those of the previous one if that is of the same cells and field, or warns that
-    they go."""
+    "A result without genes keeps those of the previous one, of the same cells and field, or warns that they go."
     if "effectors" in packed or "effectors" not in previous: return packed
     what, of = ("cells", "cell_idx", "fingerprint", "method"), ("effectors", "regulators", "Qkey", "local_r2")
     same = "fingerprint" in packed and all(np.array_equal(packed.get(key), previous.get(key)) for key in what)
@@ -1043,7 +1038,7 @@ class StoredJacobian:
     stale: bool                        # Whether the field was fitted anew since
     doubts: tuple = ()                 # What has changed since it was computed, in sentences, the field too
 
-# %% ../nbs/13_adata.ipynb #3090a418
+# %% ../nbs/13_adata.ipynb #864e01a6
 def read_jacobian(
     adata: AnnData,              # The data
     basis: str | None = "pca",     # The basis; None is gene space
@@ -1065,7 +1060,7 @@ def read_jacobian(
     values, genes = (_stored_tensor(stored, k, names) for k in ("jacobian", "jacobian_gene"))
     stale = "fingerprint" in stored and "C" in vecfld and str(stored["fingerprint"]) != fingerprint(vecfld)
     values, genes = (tensor if tensor is None else tensor[kept] for tensor in (values, genes))
-    doubts = ("the vector field has been fitted anew since this Jacobian was computed",) if stale else ()
+    doubts: tuple = ("the vector field has been fitted anew since this Jacobian was computed",) if stale else ()
     det = basis_key("jacobian_det", basis)
     if values is not None and "cells" in stored and det in adata.obs:   # obs goes with the cells, whatever their names
         now = pd.to_numeric(adata.obs[det], errors="coerce").to_numpy(dtype=float)[cells]

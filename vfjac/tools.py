@@ -394,7 +394,7 @@ def _automatic(func, backend=None) -> VectorField:
             "a Jacobian of its own, method='analytical'")
     return func if isinstance(func, VectorField) else autodiff_field(func, backend)
 
-# %% ../nbs/15_tools.ipynb #59303afc
+# %% ../nbs/15_tools.ipynb #504ded45
 def jacobian(
     adata: AnnData,                     # The data, with a fitted field
     regulators=None,                      # Regulators ∂x_j: names, or a yes/no column of .var. Alone: effectors too
@@ -415,16 +415,14 @@ def jacobian(
     seed: int = 19491001,                 # Seed of `sampling`
     **options,                            # Options of `numerical_jacobian`; for "autodiff": backend
 ):  # The AnnData, or with `store_in_adata=False` the dict that would have been stored
-    """The Jacobian ∂f_effector / ∂x_regulator of the vector field at every cell, stored in `uns['jacobian_<basis>']`
-    as dynamo does: cells are the last axis.
+    """Compute the Jacobian ∂f_effector / ∂x_regulator of the vector field at every cell, and store it in
+    `uns['jacobian_<basis>']` as dynamo does: cells are the last axis.
 
-    Entries have the unit of velocity over that of expression: 1/time where velocities are expression/time, which the
-    field's `velocity_kind` "projection" says. From a basis that is not linear (UMAP), genes are reached by local maps
-    through PCA, whose R² is kept in `obs['local_r2_<basis>']`. Loadings of scaled genes (`var['std']`) are scaled back.
-    method="autodiff" differentiates `vector_field_class`, a function written with JAX or PyTorch or a torch module.
+    Entries have the unit of velocity over that of expression: 1/time if the field's `velocity_kind` is "projection".
+    From a basis that is not linear (UMAP), genes are reached by local maps through PCA, whose R² is kept in
+    `obs['local_r2_<basis>']`. method="autodiff" differentiates `vector_field_class`, written with JAX or PyTorch.
     Raises KeyError (no field, loadings, gene or cell of that name), ValueError (what does not fit together), IndexError
-    (cells out of range), TypeError (unknown arguments) or MemoryError (a tensor over `memory_mb`), before anything is
-    written.
+    (cells out of range), TypeError (unknown arguments) or MemoryError (a tensor over `memory_mb`) before it writes.
     Source: Qiu et al., Cell 2022; notebooks 02 (closed form), 09 (loadings) and 10 (local maps)."""
     _check_request(adata, method, options, vector_field_class, store, store_in_adata, dtype)
     if method == "autodiff": vector_field_class, options = _automatic(vector_field_class, **options), {}
