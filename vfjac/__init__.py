@@ -18,6 +18,7 @@ _home = {
     "genejacobian": ["GeneJacobian"],
     "tools": [
         "fit_vector_field", "jacobian", "get_jacobian", "gene_jacobian", "production_jacobian"],
+    "regulation": ["fit_production"],
     "diagnostics": ["diagnose"],
     "ranking": ["rank_jacobian_genes", "rank_divergence_genes", "compare_groups"],
     "networks": ["jacobian_network", "differential_network", "conserved_network", "save_network"],

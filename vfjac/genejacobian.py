@@ -240,7 +240,7 @@ def _some_outputs(field, rows):
     return replace(
         field, coefficients=field.coefficients[:, rows], beta=_rows_of(field.beta, rows, 2), offset=offset, slope=slope)
 
-# %% ../nbs/11_genejacobian.ipynb #cbec08fc
+# %% ../nbs/11_genejacobian.ipynb #054c52c4
 @dataclass(frozen=True, eq=False, repr=False)
 class GeneJacobian:
     """The Jacobian between genes, `∂(velocity of effector) / ∂(expression of regulator)` for every cell, when asked.
@@ -352,6 +352,13 @@ class GeneJacobian:
         return _Pairs(field, None, right[columns], posterior and replace(
             posterior, field=field, noise=posterior.noise[rows], beta=_rows_of(posterior.beta, rows, 2),
             root=_rows_of(posterior.root, rows, 3)))
+
+    def doubt(self, effectors=None, regulators=None) -> np.ndarray | None:
+        "From which `fdr` on a second model calls pairs, (n_effectors, n_regulators); None without one."
+        if self.false_share is None: return None
+        rows, columns = (np.arange(len(names)) if wanted is None else find_names(wanted, names) for wanted, names in (
+            (effectors, self.effectors), (regulators, self.genes)))
+        return self.false_share[np.ix_(rows, columns)]
 
     def _loadings(self, effectors, regulators):
         "Left loadings of the effectors, right loadings of the regulators; None is all genes."
@@ -649,7 +656,7 @@ def difference(
     G = self._gram(pairs.posterior, np.concatenate(rows), weights)
     return pairs.project(J - J_b), pairs.mean_errors(G)
 
-# %% ../nbs/11_genejacobian.ipynb #1e29a708
+# %% ../nbs/11_genejacobian.ipynb #f2a3358d
 @patch
 def z(self: GeneJacobian, effectors=None, regulators=None, cells=None, *, memory_mb: float = 512) -> np.ndarray:
     "Entries over their standard errors, shaped as `block`; zero where an entry has no error since it cannot vary."
@@ -693,11 +700,10 @@ def significant(
         z = _ratio(values, errors[group])
         asked = ~np.equal.outer(rows, cols) if exclude_diagonal else np.ones(z.shape, bool)
         adjusted = np.ones(z.shape)
-        if self.false_share is not None:
-            doubt = self.false_share[find_names(rows, self.effectors)][:, find_names(cols, self.genes)]
-            asked &= doubt < 1
+        doubt = self.doubt(rows, cols)
+        if doubt is not None: asked &= doubt < 1
         if asked.any(): adjusted[asked] = false_discovery_control(2 * ndtr(-np.abs(z[asked])))
-        e, r = np.nonzero((adjusted <= fdr) & (True if self.false_share is None else doubt <= fdr))
+        e, r = np.nonzero(adjusted <= fdr if doubt is None else np.maximum(adjusted, doubt) <= fdr)
         found.append(pd.DataFrame(dict(
             effector=rows[e], regulator=cols[r], group=group, value=values[e, r], stderr=errors[group][e, r], z=z[e, r],
             fdr=adjusted[e, r])).sort_values("z", key=lambda z: -z.abs(), kind="stable"))

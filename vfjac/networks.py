@@ -93,10 +93,10 @@ def _chosen_cells(
     wanted = group if isinstance(group, (list, tuple)) else [group]
     return {label: at_cells(gj, find_set(data, gj, [label], groups)) for label in wanted}
 
-# %% ../nbs/20_networks.ipynb #fa0f230f
+# %% ../nbs/20_networks.ipynb #b69f6e03
 def _sure_edges(
     mean: np.ndarray, error: np.ndarray | None, effectors: np.ndarray, regulators: np.ndarray,
-    top: int | None = None, fdr: float | None = None
+    top: int | None = None, fdr: float | None = None, doubt: np.ndarray | None = None
 ) -> pd.DataFrame:  # As `_strongest_edges`, with stderr and fdr where errors are known
     "The strongest edges, of those that are sure enough. Raises ValueError for `fdr` without errors."
     if fdr is not None and not 0 < fdr < 1: raise ValueError(f"fdr={fdr}: expected a share between 0 and 1, or None")
@@ -104,6 +104,7 @@ def _sure_edges(
         if fdr is not None: raise ValueError(_NO_FDR)
         return _strongest_edges(mean, effectors, regulators, top=top)
     with np.errstate(divide="ignore", invalid="ignore"): _, rate = false_discovery(np.where(mean == 0, 0, mean / error))
+    if doubt is not None: rate = np.maximum(rate, doubt)
     keep = None if fdr is None else rate <= fdr
     return _strongest_edges(mean, effectors, regulators, top=top, keep=keep, stderr=error, fdr=rate)
 
@@ -121,7 +122,7 @@ def _network(tables, effectors, regulators, **about):
     genes = np.array(list(dict.fromkeys([*effectors, *regulators])), dtype=object)
     return Network(edges[first + [c for c in edges if c not in first]], genes, **about)
 
-# %% ../nbs/20_networks.ipynb #f64d2a1a
+# %% ../nbs/20_networks.ipynb #f824f0ae
 def jacobian_network(
     data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian; it is not changed
     group=None,                        # Label(s) of `groups`; without groups cells: positions, mask, names; None is all
@@ -133,6 +134,7 @@ def jacobian_network(
     effectors=None,                    # Names of effectors; None is `genes`
     regulators=None,                   # Names of regulators; None is `genes`
     exclude_diagonal: bool = True,     # Whether a gene's effect on itself is left out
+    of: str | None = None,             # "velocity" or "production"; None is production where it is fitted
     basis: str | None = "pca",         # Basis of the field of an AnnData
     memory_mb: float = 512,            # Memory that may be used, MB
     cores: int | None = 1,             # Number of threads; None takes all cores
@@ -142,7 +144,7 @@ def jacobian_network(
     Edges have stderr and fdr where the field has standard errors. These know noise, not the bias of smoothing: where
     noise is small, more than the stated share can be false. Raises ValueError for `fdr` without them, KeyError for
     groups and genes that are not there."""
-    gj = as_gene_jacobian(data, basis)
+    gj = as_gene_jacobian(data, basis, of=of)
     parts = _chosen_cells(data, gj, group, groups)
     effectors = chosen_genes(data, gj, genes if effectors is None else effectors, "effectors")
     regulators = chosen_genes(data, gj, genes if regulators is None else regulators, "regulators")
@@ -152,7 +154,8 @@ def jacobian_network(
     for label, part in parts.items():
         mean, error = part.mean(**of, **how), part.mean_stderr(**of) if gj.has_stderr else None
         if exclude_diagonal: mean = without_diagonal(mean, effectors, regulators)
-        tables.append(_sure_edges(mean, error, effectors, regulators, top, fdr).assign(group=label))
+        doubt = part.doubt(effectors, regulators)
+        tables.append(_sure_edges(mean, error, effectors, regulators, top, fdr, doubt).assign(group=label))
     return _network(tables, effectors, regulators, errors="of the regression" if gj.has_stderr else NO_ERRORS)
 
 # %% ../nbs/20_networks.ipynb #6162aff8
@@ -167,7 +170,7 @@ def _named(which, groups, otherwise):
     if groups is None: return otherwise
     return " + ".join(map(str, which)) if isinstance(which, (list, tuple)) else str(which)
 
-# %% ../nbs/20_networks.ipynb #7ab0a29f
+# %% ../nbs/20_networks.ipynb #32b521d2
 def differential_network(
     data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian; it is not changed
     a,                                 # Label(s) of `groups`; without groups cells: positions, mask or names
@@ -198,12 +201,12 @@ def differential_network(
         group=name, weight=table["difference"], sign=np.sign(table["difference"]).astype(int),
         change=_change_of(table["mean_a"], table["mean_b"]), **{c: table[c] for c in kept}
     )
-    looked_at = as_gene_jacobian(data, how.get("basis", "pca"))
+    looked_at = as_gene_jacobian(data, how.get("basis", "pca"), of=how.get("of"))
     sides = [chosen_genes(data, looked_at, how[side], side) for side in ("effectors", "regulators")]
     about = dict(weight="difference of mean ∂f / ∂x", errors=table.attrs.get("errors", NO_ERRORS))
     return _network([edges], *sides, kinds=("higher", "lower"), **about)
 
-# %% ../nbs/20_networks.ipynb #5037f0a9
+# %% ../nbs/20_networks.ipynb #15931a1f
 def conserved_network(
     data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian; it is not changed
     groups,                            # Column of obs, or labels, (n_cells,)
@@ -213,6 +216,7 @@ def conserved_network(
     fdr: float | None = None,          # Largest false discovery rate; None is any
     *,
     exclude_diagonal: bool = True,     # Whether a gene's effect on itself is left out
+    of: str | None = None,             # "velocity" or "production"; None is production where it is fitted
     basis: str | None = "pca",         # Basis of the field of an AnnData
     memory_mb: float = 512,            # Memory that may be used, MB
     cores: int | None = 1,             # Number of threads; None takes all cores
@@ -220,7 +224,7 @@ def conserved_network(
     """Edges that have the same sign in every group; `strongest` is the mean of the group where the edge is strongest.
 
     Raises ValueError for fewer than two groups, and for `fdr` without standard errors."""
-    gj = as_gene_jacobian(data, basis)
+    gj = as_gene_jacobian(data, basis, of=of)
     parts, names = _chosen_cells(data, gj, group, groups), chosen_genes(data, gj, genes, "genes")
     if len(parts) < 2:
         raise ValueError(f"one group, {next(iter(parts))!r}: expected two or more, to have edges in common")

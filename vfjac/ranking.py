@@ -7,7 +7,7 @@ __all__ = ['MODES', 'NO_ERRORS', 'as_gene_jacobian', 'at_cells', 'cell_labels', 
            'max_abs', 'switch_score', 'rank_lists', 'rank_jacobian_genes', 'rank_divergence_genes', 'find_set',
            'false_discovery', 'compare_groups']
 
-# %% ../nbs/19_ranking.ipynb #5af8d2f7
+# %% ../nbs/19_ranking.ipynb #fee307a0
 import warnings
 from dataclasses import replace
 from functools import partial
@@ -21,16 +21,22 @@ from .blocks import check_budget, count_cores, fold_cells, row_blocks
 from .fields import VectorField
 from .genejacobian import GeneJacobian, find_cells, find_names, fold_entries, group_rows, in_order_of
 from .projection import project_pairs
+from .regulation import has_production, production_jacobian
 from .tools import gene_jacobian
 
-# %% ../nbs/19_ranking.ipynb #186807af
+# %% ../nbs/19_ranking.ipynb #8f2d9948
 def as_gene_jacobian(
     data: AnnData | GeneJacobian,   # AnnData with a fitted field, or a GeneJacobian, which is taken as it is
     basis: str | None = "pca",      # Basis of the field of an AnnData; None is gene space
     cell_idx=None,                  # Cells: positions, a mask or names; None is all
+    of: str | None = None,          # "velocity" or "production"; None is production where it is fitted
 ) -> GeneJacobian:
-    "The lazy tensor behind the data. Raises TypeError for anything else."
-    if isinstance(data, AnnData): return gene_jacobian(data, basis, cell_idx=cell_idx)
+    "The lazy tensor behind the data. Raises TypeError for anything else, ValueError for another `of`."
+    if of not in (None, "velocity", "production"):
+        raise ValueError(f"of={of!r}: expected 'velocity', 'production', or None for production where it is fitted")
+    if isinstance(data, AnnData):
+        made = of == "production" or of is None and has_production(data)
+        return production_jacobian(data, cell_idx) if made else gene_jacobian(data, basis, cell_idx=cell_idx)
     if not isinstance(data, GeneJacobian):
         raise TypeError(f"data is a {type(data).__name__}: expected an AnnData with a fitted field, or a GeneJacobian")
     return data if cell_idx is None else at_cells(data, find_cells(cell_idx, data.cells))
@@ -78,7 +84,7 @@ def split_cells(
     rows = group_rows(cell_labels(data, gj, groups), gj.n_cells)
     return {label: at_cells(gj, own) for label, own in rows.items()}
 
-# %% ../nbs/19_ranking.ipynb #387f89f3
+# %% ../nbs/19_ranking.ipynb #01844ced
 def chosen_genes(
     data: AnnData | GeneJacobian,   # Where a column of var is looked up
     gj: GeneJacobian,               # The lazy tensor
@@ -86,14 +92,15 @@ def chosen_genes(
     what: str = "regulators",       # What they are, for messages
 ) -> np.ndarray:                    # Names, (n,) object
     "Names of the genes that are asked for. Raises KeyError for names that are not there, ValueError for repeated ones."
-    if wanted is None: return gj.genes
-    if isinstance(data, AnnData): return np.array(select_genes(data, wanted, gj.genes, what), dtype=object)
+    known = gj.effectors if what == "effectors" else gj.genes
+    if wanted is None: return known
+    if isinstance(data, AnnData): return np.array(select_genes(data, wanted, known, what), dtype=object)
     if isinstance(wanted, (set, frozenset)):
         raise TypeError(f"{what} given as a set, which has no order: give a list of gene names")
-    at = find_names(wanted, gj.genes, what)
+    at = find_names(wanted, known, what)
     if len(set(at)) < len(at): raise ValueError(f"{what}: a gene is given more than once in {list(wanted)}")
     if not len(at): raise ValueError(f"{what}: no gene is given; give at least one name, or None")
-    return gj.genes[at]
+    return known[at]
 
 # %% ../nbs/19_ranking.ipynb #d766fc70
 def without_diagonal(
@@ -107,7 +114,7 @@ def without_diagonal(
     if own: out[tuple(np.array(own).T)] = np.nan
     return out
 
-# %% ../nbs/19_ranking.ipynb #6d717acd
+# %% ../nbs/19_ranking.ipynb #50e3f622
 def max_abs(
     gj: GeneJacobian,          # The lazy tensor
     effectors=None,            # Names; None is all
@@ -117,9 +124,9 @@ def max_abs(
     cores: int | None = 1,     # Number of threads; None takes all cores
 ) -> np.ndarray:               # (n_effectors, n_regulators)
     "Largest absolute value of every entry over the cells, exact; streamed, with a progress bar."
-    left, right = gj._loadings(effectors, regulators)
-    _check_stream(len(left), len(right), memory_mb, cores)
-    work = partial(fold_entries, gj.field, left, right, np.abs, np.maximum)
+    pairs = gj._pairs(effectors, regulators)
+    _check_stream(*pairs.shape, memory_mb, cores)
+    work = partial(fold_entries, pairs.field, pairs.left, pairs.right, np.abs, np.maximum)
     return fold_cells(work, gj.states, np.maximum, block_rows=64, cores=cores, what="largest |J|")
 
 
@@ -127,12 +134,16 @@ def _check_stream(n_effectors, n_regulators, memory_mb, cores):
     check_budget((2 * count_cores(cores) + 1, n_effectors, n_regulators), memory_mb, "each core holds a sum and a "
                  "block: take fewer cores, name fewer effectors or regulators, or raise memory_mb")
 
-# %% ../nbs/19_ranking.ipynb #b1d68f51
+# %% ../nbs/19_ranking.ipynb #ca0fc488
 def _sum_mutual_repression(
-    field: VectorField, left: np.ndarray, right: np.ndarray, X: np.ndarray
+    field: VectorField, left: np.ndarray | None, right: np.ndarray, X: np.ndarray
 ) -> np.ndarray:  # (n_genes, n_genes), its upper triangle; the rest holds nothing of use
     "Sum over the states of the toggle score of every pair, with a few MB of working memory."
-    J, out = field.jacobian(X), np.zeros((len(left), len(left)))
+    J = field.jacobian(X)
+    if left is None:   # regulators are few
+        held = np.minimum(J @ right.T, 0)
+        return (held * held.transpose(0, 2, 1)).sum(axis=0)
+    out = np.zeros((len(left), len(left)))
     flat = lambda J, left, right: (left @ J).reshape(-1, J.shape[2]) @ right.T
     for s in row_blocks(len(left), len(X) * len(left), 2_000_000):
         there = flat(J, left[s], right[s.start:])
@@ -151,9 +162,9 @@ def switch_score(
     cores: int | None = 1,     # Number of threads; None takes all cores
 ) -> np.ndarray:               # (n_genes, n_genes), symmetric, not negative
     "Mean toggle score of every pair of genes over the cells, exact; streamed, with a progress bar."
-    left, right = gj._loadings(genes, genes)
-    _check_stream(len(left), len(left), memory_mb, cores)
-    work = partial(_sum_mutual_repression, gj.field, left, right)
+    pairs = gj._pairs(genes, genes)
+    _check_stream(*pairs.shape, memory_mb, cores)
+    work = partial(_sum_mutual_repression, pairs.field, pairs.left, pairs.right)
     total = fold_cells(work, gj.states, block_rows=64, cores=cores, what="switch")
     for i in range(len(total)): total[i:, i] = total[i, i:]
     return total / gj.n_cells
@@ -226,12 +237,16 @@ def _pair_statistic(
     if scale is not None: return dict(value=_divided(mean, scale))
     return dict(value=mean, stderr=_stderr(gj, **of)) if gj.has_stderr and not abs else dict(value=mean)
 
-# %% ../nbs/19_ranking.ipynb #f1c60dbc
+# %% ../nbs/19_ranking.ipynb #2bad4b4c
 def _pooled_stderr(
     gj: GeneJacobian, effectors: np.ndarray, regulators: np.ndarray, over: str = "effector",
     exclude_diagonal: bool = False
 ) -> np.ndarray:  # (n_regulators,), or (n_effectors,) if averaged over regulators
     "Standard error of the mean entry of each regulator over its effectors, or the other way round."
+    if gj.effector_genes is not None:   # errors of effectors have nothing in common
+        errors = gj.mean_stderr(effectors=effectors, regulators=regulators)
+        if exclude_diagonal: errors = without_diagonal(errors, effectors, regulators)
+        return np.sqrt(np.nansum(errors**2, axis=0)) / np.maximum((~np.isnan(errors)).sum(axis=0), 1)
     left, right = gj._loadings(effectors, regulators)
     averaged, others = (left, right) if over == "effector" else (right, left)
     kept = ~np.equal.outer(regulators, effectors) if exclude_diagonal else np.ones((1, len(effectors)), bool)
@@ -251,13 +266,13 @@ def _pooled(found: np.ndarray, over: str) -> np.ndarray:
     count = known.sum(axis=axis)
     return np.where(count > 0, np.where(known, found, 0.0).sum(axis=axis) / np.maximum(count, 1), np.nan)
 
-# %% ../nbs/19_ranking.ipynb #884358dc
+# %% ../nbs/19_ranking.ipynb #f65cdfb5
 def _rank_group(gj, found, *, mode, effectors, regulators, top, exclude_diagonal):
     "Columns of the table of one group, genes as positions."
     if exclude_diagonal: found["value"] = without_diagonal(found["value"], effectors, regulators)
     if mode in ("reg", "eff"):
         over, side = ("effector", "regulator") if mode == "reg" else ("regulator", "effector")
-        known = "stderr" in found
+        known = "stderr" in found and (gj.effector_genes is None or over == "effector")
         found = dict(value=_pooled(found["value"], over))
         if known: found["stderr"] = _pooled_stderr(gj, effectors, regulators, over, exclude_diagonal)
         _, at, rank = rank_lists(found["value"][None], top=top)
@@ -301,7 +316,7 @@ def _in_both(effectors, regulators):
                       f"{', '.join(lone[:10])}{' …' if len(lone) > 10 else ''}", stacklevel=3)
     return both
 
-# %% ../nbs/19_ranking.ipynb #990ab23b
+# %% ../nbs/19_ranking.ipynb #38d2f58d
 def rank_jacobian_genes(
     data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian; it is not changed
     groups=None,                       # Column of obs, or labels, (n_cells,); None is one group, "all"
@@ -313,6 +328,7 @@ def rank_jacobian_genes(
     effectors=None,                    # Names, or a yes/no column of var; None is all genes with loadings
     regulators=None,                   # The same for regulators
     top: int | None = None,            # Activators and repressors to keep of each list; None is all
+    of: str | None = None,             # "velocity" or "production"; None is production where it is fitted
     basis: str | None = "pca",         # Basis of the field of an AnnData
     cell_idx=None,                     # Cells to rank over: positions, a mask or names; None is all
     memory_mb: float = 512,            # Memory that may be used, MB
@@ -325,7 +341,7 @@ def rank_jacobian_genes(
     `switch` holds each pair in both directions. Raises ValueError for a mode that does not exist or cannot be had,
     MemoryError for a table over the budget. Source: Qiu et al., Cell 2022."""
     mode = _checked_mode(mode, abs)
-    gj = as_gene_jacobian(data, basis, cell_idx)
+    gj = as_gene_jacobian(data, basis, cell_idx, of)
     effectors = chosen_genes(data, gj, effectors, "effectors")
     regulators = chosen_genes(data, gj, regulators, "regulators")
     if mode == "switch": effectors = regulators = _in_both(effectors, regulators)
@@ -341,7 +357,7 @@ def rank_jacobian_genes(
     ranked = {label: rank(part, statistic(part)) for label, part in parts.items()}
     return _one_table(ranked, effector=effectors, regulator=regulators)
 
-# %% ../nbs/19_ranking.ipynb #c1d3138a
+# %% ../nbs/19_ranking.ipynb #9ef21599
 def rank_divergence_genes(
     data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian; it is not changed
     groups=None,                       # Column of obs, or labels, (n_cells,); None is one group, "all"
@@ -357,7 +373,7 @@ def rank_divergence_genes(
     """Genes in falling order of the mean effect on themselves, group by group: exact, over all cells.
 
     Source: Qiu et al., Cell 2022."""
-    gj = as_gene_jacobian(data, basis, cell_idx)
+    gj = as_gene_jacobian(data, basis, cell_idx, "velocity")
     genes, size = chosen_genes(data, gj, genes, "genes"), np.abs if abs else np.asarray
     left, right = gj._loadings(genes, genes)
     def folded(part, size, combine):
@@ -428,7 +444,7 @@ def _differences(gj, a, b, effectors, regulators, **how):
         found["z"] = _divided(found["difference"], found["stderr"])
     return found
 
-# %% ../nbs/19_ranking.ipynb #cbfe0a1b
+# %% ../nbs/19_ranking.ipynb #1f7bf08c
 NO_ERRORS = "none: the field has no standard errors, so effect sizes only"
 
 
@@ -442,6 +458,7 @@ def compare_groups(
     regulators=None,                   # The same for regulators
     exclude_diagonal: bool = False,    # Whether a gene's effect on itself is left out
     top: int | None = None,            # Pairs to keep; None is all
+    of: str | None = None,             # "velocity" or "production"; None is production where it is fitted
     basis: str | None = "pca",         # Basis of the field of an AnnData
     memory_mb: float = 512,            # Memory that may be used, MB
     cores: int | None = 1,             # Number of threads; None takes all cores
@@ -452,7 +469,7 @@ def compare_groups(
     stderr, z, p, fdr, and rows are ordered by |z|, else by |effect|; `.attrs["errors"]` says which. Errors know noise,
     not the bias of smoothing: where noise is small, more than the stated share can be false. Raises ValueError if a set
     is empty or both are the same, MemoryError for a table over the budget."""
-    gj = as_gene_jacobian(data, basis)
+    gj = as_gene_jacobian(data, basis, of=of)
     rows = _two_sets(data, gj, a, b, groups)
     effectors = chosen_genes(data, gj, effectors, "effectors")
     regulators = chosen_genes(data, gj, regulators, "regulators")
