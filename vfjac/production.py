@@ -5,11 +5,10 @@
 # %% auto #0
 __all__ = ['NO_EFFECT', 'MODEL_ERROR', 'size_factors', 'root_counts', 'common_factors', 'Factors', 'factors_of', 'own_share',
            'RegulatorStates', 'regulator_states', 'production_target', 'ProductionField', 'best_basis', 'fit_shared',
-           'mean_effects', 'spline_columns', 'without_columns', 'single_effects', 'inclusion', 'regulator_groups',
+           'mean_effects', 'spline_columns', 'sparse_sums', 'single_effects', 'inclusion', 'regulator_groups',
            'expected_false', 'ProductionFit', 'fit_counts']
 
-# %% ../nbs/06a_production.ipynb #81138f43
-from collections.abc import Iterator
+# %% ../nbs/06a_production.ipynb #72ae2ce5
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -26,10 +25,10 @@ from .fields import GaussianField
 from .kernels import Kernel
 from .posterior import Posterior, mean_gram
 
-# %% ../nbs/06a_production.ipynb #402e43bb
+# %% ../nbs/06a_production.ipynb #8beb714b
 def size_factors(
     counts: np.ndarray,    # Counts, (n_cells, n_genes)
-    share: float = 0.5,    # Share of the genes that is used, those with the least excess variance
+    share: float = 0.8,    # Share of the genes that is used, those with the least excess variance
     rounds: int = 3,       # How often genes are chosen
 ) -> np.ndarray:           # (n_cells,), mean 1, never below 0.05
     "Return how much of each cell was seen, from the genes that vary least."
@@ -121,12 +120,11 @@ def own_share(
     if slope <= 0: return 0.0, z, slope
     return float(np.clip(shared / max(slope, 0.1) / float(r_s @ r_s), 0, 1)), z, slope
 
-# %% ../nbs/06a_production.ipynb #c5e4100f
+# %% ../nbs/06a_production.ipynb #ad5caf90
 @dataclass(frozen=True, eq=False)
 class RegulatorStates:
     "States of regulators without their noise, half a splicing time back."
     values: np.ndarray      # Square roots of normalised counts, standardised, (n_cells, n_regulators)
-    changes: np.ndarray     # How they were a splicing time before, less how they are; standardised, same shape
     mean: np.ndarray        # Mean of the square roots, (n_regulators,)
     scale: np.ndarray       # Their standard deviation, (n_regulators,)
     own_share: np.ndarray   # Share of what other genes leave that is added back, (n_regulators,)
@@ -139,10 +137,7 @@ class RegulatorStates:
         "Whether a state may be made of other genes alone, (n_regulators,)."
         return ~((self.own_z > 1.64) & (self.own_share > 0))
 
-
-def _standardised(x): return (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-12)
-
-# %% ../nbs/06a_production.ipynb #df286f6c
+# %% ../nbs/06a_production.ipynb #12e7d5bd
 def _one_state(factors, y, u, gene):
     "Spliced and unspliced state of a regulator around its mean, with share and z of what is its own."
     F = factors.without(y, gene)
@@ -177,10 +172,9 @@ def regulator_states(
     s, u, w, z = (np.array(part) for part in zip(*each))
     s, u = (np.maximum(a.T + m, 0.05) ** 2 for a, m in ((s, mean[at]), (u, mean_u)))
     gamma = (s * u).sum(axis=0) / (s**2).sum(axis=0)
-    change = gamma * s - u
-    x = np.sqrt(np.maximum(s + 0.5 * change, 0.02 * s.mean(axis=0)))
-    return RegulatorStates(_standardised(x), _standardised(change / np.sqrt(s)), x.mean(axis=0), x.std(axis=0),
-                           w, z, gamma, factors.L.shape[1])
+    x = np.sqrt(np.maximum(s + 0.5 * (gamma * s - u), 0.02 * s.mean(axis=0)))
+    values = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-12)
+    return RegulatorStates(values, x.mean(axis=0), x.std(axis=0), w, z, gamma, factors.L.shape[1])
 
 # %% ../nbs/06a_production.ipynb #1161859c
 def production_target(
@@ -270,19 +264,17 @@ def spline_columns(
     Q, R = np.linalg.qr(columns - columns.mean(axis=0))
     return Q * np.sign(np.diag(R)) * np.sqrt(len(x))
 
-# %% ../nbs/06a_production.ipynb #2989bd21
-def without_columns(
-    sums: Sums,            # Sums over features F and targets Y
-    F: np.ndarray,         # The features, (n_cells, size)
-    Y: np.ndarray,         # The targets, (n_cells, n_genes)
-    V: np.ndarray,         # Further columns, (n_cells, k)
-    ridge: float,          # Noise variance over their prior variance
-) -> Sums:
-    "Return the sums of a model in which further columns may explain the targets as well."
-    A = np.linalg.inv(V.T @ V + ridge * np.eye(V.shape[1]))
-    FV, VY = F.T @ V, V.T @ Y
-    v2 = sums.v2 - (VY * (A @ VY)).sum(axis=0)
-    return Sums(sums.A - FV @ A @ FV.T, sums.b - FV @ A @ VY, v2, sums.N)
+# %% ../nbs/06a_production.ipynb #109c2ece
+def sparse_sums(
+    X: np.ndarray,        # Standardised states, (n_cells, n_regulators)
+    Y: np.ndarray,        # Targets without the covariate, (n_cells, n_genes)
+    share: np.ndarray,    # The covariate, around its mean, (n_cells,)
+    bend: float = 0.3,    # Prior standard deviation of bends against that of the straight line
+) -> Sums:                # Over three features for each regulator, and targets
+    "Return the sums over cells that a sparse model needs: from here on the number of cells does not matter."
+    F = np.hstack([spline_columns(x) * [1.0, bend, bend] for x in X.T])
+    F -= np.outer(share, share @ F / max(share @ share, 1e-300))
+    return Sums(F.T @ F, F.T @ Y, (Y**2).sum(axis=0), float(len(Y) - 2))
 
 # %% ../nbs/06a_production.ipynb #3c874ec8
 class _Blocks(NamedTuple):
@@ -431,21 +423,6 @@ class ProductionFit:
         table |= {name: values.ravel() for name, values in columns.items()}
         return pd.DataFrame(table).sort_values("score", ascending=False, kind="stable", ignore_index=True)
 
-# %% ../nbs/06a_production.ipynb #29c4ae24
-def _sparse_models(states, Y, share, ridge, noise) -> Iterator[tuple[slice | list, Sums]]:
-    "Genes and their sums: all without lags of their own; then targets and every regulator with them."
-    X, n = states.values, len(Y)
-    F = np.hstack([spline_columns(x) for x in X.T])
-    F *= np.tile([1.0, 0.3, 0.3], X.shape[1])      # bends are rarer than slopes
-    F -= np.outer(share, share @ F / max(share @ share, 1e-300))
-    sums = Sums(F.T @ F, F.T @ Y, (Y**2).sum(axis=0), float(n - 2))
-    yield slice(None), sums
-    yield slice(None), without_columns(sums, F, Y, states.changes, X.shape[1] * ridge)
-    for k, gene in enumerate(noise):
-        one = Sums(sums.A, sums.b[:, [gene]], sums.v2[[gene]], sums.N)
-        rest = np.delete(states.changes, k, axis=1)
-        yield [gene], without_columns(one, F, Y[:, [gene]], rest, X.shape[1] * ridge)
-
 # %% ../nbs/06a_production.ipynb #65da5c37
 def _checked_counts(S, U, regulators):
     S, U = (np.asarray(a, dtype=np.float64) for a in (S, U))
@@ -463,7 +440,7 @@ def _checked_counts(S, U, regulators):
     if flat.size: raise ValueError(f"spliced counts of the regulators {flat.tolist()} are constant: leave them out")
     return S, U, regulators
 
-# %% ../nbs/06a_production.ipynb #6cfa11da
+# %% ../nbs/06a_production.ipynb #1c2c6aea
 def fit_counts(
     S: np.ndarray,             # Spliced counts, raw, (n_cells, n_genes)
     U: np.ndarray,             # Unspliced counts, raw, (n_cells, n_genes)
@@ -484,14 +461,7 @@ def fit_counts(
         basis, ridge = best_basis(states.values, Y, M, n_tune, seed)
         posterior = fit_shared(basis, states.values, Y, ridge)
         effects = mean_effects(posterior, states.values)
-        probability, groups = _inclusions(states, Y, share, ridge, posterior.noise, regulators)
-    return ProductionFit(posterior.field, posterior, states, regulators, *effects, probability, groups, ridge)
-
-
-def _inclusions(states, Y, share, ridge, noise, regulators):
-    "Mean inclusion over both sparse models, and groups under that with lags."
-    models, n = list(_sparse_models(states, Y, share, ridge, regulators)), states.values.shape[1]
-    alphas = [single_effects(sums, n, noise[genes]) for genes, sums in models]
-    plain, lagged = alphas[:2]
-    for (genes, _), alpha in zip(models[2:], alphas[2:]): lagged[:, genes] = alpha
-    return (inclusion(plain) + inclusion(lagged)) / 2, regulator_groups(lagged)
+        sums = sparse_sums(states.values, Y, share)
+        alpha = single_effects(sums, len(regulators), posterior.noise)
+    return ProductionFit(posterior.field, posterior, states, regulators, *effects, inclusion(alpha),
+                         regulator_groups(alpha), ridge)
