@@ -16,8 +16,7 @@ _home = {
     "embedding": ["local_maps", "lift_field", "regressed_loadings", "decoded_jacobian"],
     "projection": ["project_jacobian", "project_pairs"],
     "genejacobian": ["GeneJacobian"],
-    "tools": [
-        "fit_vector_field", "jacobian", "get_jacobian", "gene_jacobian", "production_jacobian"],
+    "tools": ["fit_vector_field", "jacobian", "get_jacobian", "gene_jacobian"],
     "regulation": ["fit_production"],
     "diagnostics": ["diagnose"],
     "ranking": ["rank_jacobian_genes", "rank_divergence_genes", "compare_groups"],

@@ -10,14 +10,14 @@ __all__ = ['basis_key', 'listed', 'check_adata', 'check_unique', 'gene_columns',
            'read_field', 'cell_velocities', 'write_field', 'averaging_traces', 'FitData', 'read_fit_data',
            'fingerprint', 'pack_jacobian', 'write_jacobian', 'StoredJacobian', 'read_jacobian']
 
-# %% ../nbs/13_adata.ipynb #c2e18e17
+# %% ../nbs/13_adata.ipynb #3555aecd
 import hashlib
 import os
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 import numpy as np
@@ -28,7 +28,7 @@ from scipy.sparse import csr_array, issparse
 
 from .blocks import is_lazy, row_blocks
 from .fields import LARGEST, GaussianField, MatrixGaussianField, RescaledField, VectorField, with_step
-from .genejacobian import find_cells, find_names
+from .genejacobian import find_cells, find_names, some_outputs
 from .noise import Smoothing, stored_averages
 from .posterior import Posterior
 
@@ -633,7 +633,7 @@ def read_averages(
         except ValueError:   # no graph of neighbours
             if key is not None: raise
 
-# %% ../nbs/13_adata.ipynb #3fd07438
+# %% ../nbs/13_adata.ipynb #73465f3e
 def field_from_vecfld(
     vecfld: Mapping,       # dynamo's dictionary of a fitted field: X_ctrl (M, d), C (M, d), beta, …
 ) -> VectorField:          # In the units of the data
@@ -662,11 +662,11 @@ def field_from_vecfld(
 
 
 def _number(entries, key, usual=None):
-    "One number of a stored dictionary, or of inverse squared widths one for each dimension."
-    values = dense(entries.get(key, usual), f"the entry {key!r}").ravel()
+    "One number of a stored dictionary; inverse squared widths may be more, (d,) or (n_outputs, d)."
+    values = dense(entries.get(key, usual), f"the entry {key!r}")
     if values.size > 1 and key.endswith("beta"): return values
     if values.size != 1: raise ValueError(f"the entry {key!r} has {values.size} values: expected one number")
-    return float(values[0])
+    return float(values.ravel()[0])
 
 
 def _flag(entries, key) -> bool:
@@ -812,7 +812,7 @@ def _dims(dims, fitted, d, adata, basis, own=True):
         f"it uses: the first {d} are taken", stacklevel=4)
     return np.arange(d)
 
-# %% ../nbs/13_adata.ipynb #23e39f21
+# %% ../nbs/13_adata.ipynb #dcfe2d3f
 def _placed_in_genes(adata, stored, field) -> PlacedField:
     "A gene-space field with the expression of its genes for every cell, genes in the order of the field's dimensions."
     genes = [str(g) for g in np.asarray(stored.get("genes", adata.var_names))]
@@ -836,9 +836,7 @@ def _placed_in_genes(adata, stored, field) -> PlacedField:
         outputs = _output_order(adata, stored, positions)
         if outputs is not None and isinstance(field, GaussianField):
             turned = [outputs.index(g) for g in order]
-            offset, slope = (None if part is None else part[turned] for part in (field.offset, field.slope))
-            field = replace(field, coefficients=field.coefficients[:, turned], offset=offset, slope=slope)
-            if posterior is not None: posterior = replace(posterior, field=field, noise=posterior.noise[turned])
+            field, posterior = some_outputs(field, posterior, turned)
         return make(states[:, order], np.array(genes, dtype=object)[order])
     raise ValueError(
         f"layer {layer!r} does not hold the values that the gene-space field was fitted on (for the genes "
@@ -997,7 +995,7 @@ def pack_jacobian(
     packed |= {key: np.array(value, dtype=object) for key, value in lists.items() if value is not None}
     return packed | dict(cell_idx=np.asarray(cells)) | extra
 
-# %% ../nbs/13_adata.ipynb #b6f3a264
+# %% ../nbs/13_adata.ipynb #863cbe48
 def write_jacobian(
     adata: AnnData,       # The data, changed in place
     packed: dict,           # From `pack_jacobian`
@@ -1007,7 +1005,8 @@ def write_jacobian(
     local maps, if genes were reached through any, in `obs['local_r2_<basis>']` (NaN where not computed)."""
     packed = _keep_genes(packed, adata.uns.get(basis_key("jacobian", basis), {}))
     J, r2 = packed.get("jacobian"), packed.get("local_r2")
-    det = np.nan if J is None else np.linalg.det(np.moveaxis(J, -1, 0).astype(np.float64))
+    det = None if "jacobian_gene" in packed else np.nan   # production has no square Jacobian, a lazy one is not known
+    if J is not None: det = np.linalg.det(np.moveaxis(J, -1, 0).astype(np.float64))
     for name, values in dict(jacobian_det=det, local_r2=r2).items():
         if values is None: continue
         column = np.full(adata.n_obs, np.nan)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['find_names', 'in_order_of', 'find_cells', 'sum_jacobians', 'sum_products', 'project_moment', 'fold_entries',
-           'is_positive', 'group_rows', 'GeneJacobian', 'Quantiles']
+           'is_positive', 'group_rows', 'some_outputs', 'GeneJacobian', 'Quantiles']
 
 # %% ../nbs/11_genejacobian.ipynb #b05149c2
 import warnings
@@ -192,7 +192,7 @@ def group_rows(
         if (labels.codes == code).any()
     }
 
-# %% ../nbs/11_genejacobian.ipynb #7f999ef3
+# %% ../nbs/11_genejacobian.ipynb #22cba02a
 @dataclass(frozen=True, eq=False)
 class _Pairs:
     "The effectors and regulators of a question."
@@ -234,13 +234,20 @@ def _n_outputs(field): return field.coefficients.shape[1] if isinstance(field, G
 def _rows_of(values, rows, ndim): return values[rows] if np.ndim(values) == ndim else values
 
 
-def _some_outputs(field, rows):
-    "A Gaussian field with some of its outputs."
+def some_outputs(
+    field: GaussianField,          # The field
+    posterior: Posterior | None,   # Its errors, where they are known
+    rows,                          # Positions of outputs
+) -> tuple[GaussianField, Posterior | None]:
+    "Return the field of some outputs, in their order, and its errors."
     offset, slope = (None if part is None else part[rows] for part in (field.offset, field.slope))
-    return replace(
+    field = replace(
         field, coefficients=field.coefficients[:, rows], beta=_rows_of(field.beta, rows, 2), offset=offset, slope=slope)
+    return field, posterior and replace(
+        posterior, field=field, noise=posterior.noise[rows], beta=_rows_of(posterior.beta, rows, 2),
+        root=_rows_of(posterior.root, rows, 3))
 
-# %% ../nbs/11_genejacobian.ipynb #054c52c4
+# %% ../nbs/11_genejacobian.ipynb #9590cdd6
 @dataclass(frozen=True, eq=False, repr=False)
 class GeneJacobian:
     """The Jacobian between genes, `∂(velocity of effector) / ∂(expression of regulator)` for every cell, when asked.
@@ -348,10 +355,8 @@ class GeneJacobian:
             (effectors, self.effectors), (regulators, self.genes)))
         posterior = self.posterior if errors else None
         if self.effector_genes is None: return _Pairs(self.field, left[rows], right[columns], posterior)
-        field = _some_outputs(self.field, rows)
-        return _Pairs(field, None, right[columns], posterior and replace(
-            posterior, field=field, noise=posterior.noise[rows], beta=_rows_of(posterior.beta, rows, 2),
-            root=_rows_of(posterior.root, rows, 3)))
+        field, posterior = some_outputs(cast(GaussianField, self.field), posterior, rows)
+        return _Pairs(field, None, right[columns], posterior)
 
     def doubt(self, effectors=None, regulators=None) -> np.ndarray | None:
         "From which `fdr` on a second model calls pairs, (n_effectors, n_regulators); None without one."

@@ -122,7 +122,7 @@ def _network(tables, effectors, regulators, **about):
     genes = np.array(list(dict.fromkeys([*effectors, *regulators])), dtype=object)
     return Network(edges[first + [c for c in edges if c not in first]], genes, **about)
 
-# %% ../nbs/20_networks.ipynb #f824f0ae
+# %% ../nbs/20_networks.ipynb #e2bf5c5b
 def jacobian_network(
     data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian; it is not changed
     group=None,                        # Label(s) of `groups`; without groups cells: positions, mask, names; None is all
@@ -149,10 +149,10 @@ def jacobian_network(
     effectors = chosen_genes(data, gj, genes if effectors is None else effectors, "effectors")
     regulators = chosen_genes(data, gj, genes if regulators is None else regulators, "regulators")
     check_budget((10, len(effectors), len(regulators)), memory_mb, "name fewer genes, or raise memory_mb")
-    of, how = dict(effectors=effectors, regulators=regulators), dict(memory_mb=memory_mb, cores=cores)
+    pairs, how = dict(effectors=effectors, regulators=regulators), dict(memory_mb=memory_mb, cores=cores)
     tables = []
     for label, part in parts.items():
-        mean, error = part.mean(**of, **how), part.mean_stderr(**of) if gj.has_stderr else None
+        mean, error = part.mean(**pairs, **how), part.mean_stderr(**pairs) if gj.has_stderr else None
         if exclude_diagonal: mean = without_diagonal(mean, effectors, regulators)
         doubt = part.doubt(effectors, regulators)
         tables.append(_sure_edges(mean, error, effectors, regulators, top, fdr, doubt).assign(group=label))

@@ -94,15 +94,16 @@ def _levels(fit):
         false_discovery_control(2 * ndtr(-np.abs(fit.z[asked]))), expected_false(fit.inclusion[asked]) / 4)
     return levels
 
-# %% ../nbs/15b_regulation.ipynb #1bb4c9cb
+# %% ../nbs/15b_regulation.ipynb #89f39c94
 def production_field(
     cells: AnnData,    # Cells with a production fit
 ) -> tuple[GaussianField, Posterior]:   # In standardised states of the regulators, log production out
     "Return the stored field of production, and its errors. Raises KeyError without one."
     stored = _stored(cells)
-    names = ("control_points", "coefficients", "beta", "offset", "slope")
-    field = GaussianField(*(np.asarray(stored[name]) for name in names))
-    return field, Posterior(field, float(stored["beta"]), np.asarray(stored["root"]), np.asarray(stored["noise"]))
+    names = ("control_points", "coefficients", "beta", "offset", "slope", "root", "noise")
+    points, coefficients, beta, offset, slope, root, noise = (np.asarray(stored[name]) for name in names)
+    field = GaussianField(points, coefficients, float(beta), offset, slope)
+    return field, Posterior(field, float(beta), root, noise)
 
 
 def has_production(cells: AnnData) -> bool:

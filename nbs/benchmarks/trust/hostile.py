@@ -176,7 +176,6 @@ def _tools() -> dict[str, Tool]:
     add("gene_set_jacobian", lambda a: vf.gene_set_jacobian(a, {"s": genes_at(a, EFFECTORS)}, groups="group"))
     add("perturb", lambda a: vf.perturb(a, {one(a): "knockout"}, groups="group"), needs_X=True)
     add("perturb_cells", lambda a: vf.perturb_cells(a, {one(a): 0.3}))
-    add("production_jacobian", lambda a: vf.production_jacobian(a, **named(a)))
     add("explore", _explored, slow=True)
     add("report", _reported, slow=True)
     return {tool.name: tool for tool in found}
@@ -188,7 +187,7 @@ QUICK = (
         "jacobian genes",
     "jacobian velocity", "get_jacobian", "gene_jacobian", "diagnose", "rank_jacobian_genes full reg", "compare_groups",
     "jacobian_network", "divergence", "eigenmodes", "sensitivity", "along_path", "response_curve of cells", "perturb",
-    "perturb_cells", "production_jacobian", "fixed_points")   # what is asked when quick
+    "perturb_cells", "fixed_points")   # what is asked when quick
 
 
 def asked(quick: bool) -> list[Tool]: return [t for t in TOOLS.values() if not quick or t.name in QUICK]
@@ -676,7 +675,6 @@ def gene_requests(outcome, quick, seed):
         "response_curve": (lambda g: vf.response_curve(a, two, g, bins=3), None),
         "along_path": (lambda g: vf.along_path(a, two, g, [0], 0.5), None),
         "perturb": (lambda g: vf.perturb(a, {two[0]: 1.0}, g), None),
-        "production": (lambda g: vf.production_jacobian(a, g, two), "array"),
         "explore": (lambda g: _shown(a, g, two), None),
     }
     for name, (ask, part) in asks.items():
@@ -782,7 +780,6 @@ def cell_requests(outcome, quick, seed):
         perturb_cells=lambda c: (lambda t: (find(t["cell"]), t["dx"]))(vf.perturb_cells(a, {g[0]: 1.0}, cell_idx=c)),
         rank=lambda c: (None, vf.rank_jacobian_genes(a, cell_idx=c, mode="reg")["value"]),
         response_curve=lambda c: (None, vf.response_curve(a, g[0], g[0], cell_idx=c, bins=1)["mean"]),
-        production=lambda c: (None, vf.production_jacobian(a, g, g, cell_idx=c)),
     )
     find = a.obs_names.get_indexer
     for name, ask in list(asks.items())[::3 if quick else 1]:
@@ -826,8 +823,7 @@ def arguments(outcome, quick, seed):
             (vf.jacobian, {}), (vf.gene_jacobian, None), (vf.fit_vector_field, a.to_df()), (vf.diagnose, 3),
                 (vf.rank_jacobian_genes, "a"),
             (vf.divergence, a.X), (vf.get_jacobian, None), (vf.report, None, "x.html"), (vf.perturb_cells, None, {}),
-                (vf.compare_groups, 1, 2),
-            (vf.production_jacobian, None))],
+                (vf.compare_groups, 1, 2))],
         "a basis that is not there": [lambda f=f: f(a, basis="tsne") for f in (
             vf.jacobian, vf.gene_jacobian, vf.fit_vector_field, vf.diagnose, vf.rank_jacobian_genes, vf.divergence,
                 vf.get_jacobian, vf.curl,
@@ -835,8 +831,7 @@ def arguments(outcome, quick, seed):
         "a basis of another type": [lambda f=f, b=b: f(a, basis=b) for b in (3, ["pca"], ("pca",), b"pca") for f in (
             vf.jacobian, vf.gene_jacobian, vf.fit_vector_field, vf.divergence, vf.get_jacobian)],
         "an unknown argument": [lambda f=f: f(a, no_such_thing=1) for f in (vf.jacobian, vf.fit_vector_field)],
-        "loadings that are not there": [lambda f=f: f(a, Qkey="nothing") for f in (vf.gene_jacobian,
-            vf.production_jacobian)]
+        "loadings that are not there": [lambda f=f: f(a, Qkey="nothing") for f in (vf.gene_jacobian,)]
         + [lambda: vf.jacobian(a, g, g, Qkey="nothing"), lambda: vf.fit_vector_field(a, velocity_key="velocity",
             Qkey="nothing")],
         "a method that is not there": [lambda: vf.jacobian(a, method="magic"),
@@ -885,8 +880,7 @@ def arguments(outcome, quick, seed):
             3, "pca", {}, {"X_ctrl": [[0.0]]}, lambda X: X[:, :1], lambda X: "text", object())],
         "tensors that are too large": [lambda: vf.jacobian(a, g, g, memory_mb=1e-6),
             lambda: vf.gene_jacobian(a).block(memory_mb=1e-3),
-                                       lambda: vf.rank_jacobian_genes(a, memory_mb=1e-6),
-                                           lambda: vf.production_jacobian(a, memory_mb=1e-6)],
+                                       lambda: vf.rank_jacobian_genes(a, memory_mb=1e-6)],
     }
     for what, several in calls.items():
         for i, call in enumerate(several):

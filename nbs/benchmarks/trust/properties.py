@@ -751,7 +751,6 @@ def calls(folder):
                   lambda a: vf.jacobian(a, two, method="numerical", sampling="trn", sample_ncells=5)],
         get_jacobian=[vf.get_jacobian, lambda a: vf.jacobian(a, two, store_in_adata=False)],
         gene_jacobian=[lambda a: answers(vf.gene_jacobian(a)), lambda a: of_cells(vf.gene_jacobian(a))],
-        production_jacobian=[vf.production_jacobian],
         diagnose=[lambda a: vf.diagnose(a, n_shuffles=3)],
         rank_jacobian_genes=[partial(vf.rank_jacobian_genes, groups="group", mode=mode, normalize=mode == "reg")
                              for mode in ("full reg", "full eff", "reg", "eff", "int", "switch", "effect", "z")],
