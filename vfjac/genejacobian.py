@@ -661,7 +661,7 @@ def difference(
     G = self._gram(pairs.posterior, np.concatenate(rows), weights)
     return pairs.project(J - J_b), pairs.mean_errors(G)
 
-# %% ../nbs/11_genejacobian.ipynb #f2a3358d
+# %% ../nbs/11_genejacobian.ipynb #7ba65ec7
 @patch
 def z(self: GeneJacobian, effectors=None, regulators=None, cells=None, *, memory_mb: float = 512) -> np.ndarray:
     "Entries over their standard errors, shaped as `block`; zero where an entry has no error since it cannot vary."
@@ -708,7 +708,8 @@ def significant(
         doubt = self.doubt(rows, cols)
         if doubt is not None: asked &= doubt < 1
         if asked.any(): adjusted[asked] = false_discovery_control(2 * ndtr(-np.abs(z[asked])))
-        e, r = np.nonzero(adjusted <= fdr if doubt is None else np.maximum(adjusted, doubt) <= fdr)
+        if doubt is not None: adjusted = np.maximum(adjusted, doubt)
+        e, r = np.nonzero(adjusted <= fdr)
         found.append(pd.DataFrame(dict(
             effector=rows[e], regulator=cols[r], group=group, value=values[e, r], stderr=errors[group][e, r], z=z[e, r],
             fdr=adjusted[e, r])).sort_values("z", key=lambda z: -z.abs(), kind="stable"))

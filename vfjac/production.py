@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['NO_EFFECT', 'MODEL_ERROR', 'size_factors', 'root_counts', 'common_factors', 'Factors', 'factors_of', 'own_share',
-           'RegulatorStates', 'regulator_states', 'production_target', 'ProductionField', 'best_basis', 'fit_shared',
-           'mean_effects', 'spline_columns', 'sparse_sums', 'single_effects', 'inclusion', 'regulator_groups',
-           'expected_false', 'ProductionFit', 'fit_counts']
+           'RegulatorStates', 'regulator_states', 'production_target', 'best_basis', 'fit_shared', 'mean_effects',
+           'spline_columns', 'sparse_sums', 'single_effects', 'inclusion', 'regulator_groups', 'expected_false',
+           'ProductionFit', 'fit_counts']
 
 # %% ../nbs/06a_production.ipynb #72ae2ce5
 from dataclasses import dataclass
@@ -188,20 +188,6 @@ def production_target(
     Y -= Y.mean(axis=0)
     return Y - np.outer(share, share @ Y / max(share @ share, 1e-300)), share
 
-# %% ../nbs/06a_production.ipynb #2aebac30
-@dataclass(frozen=True, eq=False)
-class ProductionField(GaussianField):
-    "Kernels on a straight trend which any number of outputs share: states of regulators in, log production out."
-
-    def __post_init__(self):
-        (M, d), k = np.shape(self.control_points), np.shape(self.coefficients)[1]
-        shapes = dict(control_points=(M, d), coefficients=(M, k), offset=(k,), slope=(k, d))
-        for name, shape in shapes.items():
-            value = np.array(getattr(self, name), dtype=np.float64)
-            if value.shape != shape or not np.isfinite(value).all():
-                raise ValueError(f"{name} of shape {value.shape}: expected finite numbers of shape {shape}")
-            object.__setattr__(self, name, value)
-
 # %% ../nbs/06a_production.ipynb #3773d44e
 def best_basis(
     X: np.ndarray,              # Standardised states, (n_cells, n_regulators)
@@ -221,7 +207,7 @@ def best_basis(
         return path.log_evidence(ridge), basis, ridge
     return max((tried(w, t) for w in widths for t in trends), key=lambda found: found[0])[1:]
 
-# %% ../nbs/06a_production.ipynb #a75bdbf5
+# %% ../nbs/06a_production.ipynb #a3c74987
 def fit_shared(
     basis: Basis,        # Features
     X: np.ndarray,       # Standardised states, (n_cells, n_regulators)
@@ -233,7 +219,7 @@ def fit_shared(
     factor = Factor(sums.A + ridge * np.eye(len(sums.A)))
     z = factor.solve(sums.b)
     C = basis.coefficients(z)
-    field = ProductionField(basis.control_points, C[:M], basis.kernel.beta, offset=C[M], slope=C[M + 1:].T)
+    field = GaussianField(basis.control_points, C[:M], basis.kernel.beta, offset=C[M], slope=C[M + 1:].T)
     noise = np.maximum(sums.v2 - (sums.b * z).sum(axis=0), 1e-14 * sums.v2 + 1e-300) / len(X)
     return Posterior(field, basis.kernel.beta, basis.coefficients(factor.root), noise)
 
@@ -370,7 +356,7 @@ def expected_false(
     out[order] = np.cumsum(1 - inclusion[order]) / np.arange(1, len(order) + 1)
     return out
 
-# %% ../nbs/06a_production.ipynb #50336bc9
+# %% ../nbs/06a_production.ipynb #22939587
 MODEL_ERROR = 0.07   # What the model is wrong by, as a share of all effects on a gene
 
 
@@ -404,14 +390,18 @@ class ProductionFit:
         asked[self.regulators, np.arange(len(self.regulators))] = False
         return asked
 
+    @cached_property
+    def levels(self) -> np.ndarray:
+        "From which `fdr` on both models call each pair, (n_genes, n_regulators); 1 is never."
+        levels, asked = np.ones(self.mean.shape), self.asked
+        if asked.any(): levels[asked] = np.maximum(
+            false_discovery_control(2 * ndtr(-np.abs(self.z[asked]))), expected_false(self.inclusion[asked]) / 4)
+        return levels
+
     def called(self, fdr: float = 0.05) -> np.ndarray:
         "Pairs on which both models agree, (n_genes, n_regulators), with about a share `fdr` of false ones."
         if not 0 < fdr < 1: raise ValueError(f"fdr = {fdr!r}: expected a share between 0 and 1")
-        called, asked = np.zeros(self.mean.shape, bool), self.asked
-        if asked.any():
-            significant = false_discovery_control(2 * ndtr(-np.abs(self.z[asked]))) <= fdr
-            called[asked] = significant & (expected_false(self.inclusion[asked]) <= 4 * fdr)
-        return called
+        return self.levels <= fdr
 
     def pairs(self, genes: list[str] | None = None, fdr: float = 0.05) -> pd.DataFrame:
         "All pairs, strongest first: effector, regulator, value, stderr, z, inclusion, score, called."

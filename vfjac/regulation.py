@@ -5,20 +5,18 @@
 # %% auto #0
 __all__ = ['read_counts', 'fit_production', 'production_field', 'has_production', 'production_jacobian']
 
-# %% ../nbs/15b_regulation.ipynb #96bac23e
+# %% ../nbs/15b_regulation.ipynb #20469bdb
 import warnings
 
 import numpy as np
 from anndata import AnnData
-from scipy.special import ndtr
-from scipy.stats import false_discovery_control
 
 from .adata import check_adata, dense, listed, select_genes
 from .fields import GaussianField
 from .genejacobian import GeneJacobian, find_cells
 from .noise import neighbour_means, prove_averaging, undo_average
 from .posterior import Posterior
-from .production import ProductionFit, expected_false, fit_counts
+from .production import ProductionFit, fit_counts
 
 # %% ../nbs/15b_regulation.ipynb #b3f26459
 def read_counts(
@@ -45,7 +43,7 @@ def _undone(cells):
             f"production can't be fitted to averages; keep the layers 'spliced' and 'unspliced'")
     return tuple(np.maximum(undo_average(W, table)[0], 0) for table in tables.values())
 
-# %% ../nbs/15b_regulation.ipynb #ee5bef4c
+# %% ../nbs/15b_regulation.ipynb #b5c92540
 def fit_production(
     cells: AnnData,             # Cells, as `vf.pp.prepare` returns them; written to
     regulators,                 # Regulators: names, or a yes/no column of .var, such as that of transcription factors
@@ -83,16 +81,8 @@ def _packed(fit, genes, regulators) -> dict:
     return dict(
         effectors=genes, regulators=np.array(regulators), control_points=f.control_points, coefficients=f.coefficients,
         beta=float(f.beta), offset=f.offset, slope=f.slope, root=p.root, noise=p.noise, mean=fit.mean,
-        stderr=fit.stderr, inclusion=fit.inclusion, false_share=_levels(fit), groups=np.array(groups, dtype=str),
+        stderr=fit.stderr, inclusion=fit.inclusion, false_share=fit.levels, groups=np.array(groups, dtype=str),
         own_share=fit.states.own_share)
-
-
-def _levels(fit):
-    "The `fdr` from which the fit calls each pair, 1 for pairs that it never calls."
-    levels, asked = np.ones(fit.mean.shape), fit.asked
-    if asked.any(): levels[asked] = np.maximum(
-        false_discovery_control(2 * ndtr(-np.abs(fit.z[asked]))), expected_false(fit.inclusion[asked]) / 4)
-    return levels
 
 # %% ../nbs/15b_regulation.ipynb #89f39c94
 def production_field(
