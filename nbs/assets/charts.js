@@ -1,6 +1,6 @@
 // Draws the charts of a page, without a kernel: each <div class="vega-chart"> holds its specification as JSON.
 // Comes after vega.js, which holds Vega, Vega-Lite and Vega-Embed, and the looks of vfjac's own charts
-// (repainted, arranged, seeThrough, from nbs/16_charts.ipynb).
+// (repainted, arranged, seeThrough, from nbs/20_charts.ipynb).
 (function () {
   "use strict";
   const NIGHT = {
