@@ -176,12 +176,12 @@ def regulator_states(
     values = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-12)
     return RegulatorStates(values, x.mean(axis=0), x.std(axis=0), w, z, gamma, factors.L.shape[1])
 
-# %% ../nbs/07_production.ipynb #1161859c
+# %% ../nbs/07_production.ipynb #480c39d1
 def production_target(
     U: np.ndarray,         # Unspliced counts, (n_cells, n_genes)
     size_s: np.ndarray,    # Size factors of spliced counts, (n_cells,)
     size_u: np.ndarray,    # Size factors of unspliced counts, (n_cells,)
-) -> tuple[np.ndarray, np.ndarray]:   # log(1 + u), around its mean and without the share, (n_cells, n_genes); the share
+) -> tuple[np.ndarray, np.ndarray]:   # log(1 + u), centred and without the share, (n_cells, n_genes); the share
     "Return what is to be explained, and the covariate that has been taken out: the log share of unspliced molecules."
     Y, share = np.log1p(U / size_u[:, None]), np.log(size_u / size_s)
     share = share - share.mean()

@@ -22,6 +22,7 @@ import sys
 import time
 import warnings
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -150,7 +151,7 @@ def figures(scores, signs, called=None, constant=None):
 def as_called(table, signs):
     "A table of called pairs as yes and no, like the table of true signs."
     called = pd.DataFrame(False, signs.index, signs.columns)
-    for effector, regulator in table[["effector", "regulator"]].itertuples(index=False): called.loc[effector, regulator] = True
+    for pair in table[["effector", "regulator"]].itertuples(index=False): called.loc[*pair] = True
     return called
 
 
@@ -202,7 +203,8 @@ def one(task):
     add("production", production)
     add("true states known", lambda: figures(known_states(raw, cells, signs), signs))
     for method in methods:
-        add(method, lambda: figures(pd.DataFrame(METHODS[method](cells, at), signs.index, signs.columns), signs))
+        scores = partial(METHODS[method], cells, at)
+        add(method, lambda scores=scores: figures(pd.DataFrame(scores(), signs.index, signs.columns), signs))
     return rows
 
 
