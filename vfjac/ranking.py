@@ -7,10 +7,10 @@ __all__ = ['MODES', 'NO_ERRORS', 'as_gene_jacobian', 'at_cells', 'cell_labels', 
            'max_abs', 'switch_score', 'rank_lists', 'rank_jacobian_genes', 'rank_divergence_genes', 'find_set',
            'false_discovery', 'compare_groups']
 
-# %% ../nbs/23_ranking.ipynb #fee307a0
+# %% ../nbs/23_ranking.ipynb #e56cb206
 import warnings
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -24,22 +24,36 @@ from .projection import project_pairs
 from .regulation import has_production, production_jacobian
 from .tools import gene_jacobian
 
-# %% ../nbs/23_ranking.ipynb #8f2d9948
+# %% ../nbs/23_ranking.ipynb #61980136
 def as_gene_jacobian(
     data: AnnData | GeneJacobian,   # AnnData with a fitted field, or a GeneJacobian, which is taken as it is
     basis: str | None = "pca",      # Basis of the field of an AnnData; None is gene space
     cell_idx=None,                  # Cells: positions, a mask or names; None is all
-    of: str | None = None,          # "velocity" or "production"; None is production where it is fitted
+    of: str | None = "velocity",    # Or "production"; None is production where it is fitted
 ) -> GeneJacobian:
-    "The lazy tensor behind the data. Raises TypeError for anything else, ValueError for another `of`."
+    """The lazy tensor behind the data. Raises TypeError for anything else, ValueError for another `of`.
+
+    Says once that velocities seen through components are no regulation, unless `of` asks for them."""
     if of not in (None, "velocity", "production"):
         raise ValueError(f"of={of!r}: expected 'velocity', 'production', or None for production where it is fitted")
     if isinstance(data, AnnData):
-        made = of == "production" or of is None and has_production(data)
-        return production_jacobian(data, cell_idx) if made else gene_jacobian(data, basis, cell_idx=cell_idx)
+        if of == "production" or of is None and has_production(data): return production_jacobian(data, cell_idx)
+        gj = gene_jacobian(data, basis, cell_idx=cell_idx)
+        if of is None and gj.loadings.shape[1] < gj.n_genes: _tell_of_decay(gj.loadings.shape[1])
+        return gj
     if not isinstance(data, GeneJacobian):
         raise TypeError(f"data is a {type(data).__name__}: expected an AnnData with a fitted field, or a GeneJacobian")
     return data if cell_idx is None else at_cells(data, find_cells(cell_idx, data.cells))
+
+
+@cache
+def _tell_of_decay(d):
+    "Say once what velocities in few components can't tell."
+    warnings.warn(
+        f"these are effects on velocities seen through {d} components: there a gene's decay lands on all genes that "
+        f"vary with it, so strength and sign of a pair are often no regulation. Where spliced and unspliced counts are "
+        f"there, ask what genes are made at: cells = vf.pp.prepare(adata); vf.fit_production(cells, regulators=[…]). "
+        f"of='velocity' silences this", stacklevel=4)
 
 
 def at_cells(

@@ -15,16 +15,17 @@ from .adata import dense, listed
 from .genejacobian import GeneJacobian
 from .ranking import as_gene_jacobian
 
-# %% ../nbs/24_tl.ipynb #8efd2a49
+# %% ../nbs/24_tl.ipynb #254addc3
 def pair_scores(
     data: AnnData | GeneJacobian | pd.DataFrame,   # Cells with a fitted field; or a table effector, regulator, value
     regulators: list[str],                         # Regulators, as in the table of edges
     basis: str | None = "pca",                     # Basis of the field; None is gene space
+    of: str | None = None,                         # "velocity" or "production"; None is production where it is fitted
 ) -> pd.DataFrame:                                 # Signed scores, effectors × those of the regulators that are there
     "Return a signed score of every effector with every regulator. Raises ValueError if no regulator is there."
     if isinstance(data, pd.DataFrame): table = data.pivot(index="effector", columns="regulator", values="value")
     else:
-        gj = as_gene_jacobian(data, basis)
+        gj = as_gene_jacobian(data, basis, of=of)
         there = [name for name in regulators if name in set(gj.genes)]
         if there:
             of: dict = dict(regulators=there, memory_mb=4096)
@@ -98,13 +99,13 @@ def matched_wins(
         if open_.any(): won[r] = ((mine > theirs) + 0.5 * (mine == theirs))[open_].mean()
     return won
 
-# %% ../nbs/24_tl.ipynb #1d03586f
-def _features(data, scores):
+# %% ../nbs/24_tl.ipynb #661876f6
+def _features(data, scores, of):
     "What regulators are matched by: mean expression and length of their loadings, as far as there are any."
     parts = []
     if isinstance(data, AnnData): parts.append(np.log1p(np.abs(dense(data[:, list(scores.columns)].X).mean(axis=0))))
     if not isinstance(data, pd.DataFrame):
-        gj = as_gene_jacobian(data)
+        gj = as_gene_jacobian(data, of=of)
         length = pd.Series(np.linalg.norm(gj.loadings, axis=1), index=gj.genes)
         parts.append(length[scores.columns].to_numpy())
     return np.column_stack(parts) if parts else np.zeros((scores.shape[1], 1))
@@ -115,6 +116,7 @@ def enrichment(
     edges: pd.DataFrame,        # Known edges: regulator (or source, TF) and effector (or target, gene)
     *,
     basis: str | None = "pca",  # Basis of the field; None is gene space
+    of: str | None = None,      # "velocity" or "production"; None is production where it is fitted
     n_matched: int = 10,        # Regulators of like expression and loadings that each is compared with
     n_boot: int = 400,          # Draws of regulators for the intervals
     seed: int = 0,              # Seed of the draws
@@ -127,11 +129,11 @@ def enrichment(
     lower = {str(c).lower(): c for c in edges.columns}
     named = next((lower[n] for n in _COLUMNS["regulator"] if n in lower), None)
     wanted = [] if named is None else list(dict.fromkeys(edges[named].astype(str)))
-    scores = pair_scores(data, wanted, basis) if wanted else pd.DataFrame()
+    scores = pair_scores(data, wanted, basis, of) if wanted else pd.DataFrame()
     known = known_pairs(edges, scores)
     pairs = ~np.equal.outer(scores.index.to_numpy(), scores.columns.to_numpy())
     values = np.abs(np.nan_to_num(scores.to_numpy(dtype=float)))
-    won, weight = matched_wins(values, known, _features(data, scores), n_matched), known.sum(axis=0)
+    won, weight = matched_wins(values, known, _features(data, scores, of), n_matched), known.sum(axis=0)
     def measures(at):
         chosen, here = pairs[:, at], ~np.isnan(won[at])
         flat = values[:, at][chosen], known[:, at][chosen]
