@@ -330,7 +330,7 @@ def inclusion(
     "Return the probability that a regulator has some effect on a gene."
     return 1 - np.prod(1 - alpha, axis=0)
 
-# %% ../nbs/07_production.ipynb #0a0c788e
+# %% ../nbs/07_production.ipynb #7e672127
 def regulator_groups(
     alpha: np.ndarray,      # From `single_effects`, (n_effects, n_genes, n_regulators)
     level: float = 0.95,    # Probability that the effect is that of one of the group
@@ -342,7 +342,7 @@ def regulator_groups(
         order = np.argsort(-effect, axis=1, kind="stable")
         within = np.cumsum(np.take_along_axis(effect, order, axis=1), axis=1)
         size = (within < level).sum(axis=1) + 1
-        for gene in np.flatnonzero((1 < size) & (size <= largest)):
+        for gene in np.flatnonzero((1 < size) & (size <= min(largest, effect.shape[1]))):
             found[int(gene), tuple(order[gene, :size[gene]].tolist())] = float(within[gene, size[gene] - 1])
     return [(gene, members, p) for (gene, members), p in found.items()]
 
@@ -356,7 +356,7 @@ def expected_false(
     out[order] = np.cumsum(1 - inclusion[order]) / np.arange(1, len(order) + 1)
     return out
 
-# %% ../nbs/07_production.ipynb #22939587
+# %% ../nbs/07_production.ipynb #4f61cf26
 MODEL_ERROR = 0.07   # What the model is wrong by, as a share of all effects on a gene
 
 
@@ -404,11 +404,11 @@ class ProductionFit:
         return self.levels <= fdr
 
     def pairs(self, genes: list[str] | None = None, fdr: float = 0.05) -> pd.DataFrame:
-        "All pairs, strongest first: effector, regulator, value, stderr, z, inclusion, score, called."
+        "All pairs, strongest first: effector, regulator, value, stderr, z, inclusion, score, proxy, called."
         names = np.arange(len(self.mean)) if genes is None else np.asarray(genes, dtype=object)
         e, r = (a.ravel() for a in np.indices(self.mean.shape))
         columns = dict(value=self.mean, stderr=self.stderr, z=self.z, inclusion=self.inclusion, score=self.score,
-                       called=self.called(fdr))
+                       proxy=np.broadcast_to(self.states.proxy, self.mean.shape), called=self.called(fdr))
         table = dict(effector=names[e], regulator=names[self.regulators[r]])
         table |= {name: values.ravel() for name, values in columns.items()}
         return pd.DataFrame(table).sort_values("score", ascending=False, kind="stable", ignore_index=True)

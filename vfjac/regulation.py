@@ -43,7 +43,7 @@ def _undone(cells):
             f"production can't be fitted to averages; keep the layers 'spliced' and 'unspliced'")
     return tuple(np.maximum(undo_average(W, table)[0], 0) for table in tables.values())
 
-# %% ../nbs/18_regulation.ipynb #b5c92540
+# %% ../nbs/18_regulation.ipynb #49a4aa0c
 def fit_production(
     cells: AnnData,             # Cells, as `vf.pp.prepare` returns them; written to
     regulators,                 # Regulators: names, or a yes/no column of .var, such as that of transcription factors
@@ -67,8 +67,9 @@ def fit_production(
     if fit.states.proxy.any():
         poor = np.array(chosen)[fit.states.proxy]
         warnings.warn(
-            f"{len(poor)} of {len(chosen)} regulators are counted too poorly to be told from other genes: "
-            f"{', '.join(poor[:8])}{' …' * (len(poor) > 8)}; none of their pairs is called", stacklevel=2)
+            f"{len(poor)} of {len(chosen)} regulators can't be told from other genes by their own counts, which are "
+            f"few or say nothing of their own: {', '.join(poor[:8])}{' …' * (len(poor) > 8)}; none of their pairs is "
+            f"called, since each may stand for whatever rises with it (see .states.own_z)", stacklevel=2)
     cells.obsm["X_production"] = fit.states.values
     cells.uns["production"] = _packed(fit, genes, chosen)
     return fit
