@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['directional_derivative', 'second_derivative', 'divergence', 'Determinant', 'determinant', 'curl', 'acceleration',
            'curvature_vector', 'curvature', 'torsion', 'eigenvalues', 'Modes', 'eigenmodes', 'gene_modes',
-           'sensitivity', 'gene_sensitivity', 'kernel_mass', 'support', 'outside_support', 'stability', 'FixedPoints',
-           'fixed_points', 'Paths', 'integrate']
+           'sensitivity', 'gene_sensitivity', 'support', 'outside_support', 'FixedPoints', 'fixed_points', 'Paths',
+           'integrate']
 
-# %% ../nbs/13_dynamics.ipynb #b6b94a13
+# %% ../nbs/13_dynamics.ipynb #86c594a8
 import warnings
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,9 +19,7 @@ from scipy.optimize import root
 from scipy.sparse import block_diag
 
 from .blocks import map_blocks, row_blocks
-from vfjac.fields import (
-    GaussianField, RescaledField, VectorField, as_field, as_states, default_step
-)
+from .fields import GaussianField, RescaledField, VectorField, as_field, as_states, default_step
 from .kernels import Kernel
 
 # %% ../nbs/13_dynamics.ipynb #41ae9da9
@@ -89,7 +87,7 @@ def determinant(
     work = lambda s: np.stack(np.linalg.slogdet(field.jacobian(X[s])), axis=1)
     return Determinant(*map_blocks(work, row_blocks(len(X), 3 * X.shape[1] ** 2)).T)
 
-# %% ../nbs/13_dynamics.ipynb #54f6b85b
+# %% ../nbs/13_dynamics.ipynb #ac7d78cd
 def curl(
     field: VectorField,   # A vector field, or anything `as_field` takes
     X: np.ndarray,        # States, (n_cells, 2) or (n_cells, 3)
@@ -99,8 +97,7 @@ def curl(
     if (d := X.shape[1]) not in (2, 3):
         raise ValueError(
             f"the field has {d} dimensions: a curl needs 2 or 3; fit on fewer components (dims=3) or on an embedding, "
-            f"or look at the antisymmetric part of the Jacobian"
-        )
+            f"or look at the antisymmetric part of the Jacobian")
     J = field.jacobian(X)
     turning = J - np.swapaxes(J, 1, 2)
     return turning[:, 1, 0] if d == 2 else np.stack([turning[:, 2, 1], turning[:, 0, 2], turning[:, 1, 0]], axis=1)
@@ -203,16 +200,15 @@ def eigenmodes(
     order = _leading_first(values)[:, :k]
     return Modes(np.take_along_axis(values, order, axis=1), np.take_along_axis(vectors, order[:, None, :], axis=2))
 
-# %% ../nbs/13_dynamics.ipynb #2fbddefb
+# %% ../nbs/13_dynamics.ipynb #c4d65501
 def gene_modes(
     vectors: np.ndarray,    # Patterns in components, (n, d, k), from `eigenmodes`
     loadings: np.ndarray,   # Loadings of the genes as effectors, (n_genes, d)
 ) -> np.ndarray:            # (n, n_genes, k) complex: `np.abs` is the amplitude, `np.angle` the phase
     "Patterns of genes, scaled so that the strongest gene of each is 1. Raises ValueError on shapes that do not fit."
     if np.ndim(vectors) != 3 or np.ndim(loadings) != 2 or vectors.shape[1] != loadings.shape[1]:
-        raise ValueError(
-            f"patterns {np.shape(vectors)} and loadings {np.shape(loadings)}: expected (n, d, k) and (n_genes, d)"
-        )
+        shapes = f"patterns {np.shape(vectors)} and loadings {np.shape(loadings)}"
+        raise ValueError(f"{shapes}: expected (n, d, k) and (n_genes, d)")
     patterns = loadings @ vectors
     strongest = np.abs(patterns).argmax(axis=1)[:, None, :]
     return patterns / np.take_along_axis(patterns, strongest, axis=1)
@@ -245,27 +241,24 @@ def gene_sensitivity(
     entries = left[effectors] @ M @ right[regulators].T + (effectors[:, None] == regulators)
     return entries / (1 + np.einsum("rd,nde,re->nr", left[regulators], M, right[regulators]))[:, None, :]
 
-# %% ../nbs/13_dynamics.ipynb #6a835a96
-def kernel_mass(
-    field: VectorField,   # A vector field
-    X: np.ndarray,        # States, (n_cells, d)
-) -> np.ndarray:          # (n_cells,); NaN for a field without kernels, which is not tied to data
-    "Sum of a field's kernels at every state."
+# %% ../nbs/13_dynamics.ipynb #ab96ee54
+def _kernel_mass(field: VectorField, X: np.ndarray) -> np.ndarray:
+    "Sum of a field's kernels at every state, (n_cells,); NaN for a field without, which is not tied to data."
     field, X = _prepared(field, X)
-    if isinstance(field, RescaledField): return kernel_mass(field.field, (X - field.shift) / field.scale)
+    if isinstance(field, RescaledField): return _kernel_mass(field.field, (X - field.shift) / field.scale)
     if not (hasattr(field, "control_points") and hasattr(field, "beta")): return np.full(len(X), np.nan)
     beta = np.mean(field.beta, axis=0) if np.ndim(field.beta) == 2 else field.beta
     c, kernel = field.control_points, Kernel(beta, getattr(field, "profile", "gaussian"))
     return map_blocks(lambda s: kernel(X[s], c).sum(axis=1), row_blocks(len(X), 2 * len(c)))
 
-# %% ../nbs/13_dynamics.ipynb #66c524f0
+# %% ../nbs/13_dynamics.ipynb #1f99e205
 def support(
     field: VectorField,   # A vector field
     X: np.ndarray,        # States, (n, d)
     cells: np.ndarray,    # States of the cells to compare with, (n_cells, d)
 ) -> np.ndarray:          # (n,): 1 is that of a typical cell, 0 nothing; NaN for a field without kernels
     "Return how much of the data a field has at a state: its kernel mass over the median of (at most 2,000) cells'."
-    return kernel_mass(field, X) / np.median(kernel_mass(field, cells[:: max(1, len(cells) // 2000)]))
+    return _kernel_mass(field, X) / np.median(_kernel_mass(field, cells[:: max(1, len(cells) // 2000)]))
 
 
 def outside_support(
@@ -276,17 +269,15 @@ def outside_support(
     "Return which states have less than a twentieth of a typical cell's support: there a field is its prior."
     return support(field, X, cells) < 0.05
 
-# %% ../nbs/13_dynamics.ipynb #71e20b43
-def stability(
-    values: np.ndarray,   # Eigenvalues at each point, (n, d) complex
-) -> np.ndarray:          # (n,) str: stable, saddle, unstable, or undecided where a real part is zero to rounding
-    "Kind of a fixed point by the signs of the real parts."
+# %% ../nbs/13_dynamics.ipynb #8048b4f7
+def _stability(values: np.ndarray) -> np.ndarray:
+    "Kinds of fixed points by the signs of real parts, (n,); undecided where one is zero to rounding."
     zero = 1e-9 * np.abs(values).max(axis=1, keepdims=True)
     grows, decays = values.real > zero, values.real < -zero
     kinds = [grows.any(axis=1) & decays.any(axis=1), decays.all(axis=1), grows.all(axis=1)]
     return np.select(kinds, ["saddle", "stable", "unstable"], "undecided")
 
-# %% ../nbs/13_dynamics.ipynb #2bcc8ea1
+# %% ../nbs/13_dynamics.ipynb #fcaedf69
 @dataclass(frozen=True, eq=False)
 class FixedPoints:
     "Points of rest of a field, those that most starts lead to first."
@@ -299,7 +290,7 @@ class FixedPoints:
     @property
     def kind(self) -> np.ndarray:
         "stable, saddle, unstable or undecided, (n,)."
-        return stability(self.eigenvalues)
+        return _stability(self.eigenvalues)
 
     @property
     def oscillating(self) -> np.ndarray:
@@ -389,7 +380,7 @@ def _times(t) -> np.ndarray:
         raise ValueError(f"t = {t!r}: expected an end time other than 0, or two or more rising or falling times")
     return times
 
-# %% ../nbs/13_dynamics.ipynb #f54cc24e
+# %% ../nbs/13_dynamics.ipynb #7ef127ec
 def integrate(
     field: VectorField,       # A vector field, or anything `as_field` takes
     X0: np.ndarray,           # Starts, (n_starts, d)
@@ -416,8 +407,7 @@ def integrate(
     result = solve_ivp(
         velocity, (times[0], times[-1]), X0.ravel(), t_eval=times,
         method=method, rtol=max(rtol / np.sqrt(n), 1e-13), atol=atol / np.sqrt(n),
-        **(dict(jac=blocks) if method in ("Radau", "BDF") else {})
-    )
+        **(dict(jac=blocks) if method in ("Radau", "BDF") else {}))
     if not result.success:
         raise RuntimeError(f"the paths do not reach time {times[-1]:.3g}: {result.message}; take a shorter time")
     return Paths(times, np.moveaxis(result.y.reshape(n, d, len(times)), 2, 1), field)
