@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['find_names', 'in_order_of', 'find_cells', 'sum_jacobians', 'sum_products', 'project_moment', 'fold_entries',
-           'is_positive', 'group_rows', 'some_outputs', 'GeneJacobian', 'Quantiles']
+           'group_rows', 'some_outputs', 'GeneJacobian', 'Quantiles']
 
-# %% ../nbs/12_genejacobian.ipynb #b05149c2
+# %% ../nbs/12_genejacobian.ipynb #43714eaa
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field as dataclass_field, replace
@@ -21,14 +21,13 @@ from scipy.stats import false_discovery_control
 
 from vfjac.blocks import (
     check_budget, count_cores, fold_cells, fold_groups, is_lazy, lazy_states, load_blocks, map_cells, map_chunks,
-    row_blocks
-)
+    row_blocks)
 from .fields import GaussianField, VectorField, as_field, as_states, patch, with_step
 from .fit import Fit
 from .posterior import Posterior, entry_errors, mean_errors, mean_gram
 from .projection import projected_jacobian, scaled_loadings
 
-# %% ../nbs/12_genejacobian.ipynb #67238be1
+# %% ../nbs/12_genejacobian.ipynb #949fdc6e
 def find_names(
     wanted,                 # A name or a list of names
     names: np.ndarray,      # The names to look in, (n,)
@@ -45,8 +44,7 @@ def find_names(
     if doubled := [w for w in dict.fromkeys(wanted) if w in twice]:
         raise ValueError(
             f"{doubled} occur more than once among the {len(names)} {what}; make the names unique first (AnnData: "
-            f"obs_names_make_unique, var_names_make_unique)"
-        )
+            f"obs_names_make_unique, var_names_make_unique)")
     return np.array([where[w] for w in wanted], dtype=int)
 
 
@@ -58,7 +56,7 @@ def _missing(missing, names, what) -> str:
         said.append(repr(name) + (f" (did you mean {', '.join(near)}?)" if near else ""))
     return f"not among the {len(names):,} {what}: {', '.join(said)}"
 
-# %% ../nbs/12_genejacobian.ipynb #1e6bdf3d
+# %% ../nbs/12_genejacobian.ipynb #8bc39938
 def in_order_of(
     values: pd.Series,      # One value a cell
     names: np.ndarray,      # Names of the cells, (n_cells,)
@@ -72,10 +70,9 @@ def in_order_of(
         return values.set_axis(index).reindex([str(n) for n in names]).to_numpy()
     raise ValueError(
         f"a Series of {len(values)} values whose index is not the names of the {len(names)} cells "
-        f"(it begins {index[:2].tolist()}): align it first, or give .to_numpy() if the order is that of the cells"
-    )
+        f"(it begins {index[:2].tolist()}): align it first, or give .to_numpy() if the order is that of the cells")
 
-# %% ../nbs/12_genejacobian.ipynb #d7476c39
+# %% ../nbs/12_genejacobian.ipynb #8a3bece2
 def find_cells(
     cells,                  # Positions, a boolean mask, names, a single one of these, or None for all
     names: np.ndarray,      # Names of the cells, (n_cells,)
@@ -108,8 +105,7 @@ def find_cells(
     if cells.dtype.kind not in "iu":
         raise TypeError(
             f"cells of the type {cells.dtype} were given, expected integers (positions), booleans (a mask) or "
-            f"strings (names)"
-        )
+            f"strings (names)")
     if (bad := cells[(cells < -n) | (cells >= n)]).size:
         raise IndexError(f"cell positions {bad[:5].tolist()} are out of range for {n} cells")
     return np.where(cells < 0, cells + n, cells).astype(int) if cells.dtype.kind == "i" else cells.astype(int)
@@ -134,14 +130,13 @@ def sum_products(
     J = np.subtract(J, centre, out=J if isinstance(field, GaussianField) else None).reshape(len(X), -1)
     return J.T @ J
 
-# %% ../nbs/12_genejacobian.ipynb #f1f443c0
+# %% ../nbs/12_genejacobian.ipynb #53625cad
 def project_moment(
     S: np.ndarray,       # Second moment of the entries of J, [(i, k), (j, l)], (d², d²)
     left: np.ndarray,    # Loadings of the effectors, (n_effectors, d)
     right: np.ndarray,   # Loadings of the regulators, (n_regulators, d)
 ) -> np.ndarray:         # (n_effectors, n_regulators)
-    """The same second moment for every gene pair, `Σ l_i l_j r_k r_l S[i,k,j,l]`: two matrix products, whatever the
-    number of cells."""
+    "The same second moment for every gene pair, `Σ l_i l_j r_k r_l S[i,k,j,l]`, by two matrix products."
     d = left.shape[1]
     first, second = np.triu_indices(d)
     S = S.reshape(d, d, d, d).transpose(0, 2, 1, 3)
@@ -151,7 +146,7 @@ def project_moment(
     for s in row_blocks(len(left), 3 * len(first)): out[s] = (left[s][:, first] * left[s][:, second]) @ S @ on_right.T
     return out
 
-# %% ../nbs/12_genejacobian.ipynb #8318e9e0
+# %% ../nbs/12_genejacobian.ipynb #f988db57
 def fold_entries(
     field: VectorField,                                 # The vector field
     left: np.ndarray | None,                            # Loadings of the effectors, (n_effectors, d); None: outputs
@@ -169,11 +164,11 @@ def fold_entries(
     return out
 
 
-def is_positive(entries: np.ndarray) -> np.ndarray:
+def _is_positive(entries: np.ndarray) -> np.ndarray:
     "1 where an entry is positive, else 0; half where it is exactly zero."
     return (np.sign(entries) + 1) / 2
 
-# %% ../nbs/12_genejacobian.ipynb #05174099
+# %% ../nbs/12_genejacobian.ipynb #707b888f
 def group_rows(
     groups,          # Labels, one a cell, (n_cells,), a lazily read column of obs too; None and NaN are no group
     n_cells: int,    # Number of cells
@@ -186,11 +181,8 @@ def group_rows(
         raise ValueError(f"{len(labels)} group labels for {n_cells} cells: expected one label a cell")
     if not (labels.codes >= 0).any():
         raise ValueError("every group label is missing: expected a label for at least one cell")
-    return {
-        label: np.flatnonzero(labels.codes == code)
-        for code, label in enumerate(labels.categories)
-        if (labels.codes == code).any()
-    }
+    rows = ((label, np.flatnonzero(labels.codes == code)) for code, label in enumerate(labels.categories))
+    return {label: at for label, at in rows if len(at)}
 
 # %% ../nbs/12_genejacobian.ipynb #22cba02a
 @dataclass(frozen=True, eq=False)
@@ -247,7 +239,7 @@ def some_outputs(
         posterior, field=field, noise=posterior.noise[rows], beta=_rows_of(posterior.beta, rows, 2),
         root=_rows_of(posterior.root, rows, 3))
 
-# %% ../nbs/12_genejacobian.ipynb #9590cdd6
+# %% ../nbs/12_genejacobian.ipynb #d67b9e22
 @dataclass(frozen=True, eq=False, repr=False)
 class GeneJacobian:
     """The Jacobian between genes, `∂(velocity of effector) / ∂(expression of regulator)` for every cell, when asked.
@@ -280,14 +272,11 @@ class GeneJacobian:
         if Q.shape != (len(genes), states.shape[1]):
             raise ValueError(
                 f"loadings {Q.shape} do not fit {len(genes)} genes and states with {states.shape[1]} components: "
-                f"expected (n_genes, d)"
-            )
+                f"expected (n_genes, d)")
         if len(cells) != len(states): raise ValueError(f"{len(cells)} cell names for {len(states)} states")
         if not np.isfinite(Q).all():
-            raise ValueError(
-                f"loadings of {int((~np.isfinite(Q).all(axis=1)).sum())} genes are NaN or infinite; leave these "
-                f"genes out"
-            )
+            lost = int((~np.isfinite(Q).all(axis=1)).sum())
+            raise ValueError(f"loadings of {lost} genes are NaN or infinite; leave these genes out")
         effectors = genes if self.effector_genes is None else np.array([str(g) for g in self.effector_genes], object)
         if self.effector_genes is not None and _n_outputs(field) != len(effectors):
             raise ValueError(
@@ -296,10 +285,8 @@ class GeneJacobian:
             raise ValueError("gene names are not unique; make them so first (AnnData: var_names_make_unique)")
         if np.dtype(self.dtype).name != "float64":
             if not isinstance(field, GaussianField):
-                raise ValueError(
-                    f"dtype={self.dtype!r}: only a GaussianField works in single precision, not a "
-                    f"{type(field).__name__}"
-                )
+                kind = type(field).__name__
+                raise ValueError(f"dtype={self.dtype!r}: only a GaussianField works in single precision, not a {kind}")
             field = replace(field, dtype=self.dtype)
         checked = dict(field=field, states=states, loadings=Q, genes=genes, cells=cells, effectors=effectors)
         for name, value in checked.items(): object.__setattr__(self, name, value)
@@ -383,8 +370,7 @@ class GeneJacobian:
         rows = {None: slice(None)} if groups is None else group_rows(groups, self.n_cells)
         check_budget(
             (len(rows), *shape), memory_mb,
-            "name fewer effectors or regulators, use .top(k) for the strongest pairs, or raise memory_mb"
-        )
+            "name fewer effectors or regulators, use .top(k) for the strongest pairs, or raise memory_mb")
         most = int(memory_mb * 1e6 / 64 / max(self.loadings.shape[1] ** 4, np.prod(shape)))
         at_once = max(1, most) if is_lazy(self.states) else 1
         labels, results = list(rows), {}
@@ -392,11 +378,9 @@ class GeneJacobian:
             results.update(zip(labels[i:i + at_once], statistic([rows[label] for label in labels[i:i + at_once]])))
         return results[None] if groups is None else results
 
-# %% ../nbs/12_genejacobian.ipynb #ad7a37c6
+# %% ../nbs/12_genejacobian.ipynb #c9fc6e7c
 @patch
-def block(
-    self: GeneJacobian, effectors=None, regulators=None, cells=None, *, cores: int | None = 1, memory_mb: float = 512
-) -> np.ndarray:
+def block(self: GeneJacobian, effectors=None, regulators=None, cells=None, *, cores=1, memory_mb=512) -> np.ndarray:
     """The entries of `effectors` × `regulators` at `cells` (positions, mask or names; None is all): an array
     (n_cells, n_effectors, n_regulators), lazy where the states are."""
     pairs = self._pairs(effectors, regulators)
@@ -405,8 +389,7 @@ def block(
     check_budget(
         (len(X), *pairs.shape), memory_mb,
         "go through it with .blocks(), ask for a statistic (.mean, .std, .mean_abs, .quantile), name fewer genes or "
-        "cells, or raise memory_mb"
-    )
+        "cells, or raise memory_mb")
     return map_cells(pairs.at, X, cores)
 
 
@@ -423,21 +406,17 @@ def pair(self: GeneJacobian, effector: str, regulator: str, cells=None, *, cores
     "The entry ∂f_effector / ∂x_regulator at `cells` (None is all): an array (n_cells,), lazy where the states are."
     return self.block([effector], [regulator], cells, cores=cores)[:, 0, 0]
 
-# %% ../nbs/12_genejacobian.ipynb #0e231f59
+# %% ../nbs/12_genejacobian.ipynb #51e68314
 @patch
-def blocks(
-    self: GeneJacobian, effectors=None, regulators=None, *, memory_mb: float = 64
-) -> Iterator[tuple[slice, np.ndarray]]:
+def blocks(self: GeneJacobian, effectors=None, regulators=None, *, memory_mb=64) -> Iterator[tuple]:
     """Blocks of cells with their entries, `(slice, (n, n_effectors, n_regulators))`, each of at most `memory_mb`
     (one cell at least)."""
     pairs = self._pairs(effectors, regulators)
     for s, X in load_blocks(self.states, int(np.prod(pairs.shape)), int(1e6 * memory_mb)): yield s, pairs.at(X)
 
-# %% ../nbs/12_genejacobian.ipynb #f97102bb
+# %% ../nbs/12_genejacobian.ipynb #3e97e4fa
 @patch
-def mean(
-    self: GeneJacobian, groups=None, effectors=None, regulators=None, *, cores: int | None = 1, memory_mb: float = 512
-):
+def mean(self: GeneJacobian, groups=None, effectors=None, regulators=None, *, cores=1, memory_mb=512):
     """Mean of every entry over the cells, exact: an array (n_effectors, n_regulators), or with `groups` a dict from
     label to such an array."""
     pairs = self._pairs(effectors, regulators)
@@ -445,7 +424,7 @@ def mean(
     mean = lambda rows: [pairs.project(J) for J in means([partial(sum_jacobians, pairs.field)] * len(rows), rows)]
     return self._by_group(groups, pairs.shape, memory_mb, mean)
 
-# %% ../nbs/12_genejacobian.ipynb #a662247b
+# %% ../nbs/12_genejacobian.ipynb #1884b2e6
 @patch
 def _moment(self: GeneJacobian, centred, groups, effectors, regulators, cores, memory_mb):
     "Square root of the mean square of every entry, around its mean if `centred`."
@@ -458,8 +437,7 @@ def _moment(self: GeneJacobian, centred, groups, effectors, regulators, cores, m
             centres = self._means([partial(sum_jacobians, self.field)] * len(rows), rows, cores=cores, what="mean")
         moments = self._means(
             [partial(sum_products, self.field, centre) for centre in centres], rows,
-            block_rows=max(64, int(4e6 / d**2)), cores=cores, what="second moment"
-        )
+            block_rows=max(64, int(4e6 / d**2)), cores=cores, what="second moment")
         return [np.sqrt(np.maximum(project_moment(S, pairs.left, pairs.right), 0)) for S in moments]
     return self._by_group(groups, pairs.shape, memory_mb, root)
 
@@ -478,21 +456,17 @@ def _output_moment(gj, pairs, centred, groups, cores, memory_mb):
 
 
 @patch
-def std(
-    self: GeneJacobian, groups=None, effectors=None, regulators=None, *, cores: int | None = 1, memory_mb: float = 512
-):
+def std(self: GeneJacobian, groups=None, effectors=None, regulators=None, *, cores=1, memory_mb=512):
     "Standard deviation over the cells (ddof 0) of every entry, exact, shaped as `mean`."
     return self._moment(True, groups, effectors, regulators, cores, memory_mb)
 
 
 @patch
-def rms(
-    self: GeneJacobian, groups=None, effectors=None, regulators=None, *, cores: int | None = 1, memory_mb: float = 512
-):
+def rms(self: GeneJacobian, groups=None, effectors=None, regulators=None, *, cores=1, memory_mb=512):
     "Root mean square over the cells of every entry, exact, shaped as `mean`."
     return self._moment(False, groups, effectors, regulators, cores, memory_mb)
 
-# %% ../nbs/12_genejacobian.ipynb #ff6bf7fb
+# %% ../nbs/12_genejacobian.ipynb #99a76136
 @patch
 def _streamed(self: GeneJacobian, transform, what, groups, effectors, regulators, cores, memory_mb):
     "Mean over the cells of a transform of every entry, in blocks of cells and genes."
@@ -500,37 +474,31 @@ def _streamed(self: GeneJacobian, transform, what, groups, effectors, regulators
     cores = count_cores(cores)
     check_budget(
         (cores, *pairs.shape), memory_mb,
-        "each core holds one sum: take fewer cores, name fewer effectors or regulators, or raise memory_mb"
-    )
+        "each core holds one sum: take fewer cores, name fewer effectors or regulators, or raise memory_mb")
     total = partial(fold_entries, pairs.field, pairs.left, pairs.right, transform, np.add)
     mean = lambda rows: self._means([total] * len(rows), rows, block_rows=64, cores=cores, what=what)
     return self._by_group(groups, pairs.shape, memory_mb, mean)
 
 
 @patch
-def mean_abs(
-    self: GeneJacobian, groups=None, effectors=None, regulators=None, *, cores: int | None = 1, memory_mb: float = 512
-):
+def mean_abs(self: GeneJacobian, groups=None, effectors=None, regulators=None, *, cores=1, memory_mb=512):
     "Mean of the absolute value of every entry over the cells, exact, shaped as `mean`; streamed, with a progress bar."
     return self._streamed(np.abs, "mean |J|", groups, effectors, regulators, cores, memory_mb)
 
 
 @patch
-def sign_fraction(
-    self: GeneJacobian, groups=None, effectors=None, regulators=None, *, cores: int | None = 1, memory_mb: float = 512
-):
-    """Share of the cells in which every entry is positive, shaped as `mean`; 0 is repression everywhere, 1
-    activation everywhere."""
-    return self._streamed(is_positive, "signs", groups, effectors, regulators, cores, memory_mb)
+def sign_fraction(self: GeneJacobian, groups=None, effectors=None, regulators=None, *, cores=1, memory_mb=512):
+    "Share of the cells in which every entry is positive, shaped as `mean`: 0 is repression everywhere."
+    return self._streamed(_is_positive, "signs", groups, effectors, regulators, cores, memory_mb)
 
-# %% ../nbs/12_genejacobian.ipynb #964953f1
+# %% ../nbs/12_genejacobian.ipynb #a992c7ed
 @dataclass(frozen=True, eq=False)
 class Quantiles:
     "Quantiles of every entry over the cells."
-    q: np.ndarray                     # The quantiles asked for, (n_q,)
-    values: np.ndarray                # (n_q, n_effectors, n_regulators)
-    exact: bool                       # Whether they are exact, or read off a histogram
-    within: np.ndarray  # Largest error of each pair's quantiles, (n_effectors, n_regulators); zero where exact
+    q: np.ndarray         # The quantiles asked for, (n_q,)
+    values: np.ndarray    # (n_q, n_effectors, n_regulators)
+    exact: bool           # Whether they are exact, or read off a histogram
+    within: np.ndarray    # Largest error of each pair's quantiles, (n_effectors, n_regulators); zero where exact
 
 # %% ../nbs/12_genejacobian.ipynb #c49cbdca
 @patch
@@ -582,7 +550,7 @@ def _count(blocks, low, width, bins):
         np.add.at(counts.reshape(-1), bin_of * low.size + pairs, np.uint32(1))
     return counts.reshape(bins, *low.shape)
 
-# %% ../nbs/12_genejacobian.ipynb #c5ddcdbb
+# %% ../nbs/12_genejacobian.ipynb #a8c95631
 @patch
 def top(
     self: GeneJacobian, k: int = 20, by: str = "mean", effectors=None, regulators=None, *,
@@ -595,20 +563,16 @@ def top(
     if k < 1: raise ValueError(f"k={k}: expected a number of pairs, at least 1")
     effectors, regulators = (
         [str(g) for g in known] if names is None else [names] if isinstance(names, str) else list(names)
-        for names, known in ((effectors, self.effectors), (regulators, self.genes))
-    )
+        for names, known in ((effectors, self.effectors), (regulators, self.genes)))
     best = pd.DataFrame(dict(effector=[], regulator=[], value=[]))
     for s in row_blocks(len(effectors), 4 * len(regulators), int(1e6 * memory_mb)):
         values = getattr(self, by)(effectors=effectors[s], regulators=regulators, cores=cores, memory_mb=memory_mb)
-        if exclude_diagonal:
-            values = np.where(
-                np.equal.outer(np.array(effectors[s], object), np.array(regulators, object)), np.nan, values
-            )
+        rows, columns = np.array(effectors[s], object), np.array(regulators, object)
+        if exclude_diagonal: values = np.where(np.equal.outer(rows, columns), np.nan, values)
         strength = np.where(np.isnan(values), -1, np.abs(values)).ravel()
         at = np.argpartition(-strength, min(k, strength.size) - 1)[:k]
         row, column = np.divmod(at[strength[at] >= 0], len(regulators))
-        names = dict(effector=np.array(effectors[s], object)[row], regulator=np.array(regulators, object)[column])
-        found = pd.DataFrame(names | dict(value=values[row, column]))
+        found = pd.DataFrame(dict(effector=rows[row], regulator=columns[column], value=values[row, column]))
         best = pd.concat([best, found]) if len(best) else found
         best = best.sort_values("value", key=lambda v: -v.abs(), kind="stable").head(k)
     return best.reset_index(drop=True)
@@ -629,7 +593,7 @@ def pair_stderr(self: GeneJacobian, effector: str, regulator: str, cells=None) -
     "Standard errors of one gene pair's entry at `cells`: an array (n_cells,)."
     return self.stderr([effector], [regulator], cells)[:, 0, 0]
 
-# %% ../nbs/12_genejacobian.ipynb #0a0d82c7
+# %% ../nbs/12_genejacobian.ipynb #e1317dde
 @patch
 def _gram(self: GeneJacobian, posterior, rows, weights) -> np.ndarray:
     "Products of the mean responses of some cells, see `posterior.mean_gram`."
@@ -648,9 +612,7 @@ def mean_stderr(self: GeneJacobian, groups=None, effectors=None, regulators=None
 
 
 @patch
-def difference(
-    self: GeneJacobian, a, b, effectors=None, regulators=None, *, memory_mb: float = 512
-) -> tuple[np.ndarray, np.ndarray]:
+def difference(self: GeneJacobian, a, b, effectors=None, regulators=None, *, memory_mb=512) -> tuple:
     """Mean over the cells `a` less the mean over the cells `b` (positions, masks or names), and its standard error:
     two arrays (n_effectors, n_regulators)."""
     pairs = self._pairs(effectors, regulators, errors=True)
@@ -661,7 +623,7 @@ def difference(
     G = self._gram(pairs.posterior, np.concatenate(rows), weights)
     return pairs.project(J - J_b), pairs.mean_errors(G)
 
-# %% ../nbs/12_genejacobian.ipynb #7ba65ec7
+# %% ../nbs/12_genejacobian.ipynb #3094070f
 @patch
 def z(self: GeneJacobian, effectors=None, regulators=None, cells=None, *, memory_mb: float = 512) -> np.ndarray:
     "Entries over their standard errors, shaped as `block`; zero where an entry has no error since it cannot vary."
@@ -673,9 +635,7 @@ def _ratio(values, errors): return np.divide(values, errors, out=np.zeros_like(v
 
 
 @patch
-def sign_probability(
-    self: GeneJacobian, effectors=None, regulators=None, cells=None, *, memory_mb: float = 512
-) -> np.ndarray:
+def sign_probability(self: GeneJacobian, effectors=None, regulators=None, cells=None, *, memory_mb=512):
     "Probability that an entry is positive, given the velocities, shaped as `block`: 0.5 is unsure."
     return ndtr(self.z(effectors, regulators, cells, memory_mb=memory_mb))
 
