@@ -26,7 +26,7 @@ def analytical_jacobian(
     "The field's own Jacobian at every cell: for a Gaussian field the closed form of notebook 02, in blocks of cells."
     return map_cells(as_field(field).jacobian, as_states(X), cores)
 
-# %% ../nbs/09_differentiation.ipynb #ca10d67d
+# %% ../nbs/09_differentiation.ipynb #f62cf9d6
 def numerical_jacobian(
     field: VectorField | object,       # A vector field, or a function of states (n, d) → (n, d)
     X: np.ndarray,                     # States, (n_cells, d)
@@ -40,7 +40,7 @@ def numerical_jacobian(
     same calls."""
     field, X = as_field(field), as_states(X)
     if base_step is None: base_step = getattr(field, "step", None) or default_step(X)
-    how = dict(order=order, num_steps=num_steps, base_step=base_step)
+    how: dict = dict(order=order, num_steps=num_steps, base_step=base_step)
     return map_cells(lambda x: differentiate(field.velocity, x, **how)[0], X, cores)
 
 # %% ../nbs/09_differentiation.ipynb #9e7221f9
