@@ -7,7 +7,7 @@ __all__ = ['VEGALITE_MIME', 'VEGALITE', 'NO_GROUP', 'SCHEME', 'INK', 'QUIET', 'M
            'DARK_SIGNED', 'LOOKS_JS', 'NAMED_COLOURS', 'stored_bundle', 'stored_charts', 'entry_label', 'entry_words',
            'symmetric_domain', 'significant', 'chart_data', 'signed_colour', 'embedding_chart', 'heatmap_chart',
            'repainted', 'arrows_table', 'linked_rows', 'linked_squares', 'linked_params', 'linked_chart', 'redrawn',
-           'PairTable', 'page_levels', 'pair_chart', 'page_html', 'write_whole', 'save_html']
+           'page_levels', 'pair_chart', 'page_html', 'write_whole', 'save_html']
 
 # %% ../nbs/20_charts.ipynb #e1b3dcbf
 import html
@@ -190,11 +190,9 @@ def _dots(df: pd.DataFrame) -> alt.Chart:
     return alt.Chart(chart_data(df)).transform_calculate(shown=_SHOWN).mark_circle(
         size=size, opacity=0.9, stroke=EDGE, strokeWidth=0.25, invalid=None)
 
-# %% ../nbs/20_charts.ipynb #3d36128a
-def _range_words(
-    values: pd.Series, # Numbers
-) -> str: # As in "from -0.41 to 0.02"
-    "Between which values numbers lie."
+# %% ../nbs/20_charts.ipynb #9fc68dbb
+def _range_words(values: pd.Series) -> str:
+    "Between which values numbers lie, as in `from -0.41 to 0.02`."
     known = values[np.isfinite(values)]
     return f"from {known.min():.2g} to {known.max():.2g}" if len(known) else "no number known"
 
@@ -332,32 +330,30 @@ _COLOURS = dict(DARK=DARK, SIGNED=DARK_SIGNED, SCHEME=SCHEME)
 LOOKS_JS = "".join(f"const {name} = {json.dumps(value)};\n" for name, value in _COLOURS.items())
 LOOKS_JS += _packaged("looks.js")
 
-# %% ../nbs/20_charts.ipynb #c16500df
+# %% ../nbs/20_charts.ipynb #d2cc2ee4
 _IN_GROUP = "chosen_group < 0 || datum.group == groups[chosen_group]"
 _SYMBOLS = "'∂f_' + effector_name + ' / ∂x_' + regulator_name"
 _RISING = "(effector_name == regulator_name ? regulator_name + ' itself' : regulator_name)"
 
-def _js(expression: str) -> alt.ExprRef:
-    "A setting that Vega computes."
-    return alt.ExprRef(expr=expression)
+_js = lambda expression: alt.ExprRef(expr=expression) # a setting that Vega computes
 
-def _param_values(**values) -> list[alt.Parameter]:  # Parameters with these values
+def _param_values(**values) -> list[alt.Parameter]:
     "Parameters that hold plain values and can be set from outside while the chart is drawn."
     return [alt.param(name=name, value=value) for name, value in values.items()]
 
-# %% ../nbs/20_charts.ipynb #7b148a2a
+# %% ../nbs/20_charts.ipynb #f365e8f8
 _SEEN = {"and": [{"param": "brush"}, {"param": "plane"}, _IN_GROUP]}
 
 def _seen(base: alt.Chart) -> alt.Chart:
     "Only the cells in the boxes and in the chosen group."
     return base.transform_filter({"param": "brush"}).transform_filter({"param": "plane"}).transform_filter(_IN_GROUP)
 
-def _opacity(strong: float = 0.92, weak: float = 0.3):
+def _opacity():
     "Clear for a cell that is seen, faint where its number is not to be trusted, almost gone where it is not seen."
     seen, faint = alt.PredicateComposition(_SEEN), alt.PredicateComposition({"and": [*_SEEN["and"], "datum.faded"]})
-    return alt.when(faint).then(alt.value(weak)).when(seen).then(alt.value(strong)).otherwise(alt.value(0.07))
+    return alt.when(faint).then(alt.value(0.3)).when(seen).then(alt.value(0.92)).otherwise(alt.value(0.07))
 
-def _strength(strong: float = 0.92, weak: float = 0.3):
+def _strength(strong: float, weak: float):
     "Clear, or faint where the number is not to be trusted; for marks of which only the seen are drawn."
     return alt.when("datum.faded").then(alt.value(weak)).otherwise(alt.value(strong))
 
@@ -390,16 +386,12 @@ def _cell_colour(kind: str, title: str, names: list[str]):
     legend = alt.Legend(symbolLimit=13, labelLimit=84, symbolOpacity=1, symbolType="circle", **looks)
     return alt.Color("colour:N", scale=alt.Scale(domain=names, range=colours), legend=legend)
 
-# %% ../nbs/20_charts.ipynb #7f7e8db1
+# %% ../nbs/20_charts.ipynb #1bf4dd0d
 _DOT = dict(stroke=EDGE, strokeWidth=0.25, invalid=None)
 
 def _dot_size(n_cells: int) -> float:
     "Smaller dots for more cells."
     return float(np.clip(30_000 / max(n_cells, 1), 10, 44))
-
-def _box(name: str, start: dict | None) -> alt.Parameter:
-    "A selection by a box, perhaps drawn already: {'x': [low, high], 'y': [low, high]}."
-    return alt.selection_interval(name=name, value=start) if start else alt.selection_interval(name=name)
 
 def _cells_view(base: alt.Chart, colour, x_title, y_title, n_cells: int, errors: bool, size: dict, box=None):
     "Cells on the embedding; `colour` as from `_cell_colour`."
@@ -408,10 +400,11 @@ def _cells_view(base: alt.Chart, colour, x_title, y_title, n_cells: int, errors:
     return _brushed_dots(base, "brush", box, n_cells, errors, x=x, y=y, color=colour).properties(title=title, **size)
 
 def _brushed_dots(base: alt.Chart, name: str, box, n_cells: int, errors: bool, **channels) -> alt.Chart:
-    "Cells as dots in a view whose box selects."
+    "Cells as dots in a view whose box selects, perhaps drawn already: {'x': [low, high], 'y': [low, high]}."
     dots = _told(base).mark_circle(size=_dot_size(n_cells), **_DOT).encode(
         **channels, tooltip=_cell_tips(errors), opacity=_opacity())
-    return dots.add_params(_box(name, box)).properties(view=alt.ViewBackground(**_BLANK))
+    brush = alt.selection_interval(name=name, value=box or alt.Undefined)
+    return dots.add_params(brush).properties(view=alt.ViewBackground(**_BLANK))
 
 # %% ../nbs/20_charts.ipynb #eb641784
 def arrows_table(
@@ -439,7 +432,7 @@ def _arrows_view(arrows: pd.DataFrame) -> alt.Chart:
     return alt.Chart(chart_data(arrows)).mark_point(**looks).encode(
         x="x:Q", y="y:Q", angle=alt.Angle("angle:Q", scale=None), size=alt.Size("size:Q", scale=None))
 
-# %% ../nbs/20_charts.ipynb #35f2fc30
+# %% ../nbs/20_charts.ipynb #9893342d
 def _panel_step(effectors: list[str], regulators: list[str], side: int) -> float:
     "Side of a square, so that the larger number of genes fits."
     return float(np.clip(side / max(len(regulators), len(effectors)), 9, 34))
@@ -448,7 +441,7 @@ def _means_view(base: alt.Chart, effectors: list, regulators: list, errors: bool
     "Effectors × regulators: means over the cells that are seen, the chosen pair framed."
     step = _panel_step(effectors, regulators, side)
     names = dict(labelFontSize=float(np.clip(step - 3, 7, 11)), **{**_NAMES, "labelLimit": 80})
-    base = base.transform_calculate(shown=_SHOWN, shown_error=_ERROR).encode(
+    base = _told(base).encode(
         x=alt.X("regulator:N", scale=alt.Scale(domain=regulators), title="regulator",
                 axis=alt.Axis(labelAngle=-45, **names)),
         y=alt.Y("effector:N", scale=alt.Scale(domain=effectors), title="effector", axis=alt.Axis(**names)))
@@ -657,9 +650,9 @@ def _quantise(values, levels: int = 999) -> tuple[np.ndarray, float]:
     step = float(f"{symmetric_domain(values)[1] / levels:.6g}")
     return np.round(np.where(np.isfinite(values), values, np.nan) / step), step
 
-# %% ../nbs/20_charts.ipynb #a883c6ef
+# %% ../nbs/20_charts.ipynb #734b9c23
 @dataclass(frozen=True)
-class PairTable:
+class _PairTable:
     "The cells and pairs of a page in wide form, as Vega-Lite keeps them."
     data: dict # Inline CSV: cell, x, y, group, outside, jitter, j<effector>_<regulator>, g<gene>, s<regulator>
     n_cells: int # Number of rows
@@ -677,10 +670,9 @@ class PairTable:
     error_parts: list[float] # For each effector, what its standard errors are multiplied with
     error_steps: list[float] # For each regulator, the size of one whole number of its standard errors
 
-# %% ../nbs/20_charts.ipynb #a6741da9
+# %% ../nbs/20_charts.ipynb #e4bb7815
 def _spread(entries: pd.DataFrame, cells: pd.DataFrame, column: str = "value") -> pd.DataFrame:
-    """One row per cell in the order of `cells`, one column per (effector, regulator).
-    Raises ValueError for repeats and for cells without a position."""
+    "One row per cell in the order of `cells`, one column per (effector, regulator)."
     _one_each(entries, ["cell", "effector", "regulator"])
     _one_each(cells, ["cell"])
     strangers = entries.loc[~entries["cell"].isin(cells["cell"]), "cell"].unique()
@@ -734,7 +726,7 @@ def _top_mean(wide: pd.DataFrame, groups: list[str]) -> float:
     means = pd.concat([wide.groupby(np.array(groups, dtype=object)).mean(), wide.mean().to_frame().T])
     return float(significant(symmetric_domain(means)[1]))
 
-# %% ../nbs/20_charts.ipynb #ba81dafb
+# %% ../nbs/20_charts.ipynb #c34f65b6
 def _whole_columns(wide: pd.DataFrame, prefix: str) -> tuple[dict, list[float]]:
     "Columns of whole numbers, called by prefix and position, and the size of one whole number in each."
     pairs = [_quantise(values) for values in wide.to_numpy(dtype=float).T]
@@ -742,8 +734,7 @@ def _whole_columns(wide: pd.DataFrame, prefix: str) -> tuple[dict, list[float]]:
     return whole, [step for _, step in pairs]
 
 def _error_parts(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Errors (n_cells, n_effectors, n_regulators) as parts of the effectors times parts (n_cells, n_regulators).
-    Raises ValueError if they are no such product."""
+    "Errors (n_cells, n_effectors, n_regulators) as parts of the effectors times parts (n_cells, n_regulators)."
     known = np.where(np.isfinite(errors), errors, 0)
     top = known.max(axis=(0, 2))
     parts, rest = np.where(top > 0, top, 0) / (top.max() or 1), known[:, np.argmax(top)]
@@ -752,13 +743,9 @@ def _error_parts(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
                          "expected those of GeneJacobian.stderr: leave the column 'error' out for others")
     return parts, np.where(np.isfinite(errors[:, np.argmax(top)]), rest, np.nan)
 
-# %% ../nbs/20_charts.ipynb #7fdf7de9
-def _pair_table(
-    entries: pd.DataFrame, cells: pd.DataFrame, expression: pd.DataFrame | None = None, *,
-    quantile: float = 0.99
-) -> PairTable:  # The same in wide form, in whole numbers
-    """The entries of several pairs laid out for a page.
-    Raises ValueError for missing columns, for repeats, and for entries of unknown cells."""
+# %% ../nbs/20_charts.ipynb #065c7f63
+def _pair_table(entries: pd.DataFrame, cells: pd.DataFrame, expression=None, quantile: float = 0.99) -> _PairTable:
+    "The entries of several pairs laid out for a page, in wide form and whole numbers."
     entries, cells = _named(entries, ["cell", "effector", "regulator", "value"]), _named(cells, ["cell", "x", "y"])
     kept = _placed(cells).to_numpy()
     wide, (parts, rest) = _spread(entries, cells)[kept], _page_errors(entries, cells)
@@ -769,7 +756,7 @@ def _pair_table(
     error_whole, error_steps = _whole_columns(rest[kept], "s")
     genes, gene_whole, gene_steps = _page_genes(expression, cells, effectors, regulators)
     effector, regulator = _strongest(wide)
-    return PairTable(
+    return _PairTable(
         data=_page_rows(cells, {**whole, **gene_whole, **error_whole}), n_cells=len(cells), effectors=effectors,
         regulators=regulators, groups=_levels(cells["group"]), steps=steps, limits=limits, reaches=reaches,
         start=(effectors.index(effector), regulators.index(regulator)),
@@ -795,7 +782,7 @@ def _page_genes(expression, cells: pd.DataFrame, effectors: list, regulators: li
     genes = [gene for gene in dict.fromkeys([*effectors, *regulators]) if gene in wide]
     return genes, *_whole_columns(wide.reindex(cells["cell"])[genes], "g")
 
-# %% ../nbs/20_charts.ipynb #21b3d1dc
+# %% ../nbs/20_charts.ipynb #83cd64c2
 def _menu(name: str, label: str, labels: list[str], start: int, first: int = 0) -> alt.Parameter:
     "A parameter that a menu sets: the position of a name."
     positions = list(range(first, first + len(labels)))
@@ -805,7 +792,7 @@ def _menu(name: str, label: str, labels: list[str], start: int, first: int = 0) 
 _LOOKUPS = ("effectors", "regulators", "groups", "steps", "limits", "reaches", "gene_steps", "effector_genes",
             "regulator_genes", "error_parts", "error_steps")
 
-def _pair_params(table: PairTable) -> list[alt.Parameter]:
+def _pair_params(table: _PairTable) -> list[alt.Parameter]:
     "Menus for effector, regulator and group, and what follows from them."
     lookups = [alt.param(name=name, expr=json.dumps(getattr(table, name))) for name in _LOOKUPS]
     menus = [_menu("effector", "effector", table.effectors, table.start[0]),
@@ -816,8 +803,8 @@ def _pair_params(table: PairTable) -> list[alt.Parameter]:
     fixed = _param_values(mean_limit=table.top_mean)
     return [*lookups, *menus, *(alt.param(name=name, expr=expr) for name, expr in chosen.items()), *fixed]
 
-# %% ../nbs/20_charts.ipynb #e062db66
-def _page_cells(table: PairTable) -> alt.Chart:
+# %% ../nbs/20_charts.ipynb #95eaa0bc
+def _page_cells(table: _PairTable) -> alt.Chart:
     "The rows of a page with the columns that the views read, for the chosen pair."
     gene = "isValid(datum['g' + {0}]) ? datum['g' + {0}] * gene_steps[{0}] : null"
     part = "datum['s' + regulator]"
@@ -833,7 +820,7 @@ def _page_cells(table: PairTable) -> alt.Chart:
     base = base.transform_calculate(colour="datum.value", faded=f"datum.outside > 0{unsure}")
     return base.transform_calculate(along="datum.regulator_x") if table.gene_steps else base
 
-def _page_means(table: PairTable) -> alt.Chart:
+def _page_means(table: _PairTable) -> alt.Chart:
     "One row per pair: the mean over the cells seen, with its effector and regulator."
     ids = list(table.steps)
     return _seen(alt.Chart(table.data)).transform_aggregate(
