@@ -27,7 +27,7 @@ from .fit import Fit
 from .posterior import Posterior, entry_errors, mean_errors, mean_gram
 from .projection import projected_jacobian, scaled_loadings
 
-# %% ../nbs/12_genejacobian.ipynb #949fdc6e
+# %% ../nbs/12_genejacobian.ipynb #18503cb0
 def find_names(
     wanted,                 # A name or a list of names
     names: np.ndarray,      # The names to look in, (n,)
@@ -46,7 +46,6 @@ def find_names(
             f"{doubled} occur more than once among the {len(names)} {what}; make the names unique first (AnnData: "
             f"obs_names_make_unique, var_names_make_unique)")
     return np.array([where[w] for w in wanted], dtype=int)
-
 
 def _missing(missing, names, what) -> str:
     "What to say about names that are not there."
@@ -146,7 +145,7 @@ def project_moment(
     for s in row_blocks(len(left), 3 * len(first)): out[s] = (left[s][:, first] * left[s][:, second]) @ S @ on_right.T
     return out
 
-# %% ../nbs/12_genejacobian.ipynb #f988db57
+# %% ../nbs/12_genejacobian.ipynb #499fcd1c
 def fold_entries(
     field: VectorField,                                 # The vector field
     left: np.ndarray | None,                            # Loadings of the effectors, (n_effectors, d); None: outputs
@@ -162,7 +161,6 @@ def fold_entries(
         entries = (J[:, s] if left is None else left[s] @ J).reshape(-1, J.shape[2]) @ right.T
         out[s] = combine.reduce(transform(entries).reshape(len(X), -1, len(right)), axis=0)
     return out
-
 
 def _is_positive(entries: np.ndarray) -> np.ndarray:
     "1 where an entry is positive, else 0; half where it is exactly zero."
@@ -184,7 +182,7 @@ def group_rows(
     rows = ((label, np.flatnonzero(labels.codes == code)) for code, label in enumerate(labels.categories))
     return {label: at for label, at in rows if len(at)}
 
-# %% ../nbs/12_genejacobian.ipynb #22cba02a
+# %% ../nbs/12_genejacobian.ipynb #673b6e61
 @dataclass(frozen=True, eq=False)
 class _Pairs:
     "The effectors and regulators of a question."
@@ -219,12 +217,9 @@ class _Pairs:
         "Standard errors of a weighted mean, from `posterior.mean_gram`, (n_effectors, n_regulators)."
         return mean_errors(cast(Posterior, self.posterior), G, self._outputs, self.right)
 
-
 def _n_outputs(field): return field.coefficients.shape[1] if isinstance(field, GaussianField) else None
 
-
 def _rows_of(values, rows, ndim): return values[rows] if np.ndim(values) == ndim else values
-
 
 def some_outputs(
     field: GaussianField,          # The field
@@ -378,7 +373,7 @@ class GeneJacobian:
             results.update(zip(labels[i:i + at_once], statistic([rows[label] for label in labels[i:i + at_once]])))
         return results[None] if groups is None else results
 
-# %% ../nbs/12_genejacobian.ipynb #c9fc6e7c
+# %% ../nbs/12_genejacobian.ipynb #f5216e4f
 @patch
 def block(self: GeneJacobian, effectors=None, regulators=None, cells=None, *, cores=1, memory_mb=512) -> np.ndarray:
     """The entries of `effectors` × `regulators` at `cells` (positions, mask or names; None is all): an array
@@ -391,7 +386,6 @@ def block(self: GeneJacobian, effectors=None, regulators=None, cells=None, *, co
         "go through it with .blocks(), ask for a statistic (.mean, .std, .mean_abs, .quantile), name fewer genes or "
         "cells, or raise memory_mb")
     return map_cells(pairs.at, X, cores)
-
 
 def _lazy_block(pairs, X, memory_mb, dtype):
     "The entries as a dask array, in chunks of at most an eighth of the budget."
@@ -424,7 +418,7 @@ def mean(self: GeneJacobian, groups=None, effectors=None, regulators=None, *, co
     mean = lambda rows: [pairs.project(J) for J in means([partial(sum_jacobians, pairs.field)] * len(rows), rows)]
     return self._by_group(groups, pairs.shape, memory_mb, mean)
 
-# %% ../nbs/12_genejacobian.ipynb #1884b2e6
+# %% ../nbs/12_genejacobian.ipynb #ba3906a1
 @patch
 def _moment(self: GeneJacobian, centred, groups, effectors, regulators, cores, memory_mb):
     "Square root of the mean square of every entry, around its mean if `centred`."
@@ -441,7 +435,6 @@ def _moment(self: GeneJacobian, centred, groups, effectors, regulators, cores, m
         return [np.sqrt(np.maximum(project_moment(S, pairs.left, pairs.right), 0)) for S in moments]
     return self._by_group(groups, pairs.shape, memory_mb, root)
 
-
 def _output_moment(gj, pairs, centred, groups, cores, memory_mb):
     "`_moment` where outputs are effectors: entries are squared one by one."
     means = partial(gj._means, cores=cores, what="second moment")
@@ -454,19 +447,17 @@ def _output_moment(gj, pairs, centred, groups, cores, memory_mb):
         return [np.sqrt(np.maximum(S, 0)) for S in squares]
     return gj._by_group(groups, pairs.shape, memory_mb, root)
 
-
 @patch
 def std(self: GeneJacobian, groups=None, effectors=None, regulators=None, *, cores=1, memory_mb=512):
     "Standard deviation over the cells (ddof 0) of every entry, exact, shaped as `mean`."
     return self._moment(True, groups, effectors, regulators, cores, memory_mb)
-
 
 @patch
 def rms(self: GeneJacobian, groups=None, effectors=None, regulators=None, *, cores=1, memory_mb=512):
     "Root mean square over the cells of every entry, exact, shaped as `mean`."
     return self._moment(False, groups, effectors, regulators, cores, memory_mb)
 
-# %% ../nbs/12_genejacobian.ipynb #99a76136
+# %% ../nbs/12_genejacobian.ipynb #f5bbda80
 @patch
 def _streamed(self: GeneJacobian, transform, what, groups, effectors, regulators, cores, memory_mb):
     "Mean over the cells of a transform of every entry, in blocks of cells and genes."
@@ -479,12 +470,10 @@ def _streamed(self: GeneJacobian, transform, what, groups, effectors, regulators
     mean = lambda rows: self._means([total] * len(rows), rows, block_rows=64, cores=cores, what=what)
     return self._by_group(groups, pairs.shape, memory_mb, mean)
 
-
 @patch
 def mean_abs(self: GeneJacobian, groups=None, effectors=None, regulators=None, *, cores=1, memory_mb=512):
     "Mean of the absolute value of every entry over the cells, exact, shaped as `mean`; streamed, with a progress bar."
     return self._streamed(np.abs, "mean |J|", groups, effectors, regulators, cores, memory_mb)
-
 
 @patch
 def sign_fraction(self: GeneJacobian, groups=None, effectors=None, regulators=None, *, cores=1, memory_mb=512):
@@ -500,7 +489,7 @@ class Quantiles:
     exact: bool           # Whether they are exact, or read off a histogram
     within: np.ndarray    # Largest error of each pair's quantiles, (n_effectors, n_regulators); zero where exact
 
-# %% ../nbs/12_genejacobian.ipynb #c49cbdca
+# %% ../nbs/12_genejacobian.ipynb #5e74d0ce
 @patch
 def quantile(self: GeneJacobian, q=0.5, effectors=None, regulators=None, *, memory_mb: float = 512) -> Quantiles:
     """Quantiles of every entry over the cells: exact if all values fit `memory_mb`, else from a histogram whose bin
@@ -525,22 +514,16 @@ def quantile(self: GeneJacobian, q=0.5, effectors=None, regulators=None, *, memo
     where = np.stack([(np.cumsum(counts, axis=0, dtype=np.uint32) <= p * (self.n_cells - 1)).sum(axis=0) for p in q])
     return Quantiles(q, np.minimum(low + (where + 0.5) * width, high), False, width)
 
-
 def _fold_entries(gj, work, combine, *, pairs, memory_mb):
     "`work` on the blocks of entries of all cells, or of each chunk of a dask array, and its results combined."
-    entries = partial(_on_entries, work=work, pairs=pairs, memory_mb=memory_mb)
+    blocks = lambda X: load_blocks(X, int(np.prod(pairs.shape)), int(1e6 * memory_mb))
+    entries = lambda X: work(pairs.at(x) for _, x in blocks(X))
     return fold_cells(entries, gj.states, combine, block_rows=None, what="quantiles")
-
-
-def _on_entries(X, work, pairs, memory_mb):
-    return work(pairs.at(x) for _, x in load_blocks(X, int(np.prod(pairs.shape)), int(1e6 * memory_mb)))
-
 
 def _range_of(blocks):
     "The smallest value of each pair, with its sign turned, and the largest, (2, n_effectors, n_regulators)."
     ranges = [np.stack([-values.min(axis=0), values.max(axis=0)]) for values in blocks]
     return np.max(ranges, axis=0)
-
 
 def _count(blocks, low, width, bins):
     "How many values of each pair fall into each bin, (bins, n_effectors, n_regulators)."
@@ -577,7 +560,7 @@ def top(
         best = best.sort_values("value", key=lambda v: -v.abs(), kind="stable").head(k)
     return best.reset_index(drop=True)
 
-# %% ../nbs/12_genejacobian.ipynb #859ef57d
+# %% ../nbs/12_genejacobian.ipynb #1e65de56
 @patch
 def stderr(self: GeneJacobian, effectors=None, regulators=None, cells=None, *, memory_mb: float = 512) -> np.ndarray:
     """Standard errors of the entries of `effectors` × `regulators` at `cells`: an array (n_cells, n_effectors,
@@ -587,19 +570,17 @@ def stderr(self: GeneJacobian, effectors=None, regulators=None, cells=None, *, m
         (len(at), *pairs.shape), memory_mb, "name fewer genes or cells, ask for .mean_stderr, or raise memory_mb")
     return pairs.errors(self.states[at])
 
-
 @patch
 def pair_stderr(self: GeneJacobian, effector: str, regulator: str, cells=None) -> np.ndarray:
     "Standard errors of one gene pair's entry at `cells`: an array (n_cells,)."
     return self.stderr([effector], [regulator], cells)[:, 0, 0]
 
-# %% ../nbs/12_genejacobian.ipynb #e1317dde
+# %% ../nbs/12_genejacobian.ipynb #9f29569d
 @patch
 def _gram(self: GeneJacobian, posterior, rows, weights) -> np.ndarray:
     "Products of the mean responses of some cells, see `posterior.mean_gram`."
     parts = list(row_blocks(len(rows), self.states.shape[1], 32_000_000))
     return mean_gram(posterior, (np.asarray(self.states[rows[s]]) for s in parts), (weights[s] for s in parts))
-
 
 @patch
 def mean_stderr(self: GeneJacobian, groups=None, effectors=None, regulators=None, *, memory_mb: float = 512):
@@ -609,7 +590,6 @@ def mean_stderr(self: GeneJacobian, groups=None, effectors=None, regulators=None
         at = [np.arange(self.n_cells)[r] for r in rows]
         return [pairs.mean_errors(self._gram(pairs.posterior, r, np.full(len(r), 1 / len(r)))) for r in at]
     return self._by_group(groups, pairs.shape, memory_mb, errors)
-
 
 @patch
 def difference(self: GeneJacobian, a, b, effectors=None, regulators=None, *, memory_mb=512) -> tuple:
@@ -623,22 +603,19 @@ def difference(self: GeneJacobian, a, b, effectors=None, regulators=None, *, mem
     G = self._gram(pairs.posterior, np.concatenate(rows), weights)
     return pairs.project(J - J_b), pairs.mean_errors(G)
 
-# %% ../nbs/12_genejacobian.ipynb #3094070f
+# %% ../nbs/12_genejacobian.ipynb #a16a5e75
 @patch
 def z(self: GeneJacobian, effectors=None, regulators=None, cells=None, *, memory_mb: float = 512) -> np.ndarray:
     "Entries over their standard errors, shaped as `block`; zero where an entry has no error since it cannot vary."
     values = self.block(effectors, regulators, cells, memory_mb=memory_mb / 2)
     return _ratio(np.asarray(values), self.stderr(effectors, regulators, cells, memory_mb=memory_mb / 2))
 
-
 def _ratio(values, errors): return np.divide(values, errors, out=np.zeros_like(values), where=errors > 0)
-
 
 @patch
 def sign_probability(self: GeneJacobian, effectors=None, regulators=None, cells=None, *, memory_mb=512):
     "Probability that an entry is positive, given the velocities, shaped as `block`: 0.5 is unsure."
     return ndtr(self.z(effectors, regulators, cells, memory_mb=memory_mb))
-
 
 @patch
 def significant(
