@@ -72,7 +72,7 @@ def gene_columns(
     rising, back = np.unique(at, return_inverse=True)
     return values[:, rising][:, back]
 
-# %% ../nbs/14_adata.ipynb #cdbb4b22
+# %% ../nbs/14_adata.ipynb #8f4e078b
 def dense(
     values,                    # An array, a sparse matrix, a table, a dask array
     what: str = "an array",    # What it is, for messages
@@ -95,7 +95,6 @@ def dense(
         kind = type(values).__name__ if found is None or np.ndim(values) == 0 else f"array of the type {found}"
         raise ValueError(f"{what} holds no table of real numbers ({kind}): expected numbers only") from None
 
-
 def _machine_gb() -> float:
     "Memory of this machine, GB; where the system does not tell, there is no limit."
     try: return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
@@ -111,7 +110,7 @@ def read_mask(
     words = {True: True, False: False, "True": True, "False": False}
     return values.map(words).to_numpy(dtype=bool) if values.isin(list(words)).all() else None
 
-# %% ../nbs/14_adata.ipynb #8f278109
+# %% ../nbs/14_adata.ipynb #ae34586f
 def read_states(
     adata: AnnData,                  # The data
     basis: str,                        # Name of the basis: "pca", "umap" …
@@ -138,7 +137,6 @@ def read_states(
     if finite and not lazy: _refuse_non_finite(X, f"obsm[{key!r}]", adata.obs_names)
     return X
 
-
 def _refuse_non_finite(X, where, cells):
     "Raise ValueError for NaN and infinite values, naming cells."
     bad = np.flatnonzero(~np.isfinite(X).all(axis=1))
@@ -147,7 +145,7 @@ def _refuse_non_finite(X, where, cells):
         f"{where} holds NaN or infinite values for {bad.size} of {len(X)} cells ({listed(cells[bad[:3]])} …); leave "
         "these out, e.g. adata[np.isfinite(…).all(axis=1)].copy()")
 
-# %% ../nbs/14_adata.ipynb #7b9f253a
+# %% ../nbs/14_adata.ipynb #4baea176
 @dataclass(frozen=True, eq=False)
 class Loadings:
     "Loadings of the genes that took part in PCA."
@@ -161,7 +159,6 @@ class Loadings:
         "Whether they turn this AnnData's expression into its states."
         return self.table is not None
 
-
 def _table(values, what) -> np.ndarray:
     "Numbers with two axes."
     values = dense(values, what)
@@ -170,7 +167,7 @@ def _table(values, what) -> np.ndarray:
         raise ValueError(f"{what} hold absurdly large numbers, beyond {LARGEST:g}: damaged?")
     return values
 
-# %% ../nbs/14_adata.ipynb #0184d2c3
+# %% ../nbs/14_adata.ipynb #9cc8af7a
 def _misfit(made, states, mean=None, batch=None) -> float:
     "Relative distance of what loadings make of the expression, around a mean or those of batches, from the states."
     off = made - states
@@ -179,14 +176,13 @@ def _misfit(made, states, mean=None, batch=None) -> float:
     misfits = [float(np.linalg.norm(o) / (np.linalg.norm(s) or 1.0)) for o, s in pairs]
     return min(misfits, default=np.inf)   # of two cells nothing can be told
 
-
 def _centred(values, batch=None):
     "Return values around their means, those of each batch where there are any."
     if batch is None: return values - values.mean(axis=0)
     member = batch[:, None] == np.arange(batch.max() + 1)
     return values - member @ ((member.T @ values) / member.sum(axis=0)[:, None])
 
-# %% ../nbs/14_adata.ipynb #39ed35b1
+# %% ../nbs/14_adata.ipynb #d209fb69
 def _stored_loadings(adata, Qkey):
     "Loadings from `varm` or `uns`, the positions of their genes (in `uns` if in order), and stored means of PCA."
     if Qkey in adata.varm:
@@ -208,7 +204,6 @@ def _stored_loadings(adata, Qkey):
     finite = np.isfinite(Q).all(axis=1)
     mean = np.ravel(dense(adata.uns.get("pca_mean", []), "uns['pca_mean']"))
     return Q[finite], np.flatnonzero(masks[0])[finite], mean[finite] if len(mean) == len(finite) else None
-
 
 def _by_means(Q, row_mean, X):
     "Rows of loadings in the order of genes, which their means tell; None if these are others."
@@ -250,19 +245,17 @@ def _pca_inputs(adata, some, genes):
         for values in (z, np.clip(z, None, 10), np.clip(z, -10, 10)): yield name, values, std
         yield name, x * std, None
 
-# %% ../nbs/14_adata.ipynb #6681a45e
+# %% ../nbs/14_adata.ipynb #aea172fc
 def _batches(adata, some):
     "Yield the columns of `obs` that may name batches, as a number for each of some cells."
     for j in range(adata.obs.shape[1]):
         batch = pd.factorize(adata.obs.iloc[some, j].astype(str))[0]
         if 0 < batch.max(initial=0) < len(batch) / 4: yield batch
 
-
 def _rotation(made, states):
     "The rotation that takes what the loadings make of the expression closest to the states."
     left, _, right = np.linalg.svd(_centred(made).T @ _centred(states))
     return left @ right
-
 
 def _proved(adata, Q, genes, states, some, mean=None, close=1e-2) -> tuple:
     "Loadings as the states have them, the table and scales that prove it, and by how much they missed before."
@@ -278,7 +271,7 @@ def _proved(adata, Q, genes, states, some, mean=None, close=1e-2) -> tuple:
         if _misfit(T @ (R := _rotation(T, states)), states) < close: return Q @ R, name, std, missed
     return Q, None, None, missed
 
-# %% ../nbs/14_adata.ipynb #039f29a1
+# %% ../nbs/14_adata.ipynb #96520993
 def _unproved_in_uns(adata, Qkey, Q, genes, mean, states, some, missed):
     "Return loadings in `uns` that are not proved, in an order that means prove, or as they are, with a warning."
     if states is not None and adata.X is not None and len(states) > (2 if mean is None else 0):
@@ -296,7 +289,6 @@ def _unproved_in_uns(adata, Qkey, Q, genes, mean, states, some, missed):
         "were reordered since, values belong to other genes. Loadings in varm are safe", stacklevel=4)
     return Q, None
 
-
 def _say_unproved(adata, Qkey, basis, missed, whole):
     "Warn where loadings in `varm` are not proved."
     scaled = "std" in adata.var
@@ -308,7 +300,7 @@ def _say_unproved(adata, Qkey, basis, missed, whole):
         "with PCA in obsm['X_pca'] (genes are then reached through it); or put what PCA was run on into X or a layer"
         + "; else genes are taken as not scaled, in spite of var['std']" * scaled, stacklevel=4)
 
-# %% ../nbs/14_adata.ipynb #11784a02
+# %% ../nbs/14_adata.ipynb #6a36edaf
 def read_loadings(
     adata: AnnData,            # The data
     Qkey: str = "PCs",           # Key of the loadings, in varm (scanpy) or uns (dynamo)
@@ -336,7 +328,6 @@ def read_loadings(
             "loadings are rotated as well. Run PCA again, and both agree", stacklevel=3)
     return Loadings(names, turned if whole or not k else Q, table if whole else None, scale)
 
-
 def quiet_loadings(
     adata: AnnData,        # The data
     Qkey: str = "PCs",       # Key of the loadings
@@ -347,7 +338,7 @@ def quiet_loadings(
         with warnings.catch_warnings(action="ignore"): return read_loadings(adata, Qkey, basis)
     except (KeyError, ValueError): return None
 
-# %% ../nbs/14_adata.ipynb #d43cf387
+# %% ../nbs/14_adata.ipynb #1749fb84
 def select_genes(
     adata: AnnData,            # The data
     wanted,                      # Gene names, a single name, or the name of a yes/no column of .var
@@ -384,7 +375,6 @@ def select_genes(
         warnings.warn(f"{what}: {', '.join(repeated)} asked for more than once; each is computed once", stacklevel=4)
     return [g for g in unique if g in known]
 
-
 def _marked_genes(adata, column, what):
     "The genes that a yes/no column of `.var` marks."
     mask = read_mask(adata.var[column])
@@ -392,7 +382,6 @@ def _marked_genes(adata, column, what):
     raise ValueError(
         f"{what}: column {column!r} of .var holds {adata.var[column].dtype} values; expected yes/no values "
         "(booleans, or 0 and 1)")
-
 
 def _find_or_explain(adata, missing, available, what):
     "Raise the KeyError for genes of which none is available."
@@ -439,7 +428,7 @@ def _project_velocities(V: np.ndarray, Q: np.ndarray) -> np.ndarray:
         out[rows[block]] = np.where(few[:, None], np.nan, found)
     return out
 
-# %% ../nbs/14_adata.ipynb #d134ed7d
+# %% ../nbs/14_adata.ipynb #d471c3fd
 def read_velocities(
     adata: AnnData,                   # The data
     basis: str = "pca",                 # The basis
@@ -456,7 +445,6 @@ def read_velocities(
     raise KeyError(
         f"no velocities {' or '.join(map(repr, keys))} in obsm or layers; found in obsm: {listed(adata.obsm)}; "
         f"layers: {listed(adata.layers)}")
-
 
 def _project_layer(adata, key, basis, Qkey):
     "Velocities of genes in a layer, projected by the loadings."
@@ -475,7 +463,6 @@ def _project_layer(adata, key, basis, Qkey):
             "PCA on these genes, with fewer components")
     return _project_velocities(V / (1.0 if loadings.scale is None else loadings.scale), loadings.values)
 
-
 def warn_of_absent(V, genes, key: str, meaning: str) -> np.ndarray:
     "Warn of genes without a velocity; return where they are, (n_genes,). Raises ValueError if no gene has one."
     lacking = ~np.isfinite(V).any(axis=0)
@@ -486,9 +473,8 @@ def warn_of_absent(V, genes, key: str, meaning: str) -> np.ndarray:
     if lacking.any(): warnings.warn(f"{said}; {meaning}", stacklevel=5)
     return lacking
 
-# %% ../nbs/14_adata.ipynb #1ab93e1c
+# %% ../nbs/14_adata.ipynb #a8d0db76
 _DRAWN = ("umap", "tsne", "draw_graph", "phate", "trimap", "pacmap")   # embeddings that no linear map leads to
-
 
 def tell_velocity_kind(
     adata: AnnData,         # The data
@@ -517,11 +503,9 @@ def tell_velocity_kind(
             f"delete them, or say velocity_key={layer!r}, and layer {layer!r} is projected", stacklevel=4)
     return "displacement" if basis_key("grid_velocity", basis) in adata.uns else "unknown"
 
-
 def _velocity_layer(adata):
     "The layer that velocities of genes usually stand in, or None."
     return next((key for key in ("velocity", "velocity_S") if key in adata.layers), None)
-
 
 def _projected_how(trusted, genes, V, loadings):
     "Say what is wrong with a projection of the genes' velocities, 'right' if nothing; None if it is no projection."
@@ -534,7 +518,7 @@ def _projected_how(trusted, genes, V, loadings):
         return "with zeros for genes that have no velocity, or none that is trusted: every entry gets too small"
     return "with genes whose velocity var does not trust" if is_made(_project_velocities(genes / scale, Q)) else None
 
-# %% ../nbs/14_adata.ipynb #8fccda5f
+# %% ../nbs/14_adata.ipynb #4ef8c820
 def warn_of_units(
     adata: AnnData,             # The data
     source: str,                  # Where velocities came from, see `read_velocities`
@@ -562,7 +546,6 @@ def warn_of_units(
         f"and run PCA on that, or divide the velocities by 1 + {counts} (how-to page: From scVelo). If they are "
         "changes of the logarithm already, say velocity_kind='projection'", stacklevel=3)
 
-
 def _is_logarithm(X, counts, noted) -> bool:
     "Whether X is made of logarithms of counts rather than of these, scaled or not; noted: X was logarithmised once."
     to_counts, to_logs = (_median_correlation(X, M) for M in (counts, np.log1p(counts)))
@@ -571,13 +554,11 @@ def _is_logarithm(X, counts, noted) -> bool:
     X, logs, counts = X.mean(axis=0), np.log1p(counts).mean(axis=0), counts.mean(axis=0)   # without the cells' noise
     return np.abs(X - logs).mean() < (1.0 if noted else 0.5) * np.abs(X - counts).mean()
 
-
 def _median_correlation(X, Y) -> float:
     "Median squared correlation of columns, of those that vary in both."
     X, Y = _centred(X), _centred(Y)
     size = (X**2).sum(axis=0) * (Y**2).sum(axis=0)
     return float(np.median((X * Y).sum(axis=0)[size > 0] ** 2 / size[size > 0])) if size.any() else 0.0
-
 
 def _of_logarithm(V, M, U) -> bool:
     "Whether velocities are changes of logarithms: times 1 + M they are closer to a straight function of M and U."
@@ -587,7 +568,7 @@ def _of_logarithm(V, M, U) -> bool:
     as_is, back = (np.median([left_over(*of) for of in zip(U.T, M.T, W.T)]) for W in (V, V * (1 + M)))
     return max(1e-3, back) < 0.5 * as_is
 
-# %% ../nbs/14_adata.ipynb #b41461b0
+# %% ../nbs/14_adata.ipynb #cdc6e4d2
 def _read_graphs(adata: AnnData) -> dict:
     "The neighbour graphs in `obsp` and `uns`, (n_cells, n_cells) each, by where they stand, the likeliest first."
     graphs = {f"obsp[{key!r}]": adata.obsp[key] for key in adata.obsp}
@@ -596,7 +577,6 @@ def _read_graphs(adata: AnnData) -> dict:
     if "indices" in stored: graphs["uns['neighbors']['indices'], distances"] = _neighbour_graph(stored["indices"])
     wanted = [name for kind in ("moments_con", "connectivities", "distances") for name in graphs if kind in name]
     return {name: graphs[name] for name in wanted if np.shape(graphs[name]) == (adata.n_obs, adata.n_obs)}
-
 
 def _neighbour_graph(indices):
     "Return the graph whose edges lead from each cell to its neighbours, rows of a table; None if it is no such table."
@@ -621,7 +601,7 @@ def read_averages(
         except ValueError:   # no graph of neighbours
             if key is not None: raise
 
-# %% ../nbs/14_adata.ipynb #73465f3e
+# %% ../nbs/14_adata.ipynb #5f4337ff
 def field_from_vecfld(
     vecfld: Mapping,       # dynamo's dictionary of a fitted field: X_ctrl (M, d), C (M, d), beta, …
 ) -> VectorField:          # In the units of the data
@@ -648,7 +628,6 @@ def field_from_vecfld(
         raise KeyError(f"the stored field is normalised, but lacks its norm_dict ({', '.join(needed)}): fit again")
     return _denormalised(field, norm)
 
-
 def _number(entries, key, usual=None):
     "One number of a stored dictionary; inverse squared widths may be more, (d,) or (n_outputs, d)."
     values = dense(entries.get(key, usual), f"the entry {key!r}")
@@ -656,14 +635,12 @@ def _number(entries, key, usual=None):
     if values.size != 1: raise ValueError(f"the entry {key!r} has {values.size} values: expected one number")
     return float(values.ravel()[0])
 
-
 def _flag(entries, key) -> bool:
     "One yes/no value of a stored dictionary; no where it is missing."
     value = False if entries.get(key) is None else entries[key]
     if np.size(value) != 1 or np.asarray(value).dtype.kind not in "biuf":
         raise ValueError(f"the entry {key!r} is {value!r}: expected True or False")
     return bool(np.ravel(value)[0])
-
 
 def _denormalised(field, norm):
     "The field in the units of the data: x was centred and scaled, and so was v unless `fix_velocity`."
@@ -720,7 +697,7 @@ def _read_smoothing(vecfld: Mapping) -> Smoothing | None:
     except (IndexError, TypeError, ValueError) as error:
         raise ValueError(f"the stored field's smoothing cannot be read ({error}): delete it, or fit again") from None
 
-# %% ../nbs/14_adata.ipynb #69512b68
+# %% ../nbs/14_adata.ipynb #a8c1caee
 def read_field(
     adata: AnnData,                    # The data
     basis: str | None = "pca",           # The basis; None is gene space
@@ -756,7 +733,6 @@ def read_field(
         with_step(field, states), states, dims, None, _read_posterior(stored, field) if own else None,
         _read_smoothing(stored) if own else None)
 
-
 def _tell_other_states(fitted, states, basis) -> None:
     "Warn where most states are not among those that the field was fitted on."
     if fitted is None or np.ndim(fitted) != 2 or np.shape(fitted)[1] != states.shape[1] or not len(fitted): return
@@ -769,7 +745,6 @@ def _tell_other_states(fitted, states, basis) -> None:
             f"of {len(here)} states in obsm[{basis_key('X', basis)!r}] that were looked at, {known} are among those "
             "that the field was fitted on: right for new cells in the old components, but if these were computed "
             f"anew, fit again with vf.fit_vector_field(adata, basis={basis!r})", stacklevel=4)
-
 
 def _dims(dims, fitted, d, adata, basis, own=True):
     "Components that a field of d dimensions uses: named, else those it was fitted on, else (if not `own`) the first."
@@ -794,7 +769,7 @@ def _dims(dims, fitted, d, adata, basis, own=True):
         f"it uses: the first {d} are taken", stacklevel=4)
     return np.arange(d)
 
-# %% ../nbs/14_adata.ipynb #1e679e58
+# %% ../nbs/14_adata.ipynb #464d382b
 def _placed_in_genes(adata, stored, field) -> PlacedField:
     "A gene-space field with the expression of its genes for every cell, genes in the order of the field's dimensions."
     genes = [str(g) for g in np.asarray(stored.get("genes", adata.var_names))]
@@ -824,7 +799,6 @@ def _placed_in_genes(adata, stored, field) -> PlacedField:
         f"layer {layer!r} does not hold the values that the gene-space field was fitted on (for the genes "
         f"{', '.join(genes[:3])} …); fit again with vf.fit_vector_field(adata, basis=None, genes=…)")
 
-
 def _output_order(adata, stored, positions):
     "Which of the genes each fitted velocity belongs to (dynamo may order them otherwise than the states), or None."
     layer = stored.get("velocity_key") or next((k for k in ("velocity_S", "velocity") if k in adata.layers), None)
@@ -848,7 +822,7 @@ def cell_velocities(
         raise ValueError(f"obsm[{key!r}] has {V.shape[1]} components, the field needs {needed}: fit again")
     return V if placed.dims is None else V[:, placed.dims]
 
-# %% ../nbs/14_adata.ipynb #9371140a
+# %% ../nbs/14_adata.ipynb #3dda7a59
 def write_field(
     adata: AnnData,                   # The data, changed in place
     fit,                                # The `Fit`
@@ -887,7 +861,6 @@ def write_field(
     if basis is not None:
         adata.obsm[f"velocity_{basis}_SparseVFC"], adata.obsm[f"X_{basis}_SparseVFC"] = stored["V"].copy(), X.copy()
 
-
 def _kernel_entries(fit) -> dict:
     "What is stored besides for the kind of kernel: of matrix-valued ones dynamo's entries, of plain ones the errors."
     field, p = fit.field, fit.posterior
@@ -905,7 +878,7 @@ def averaging_traces(
                   uns=("velocity_graph", "velocity_params", "recover_dynamics", "dynamics"))
     return [f"{part}[{key!r}]" for part, keys in traces.items() for key in keys if key in getattr(adata, part)]
 
-# %% ../nbs/14_adata.ipynb #9eadce46
+# %% ../nbs/14_adata.ipynb #0fc684d5
 @dataclass(frozen=True, eq=False)
 class FitData:
     "What a stored field was fitted to."
@@ -921,7 +894,6 @@ class FitData:
     def spread(self) -> float:
         "Root of the states' total variance."
         return float(np.sqrt(self.states.var(axis=0).sum())) or 1.0
-
 
 def read_fit_data(
     adata: AnnData,              # The data
@@ -977,7 +949,7 @@ def pack_jacobian(
     packed |= {key: np.array(value, dtype=object) for key, value in lists.items() if value is not None}
     return packed | dict(cell_idx=np.asarray(cells)) | extra
 
-# %% ../nbs/14_adata.ipynb #863cbe48
+# %% ../nbs/14_adata.ipynb #9f59bdea
 def write_jacobian(
     adata: AnnData,       # The data, changed in place
     packed: dict,           # From `pack_jacobian`
@@ -995,7 +967,6 @@ def write_jacobian(
         column[packed["cell_idx"]] = values
         adata.obs[basis_key(name, basis)] = column
     adata.uns[basis_key("jacobian", basis)] = packed
-
 
 def _keep_genes(packed, previous):
     "A result without genes keeps those of the previous one, of the same cells and field, or warns that they go."
@@ -1019,7 +990,7 @@ class StoredJacobian:
     stale: bool                        # Whether the field was fitted anew since
     doubts: tuple = ()                 # What has changed since it was computed, in sentences, the field too
 
-# %% ../nbs/14_adata.ipynb #864e01a6
+# %% ../nbs/14_adata.ipynb #c97532bd
 def read_jacobian(
     adata: AnnData,              # The data
     basis: str | None = "pca",     # The basis; None is gene space
@@ -1050,7 +1021,6 @@ def read_jacobian(
             f"obs[{det!r}] is not the determinant of the stored Jacobian: cells have been renamed, or numbers changed",)
     return StoredJacobian(cells, values, genes, names[0], names[1], stale, doubts)
 
-
 def _stored_tensor(stored, key, names):
     "A stored tensor with cells first, None if there is none; its shape must be that of its names and cells."
     if key not in stored: return None
@@ -1065,7 +1035,6 @@ def _stored_tensor(stored, key, names):
     if not np.isfinite(tensor).all():
         raise ValueError(f"the stored {key} holds NaN or infinite values; compute it again with vf.jacobian")
     return tensor
-
 
 def _kept_cells(adata, stored, vecfld, basis):
     "Which of the stored cells are still there (rows of the stored tensor), and where in this AnnData."
