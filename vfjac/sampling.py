@@ -40,7 +40,7 @@ def _how_many(n, n_cells: int | None = None) -> int:
                          f"ask for {n_cells:,} at most")
     return count
 
-# %% ../nbs/08_sampling.ipynb #309c0c84
+# %% ../nbs/08_sampling.ipynb #ef437fb5
 def _table(values, what: str, n_cells: int | None = None) -> np.ndarray:
     "`values` as a float64 table with one row for each cell."
     if values is None:
@@ -50,7 +50,6 @@ def _table(values, what: str, n_cells: int | None = None) -> np.ndarray:
         rows = "n_cells" if n_cells is None else f"{n_cells:,}"
         raise ValueError(f"{what} has the shape {table.shape}, expected ({rows}, d): one row for each cell")
     return table
-
 
 def _refuse(bad: np.ndarray, what: str) -> None:
     "Raise if a row holds a forbidden value; `bad` (n_cells,) says which do."
@@ -142,14 +141,13 @@ def _learn(W: np.ndarray, points: np.ndarray, which, fractions, moving, reach) -
         distances += p[-1]
         _move(W, p, distances, _nearest_nodes(distances, count, cell, reach), a[:count])
 
-# %% ../nbs/08_sampling.ipynb #70de37a9
+# %% ../nbs/08_sampling.ipynb #ebb04366
 def _until_apart(W: np.ndarray, points: np.ndarray, ranges: np.ndarray, steps: np.ndarray, moving: np.ndarray) -> int:
     "Present `points` plainly to `W` (changed in place) until no two nodes share a place: the steps taken, 2 at least."
     for t, p in enumerate(points):
         if t > 1 and len(np.unique(W, axis=0)) == len(W): return t
         _present(W, p, ranges[t], steps[t], moving[t])
     return len(points)
-
 
 def _gas_steps(n_nodes, tmax, li, lf, ei, ef, c) -> int:
     "Number of steps, once the parameters are known to make sense."
