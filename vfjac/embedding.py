@@ -44,7 +44,7 @@ def _slope_weights(dU: np.ndarray, weights: np.ndarray, cutoff: float = 1e-3) ->
     inverse = np.divide(1, s, out=np.zeros_like(s), where=keep)
     return np.einsum("mae,ma,mka->mek", right, inverse, left) * root[:, None]
 
-# %% ../nbs/11_embedding.ipynb #8ed92033
+# %% ../nbs/11_embedding.ipynb #59cf263c
 @dataclass(frozen=True, eq=False)
 class LocalMaps:
     "Linear maps between an embedding and coordinates (genes or components) near each cell."
@@ -63,7 +63,6 @@ class LocalMaps:
         "A, (m, e, n_columns), for some columns of the coordinates, (n, n_columns)."
         return np.matmul(self.inward, table[self.near])
 
-
 def _inward(S, dU, dY, weights, inverse, ridge):
     "The weights of the neighbours in A."
     shrink = lambda G: G + ridge * np.trace(G, axis1=1, axis2=2)[:, None, None] / dU.shape[2] * np.eye(G.shape[1])
@@ -75,12 +74,10 @@ def _inward(S, dU, dY, weights, inverse, ridge):
     G = np.linalg.pinv(shrink(Y_w @ Y_w.transpose(0, 2, 1)), rcond=1e-10, hermitian=True)
     return U_w.transpose(0, 2, 1) @ G * root.transpose(0, 2, 1)
 
-
 def _explained(values, predicted, weights):
     "Weighted share of the variance of `values` (m, k, p), centred, that a prediction explains; 0 if there is none."
     left, all_ = (np.einsum("mk,mkp,mkp->m", weights, a, a) for a in (values - predicted, values))
     return np.where(all_ > 0, 1 - left / np.where(all_ > 0, all_, 1), 0.0)
-
 
 def _centred(values, weights):
     return values - (np.einsum("mk,mkp->mp", weights, values) / weights.sum(axis=1)[:, None])[:, None]
@@ -167,7 +164,7 @@ def velocity(self: LiftedField, X: np.ndarray) -> np.ndarray:
     work = lambda s: np.einsum("npe,ne->np", self._of(rows[s]).to_coordinates(self._table), f[s])
     return map_blocks(work, row_blocks(len(X), 2 * self.maps.near.shape[1] * self.n_dims))
 
-# %% ../nbs/11_embedding.ipynb #bc6ed6bd
+# %% ../nbs/11_embedding.ipynb #2c791e8d
 @patch
 def projected_jacobian(
     self: LiftedField, X: np.ndarray, left: np.ndarray | None = None, right: np.ndarray | None = None
@@ -182,7 +179,6 @@ def projected_jacobian(
         maps = self._of(rows[s])
         np.matmul(maps.to_coordinates(Y_l) @ J[s], maps.to_embedding(Y_r), out=out[s])
     return out
-
 
 @patch
 def jacobian(self: LiftedField, X: np.ndarray) -> np.ndarray:
@@ -223,7 +219,7 @@ def regressed_loadings(
     r2 = np.where(some, (on_states**2).sum(axis=0) / np.where(some, total, 1), 0.0)
     return (right[keep].T @ (on_states / s[keep, None])).T, np.minimum(r2, 1)
 
-# %% ../nbs/11_embedding.ipynb #bb448d81
+# %% ../nbs/11_embedding.ipynb #4c543c47
 def decoded_jacobian(
     field,                                 # A vector field in the latent space, or anything `as_field` takes
     decoder: Callable,                     # Expression of a table of latent states, (n, e) → (n, n_genes)
@@ -250,7 +246,6 @@ def decoded_jacobian(
         along = differentiate(moving, Z[s], base_step=step)[0] if curvature else D[:, E] @ field.jacobian(Z[s])
         np.matmul(along, np.linalg.pinv(D)[:, :, R], out=out[s])
     return out
-
 
 def _decoded_genes(decoder, slopes, z) -> int:
     "How many genes a decoder has; both it and its Jacobian are tried on a single state."
