@@ -152,11 +152,10 @@ def torsion(
     with np.errstate(invalid="ignore", divide="ignore"):
         return (normal * jerk).sum(axis=1) / (normal * normal).sum(axis=1)
 
-# %% ../nbs/13_dynamics.ipynb #98c97acc
+# %% ../nbs/13_dynamics.ipynb #329caf80
 def _leading_first(values: np.ndarray) -> np.ndarray:
     "Order of eigenvalues: largest real part first, of a pair the one with the positive imaginary part."
     return np.lexsort((-values.imag, -values.real), axis=-1)
-
 
 def eigenvalues(
     field: VectorField,   # A vector field, or anything `as_field` takes
@@ -251,7 +250,7 @@ def _kernel_mass(field: VectorField, X: np.ndarray) -> np.ndarray:
     c, kernel = field.control_points, Kernel(beta, getattr(field, "profile", "gaussian"))
     return map_blocks(lambda s: kernel(X[s], c).sum(axis=1), row_blocks(len(X), 2 * len(c)))
 
-# %% ../nbs/13_dynamics.ipynb #1f99e205
+# %% ../nbs/13_dynamics.ipynb #e66135bc
 def support(
     field: VectorField,   # A vector field
     X: np.ndarray,        # States, (n, d)
@@ -259,7 +258,6 @@ def support(
 ) -> np.ndarray:          # (n,): 1 is that of a typical cell, 0 nothing; NaN for a field without kernels
     "Return how much of the data a field has at a state: its kernel mass over the median of (at most 2,000) cells'."
     return _kernel_mass(field, X) / np.median(_kernel_mass(field, cells[:: max(1, len(cells) // 2000)]))
-
 
 def outside_support(
     field: VectorField,   # A vector field
@@ -298,7 +296,7 @@ class FixedPoints:
         size = np.abs(self.eigenvalues)
         return np.abs(self.eigenvalues.imag).max(axis=1, initial=0) > 1e-9 * size.max(axis=1, initial=0)
 
-# %% ../nbs/13_dynamics.ipynb #e2a45696
+# %% ../nbs/13_dynamics.ipynb #7c32825e
 def _roots(field: VectorField, starts: np.ndarray, size: float) -> np.ndarray:
     "Roots of a field from each start that leads to one, (n_found, d); `size` is the spread of the states."
     finite = lambda f, x, shape: f(x[None])[0] if np.isfinite(x).all() else np.full(shape, np.nan)
@@ -317,7 +315,6 @@ def _roots(field: VectorField, starts: np.ndarray, size: float) -> np.ndarray:
         rests = step < 1e-6 * size and np.linalg.norm(v) <= 1e-6 * speed
         if rests and np.linalg.norm(J) > 1e-9 * slope: found.append(x)
     return np.reshape(found, (-1, starts.shape[1]))
-
 
 def _merged(points: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
     "Different points, most frequent first, and how often each was found."
