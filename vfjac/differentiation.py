@@ -79,9 +79,8 @@ def _by_jax(func, X, dtype):
             return np.array(J)
     return np.array(V), jacobian
 
-# %% ../nbs/09_differentiation.ipynb #fed5ced1
+# %% ../nbs/09_differentiation.ipynb #fd19bdea
 _LIBRARIES = dict(jax=_by_jax, torch=_by_torch)
-
 
 def _find_backend(func: Callable, X: np.ndarray, backend: str | None = None, dtype: str | None = None) -> str:
     "The library that differentiates a function: `backend`, or the first that can, those that are imported first."
@@ -104,7 +103,7 @@ def _find_backend(func: Callable, X: np.ndarray, backend: str | None = None, dty
         f"the function cannot be differentiated automatically ({'; '.join(refused)}); write it with jax.numpy or torch "
         f"operations, name the backend to see the whole error, or use numerical_jacobian")
 
-# %% ../nbs/09_differentiation.ipynb #3ea9dcbf
+# %% ../nbs/09_differentiation.ipynb #6d8e931d
 def _traced(func, X, backend, dtype):
     "Values at `X` and their Jacobians' function, after the check that rows do not depend on each other."
     if dtype not in (None, "float32", "float64"):
@@ -118,7 +117,6 @@ def _traced(func, X, backend, dtype):
         raise ValueError("the first cell alone gets another velocity than among the others: each row must be a cell of "
                          "its own, and nothing may be random (a network with dropout or batch normalisation: .eval())")
     return V, jacobian
-
 
 def autodiff_jacobian(
     func: Callable,                  # A function of states written with JAX or PyTorch, (n, d) → (n, d_out)
@@ -136,7 +134,7 @@ def autodiff_jacobian(
     width = X.shape[1] * _traced(func, X[:1], backend, dtype)[0].shape[1]
     return map_blocks(lambda s: _traced(func, X[s], backend, dtype)[1](), row_blocks(len(X), 4 * width))
 
-# %% ../nbs/09_differentiation.ipynb #91b93673
+# %% ../nbs/09_differentiation.ipynb #ffb725ab
 @dataclass(frozen=True, eq=False)
 class AutodiffField:
     "A field given by a JAX or PyTorch function of states, differentiated automatically."
@@ -155,12 +153,10 @@ class AutodiffField:
         "Jacobians at the states `X` (n_cells, d): an array (n_cells, d, d), `[cell, effector, regulator]`."
         return _square(autodiff_jacobian(self.func, X, self.backend, dtype=self.dtype), np.shape(X)[-1])
 
-
 def _square(result, d):
     if result.shape[1] == d: return result
     raise ValueError(
         f"the function gives {result.shape[1]} velocities for {d} dimensions of the states: expected as many")
-
 
 def autodiff_field(
     func: Callable,                  # A JAX or PyTorch function of states, a torch module, or an object with `.func`
