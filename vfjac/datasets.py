@@ -7,7 +7,7 @@ __all__ = ['toggle_switch_field', 'toggle_switch', 'linear_field', 'linear_syste
            'neurogenesis_field', 'neurogenesis', 'myeloid_field', 'myeloid', 'boolean_network', 'repressilator_field',
            'repressilator', 'true_field', 'averaged', 'counts', 'true_production_jacobian', 'knock_out']
 
-# %% ../nbs/16_datasets.ipynb #bf8d1825
+# %% ../nbs/16_datasets.ipynb #df07da22
 import inspect
 import operator
 from functools import partial
@@ -20,18 +20,8 @@ from scipy.sparse import coo_array, csr_array, csr_matrix
 from scipy.spatial import cKDTree
 
 from .fields import FunctionField, VectorField
-from vfjac.simulation import (
-    HillNetwork,
-    check_positive,
-    check_share,
-    draw_counts,
-    hill,
-    hill_slope,
-    random_rules,
-    simulate,
-    with_programmes,
-    with_targets,
-)
+from .simulation import HillNetwork, check_positive, check_share, draw_counts, hill, hill_slope
+from .simulation import random_rules, simulate, with_programmes, with_targets
 
 # %% ../nbs/16_datasets.ipynb #9600d2d8
 def toggle_switch_field(
@@ -54,14 +44,9 @@ def toggle_switch_field(
 
     return FunctionField(velocity, jacobian)
 
-# %% ../nbs/16_datasets.ipynb #36946f4d
-def _follow(
-    field: VectorField,     # The field
-    start: np.ndarray,      # States at time 0, (n_cells, d)
-    times: np.ndarray,      # How long each cell is followed, (n_cells,)
-    n_steps: int = 200,     # Steps for each cell, whatever its time
-) -> np.ndarray:            # States at `times`, (n_cells, d)
-    "Integrate cells along a field, each to its own time."
+# %% ../nbs/16_datasets.ipynb #d1af424d
+def _follow(field: VectorField, start, times, n_steps=200) -> np.ndarray:
+    "Integrate cells along a field, each to its own time, in so many steps: (n_cells, d)."
     X, h = np.array(start, dtype=np.float64), (np.asarray(times) / n_steps)[:, None]
     for _ in range(n_steps):
         v1 = field.velocity(X)
@@ -79,12 +64,9 @@ def _pca(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     loadings = loadings[:, ::-1]
     return mean, loadings * np.sign(loadings[np.abs(loadings).argmax(axis=0), np.arange(len(mean))])
 
-# %% ../nbs/16_datasets.ipynb #130d19e3
-def _network(
-    signs: np.ndarray,    # (n_genes, n_genes), rows are effectors; only the sign counts, 0 is no edge
-    genes: list[str],     # Names of the genes
-) -> pd.DataFrame:        # Columns effector, regulator, sign
-    "Return the edges of a network as a table."
+# %% ../nbs/16_datasets.ipynb #03eeed18
+def _network(signs, genes: list[str]) -> pd.DataFrame:
+    "Return edges (effector, regulator, sign) as a table from a matrix whose rows are effectors."
     effector, regulator = np.nonzero(signs)
     edges = dict(effector=np.array(genes, dtype=object)[effector], regulator=np.array(genes, dtype=object)[regulator])
     return pd.DataFrame(edges | dict(sign=np.sign(np.asarray(signs)[effector, regulator]).astype(int)))
@@ -98,18 +80,9 @@ def _noisy(V: np.ndarray, noise: float, outliers: float, rng: np.random.Generato
         noisy[wrong] = rng.uniform(V.min(axis=0), V.max(axis=0), size=(wrong.sum(), V.shape[1]))
     return noisy, wrong
 
-# %% ../nbs/16_datasets.ipynb #af53f20a
-def _assembled(
-    field: VectorField,                       # The true field, in the space of the genes
-    X: np.ndarray,                            # States as they are given, (n_cells, n_genes)
-    V: np.ndarray,                            # Velocities as they are given, (n_cells, n_genes)
-    genes: list[str],                         # Names of the genes
-    obs: pd.DataFrame,                        # What is known of each cell
-    uns: dict,                                # Entries of `uns`
-    embedding: np.ndarray | None = None,      # Picture coordinates, (n_cells, 2); None is the first two components
-    at: np.ndarray | None = None,             # States at which the truth is taken, (n_cells, n_genes); None is `X`
-) -> AnnData:
-    "Return cells as an AnnData: noisy velocities, a PCA of the states, true velocities and Jacobians."
+# %% ../nbs/16_datasets.ipynb #1dbf185e
+def _assembled(field: VectorField, X, V, genes, obs, uns, embedding=None, at=None) -> AnnData:
+    "Return cells as an AnnData: velocities, a PCA of the states, the truth at the states `at`."
     true_velocity, (mean, Q) = field.velocity(X if at is None else at), _pca(X)
     adata = AnnData(X.copy(), obs=obs, var=pd.DataFrame(dict(use_for_pca=True), index=genes))
     adata.layers.update(velocity=V, true_velocity=true_velocity)
@@ -121,19 +94,10 @@ def _assembled(
     adata.uns.update(pca_mean=mean, **uns)
     return adata
 
-# %% ../nbs/16_datasets.ipynb #bff78b52
+# %% ../nbs/16_datasets.ipynb #51105ca6
 def _cells_of(
-    field: VectorField,                       # The true field, in the space of the genes
-    X: np.ndarray,                            # States, (n_cells, n_genes)
-    genes: list[str],                         # Names of the genes
-    groups: pd.Categorical,                   # Group of each cell
-    noise: float,                             # Standard deviation of the noise on each velocity, velocity units
-    rng: np.random.Generator,                 # Source of that noise
-    system: dict,                             # Name and parameters, kept in uns["system"]
-    times: np.ndarray | None = None,          # Simulated time of each cell, (n_cells,)
-    embedding: np.ndarray | None = None,      # Picture coordinates, (n_cells, 2); None is the first two components
-    signs: np.ndarray | None = None,          # Signs of the network's edges, (n_genes, n_genes); None: no network
-    outliers: float = 0.0,                    # Share of the cells whose velocity is wrong
+    field: VectorField, X, genes, groups, noise, rng, system: dict,
+    times=None, embedding=None, signs=None, outliers=0.0,
 ) -> AnnData:
     "Return cells with a known field as an AnnData: the velocities get noise, the groups a column."
     V, wrong = _noisy(field.velocity(X), noise, outliers, rng)
@@ -238,35 +202,17 @@ def linear_system(
     signs = system["A"] * (1 - np.eye(len(A)))
     return _cells_of(field, X, genes, groups, noise, rng, system, signs=signs, outliers=outliers)
 
-# %% ../nbs/16_datasets.ipynb #3d794826
-def _reached(
-    field: VectorField,        # The field
-    X: np.ndarray,             # States, (n_cells, n_genes)
-    genes: list[str],          # Names of the genes
-    fates: dict[str, str],     # Name of each fate and its rule, an expression of the genes for `DataFrame.eval`
-    settle: float = 50.0,      # How long cells are followed before the rules are asked; 0 asks them of the states
-) -> pd.Categorical:           # Fate of each cell, (n_cells,)
-    "Return the fate that each cell reaches; elsewhere if no rule holds."
+# %% ../nbs/16_datasets.ipynb #9c0d570b
+def _reached(field: VectorField, X, genes, fates: dict[str, str], settle=50.0) -> pd.Categorical:
+    "Return the fate whose rule holds for each cell in the end; elsewhere if none does."
     end = pd.DataFrame(_follow(field, X, np.full(len(X), settle)) if settle else X, columns=genes)
     names = np.select([end.eval(rule) for rule in fates.values()], list(fates), "elsewhere")
     return pd.Categorical(names, categories=[*fates, *{"elsewhere"} & set(names)])
 
-# %% ../nbs/16_datasets.ipynb #98e75dbd
+# %% ../nbs/16_datasets.ipynb #8e69d64e
 def _grown(
-    field: VectorField,             # The true field
-    start: np.ndarray,              # Where the cells start, (n_cells, n_genes)
-    genes: list[str],               # Names of the genes
-    fates: dict[str, str],          # Fates and their rules, see `_reached`
-    system: dict,                   # Name and parameters, kept in uns["system"]
-    rng: np.random.Generator,       # Source of all that is random
-    *,
-    max_time: float,                # Cells are caught between time 0 and this
-    noise: float,                   # Share of the root-mean-square of the true velocities
-    thickness: float,               # Scatter of the states, share of each gene's standard deviation
-    outliers: float,                # Share of the cells whose velocity is wrong
-    signs: np.ndarray | None = None,        # Signs of the network's edges; then expression, too, is never negative
-    plane: tuple[str, str] | None = None,   # The picture's coordinates, expressions of the genes; None is the PCA's
-    settle: float = 50.0,                   # See `_reached`
+    field: VectorField, start, genes, fates: dict[str, str], system: dict, rng, *,
+    max_time, noise, thickness, outliers, signs=None, plane=None, settle=50.0,
 ) -> AnnData:
     "Simulate cells along a field from their starts, each caught at a random time."
     times = rng.uniform(0, max_time, size=len(start))
@@ -305,7 +251,7 @@ def ying(
     return _grown(ying_field(), start, ["x1", "x2"], valleys, dict(name="ying"), rng, max_time=max_time, noise=noise,
                   thickness=thickness, outliers=outliers, plane=("x1", "x2"), settle=5.0)
 
-# %% ../nbs/16_datasets.ipynb #8710907f
+# %% ../nbs/16_datasets.ipynb #c7e2c901
 def boolean_network_field(
     rules: dict[str, str] | str,    # When each gene is on: gene → rule; or a published network's name
     K: float = 0.4,                 # Threshold, expression
@@ -319,10 +265,7 @@ def boolean_network_field(
     return FunctionField(lambda X: network.production(X) - X, lambda X: network.jacobian(X) - ones)
 
 
-def _rules(
-    rules: dict[str, str] | str,    # Gene → rule, or a published network's name
-    what: str = "rules",            # What the parameter is called, for messages
-) -> dict[str, str]:
+def _rules(rules: dict[str, str] | str, what="rules") -> dict[str, str]:
     "Return rules, looked up if a published network is named."
     if isinstance(rules, str) and rules not in _PUBLISHED:
         known = ", ".join(["random"] * (what == "network") + list(_PUBLISHED))
@@ -616,11 +559,8 @@ def _nearest(X: np.ndarray, n_neighbors: int) -> csr_array:
     cells, shape = np.repeat(np.arange(len(X)), n_neighbors - 1), (len(X), len(X))
     return coo_array((np.maximum(distance, 1e-12).ravel(), (cells, near.ravel())), shape=shape).tocsr()
 
-# %% ../nbs/16_datasets.ipynb #0f39c82e
-def _averaging(
-    distances: csr_array,     # From `_nearest`
-    symmetric: bool,          # Make the graph symmetric, as scVelo's; else each row has its own neighbours only
-) -> csr_array:               # (n_cells, n_cells), rows add up to 1
+# %% ../nbs/16_datasets.ipynb #1115c937
+def _averaging(distances: csr_array, symmetric: bool) -> csr_array:
     "Return the matrix that averages over each cell and its neighbours."
     linked = (distances > 0).astype(float)
     if symmetric: linked = linked.maximum(linked.T)
@@ -688,14 +628,9 @@ def _logarithms(X: np.ndarray, V: np.ndarray, at: np.ndarray) -> tuple[np.ndarra
     if (least := min(X.min(), at.min())) > -1: return np.log1p(X), V / (1 + X), np.log1p(at)
     raise ValueError(f"log=True with a state of {least:.3g}: expected states above -1")
 
-# %% ../nbs/16_datasets.ipynb #8a5084b7
-def _regulator_rules(
-    network: str | dict[str, str],    # "random", a published network's name, or gene → rule
-    n_regulators: int,                # Of a random network
-    programmes: float,                # Share of them that follows another
-    rng: np.random.Generator,         # Source of the random numbers
-) -> tuple[dict[str, str], dict[str, str]]:    # Gene → rule; follower → leader
-    "Return the rules of the regulators. Raises ValueError for a network that there isn't."
+# %% ../nbs/16_datasets.ipynb #30f32d50
+def _regulator_rules(network, n_regulators, programmes, rng) -> tuple[dict, dict]:
+    "Return gene → rule of the regulators, and follower → leader. Raises ValueError."
     if not isinstance(network, str) or network != "random":
         if not programmes: return _rules(network, "network"), {}
         raise ValueError(f"programmes = {programmes}: expected 0, unless the network is random")
@@ -703,14 +638,8 @@ def _regulator_rules(
     genes = [f"Regulator{i + 1}" for i in range(n_regulators)]
     return with_programmes(random_rules(n_regulators, rng, genes), programmes, rng)
 
-# %% ../nbs/16_datasets.ipynb #d71e91e5
-def _gene_table(
-    rules: dict[str, str],          # Of regulators and targets
-    n_regulators: int,              # How many of them, the first ones, are regulators
-    leaders: dict[str, str],        # Follower → leader
-    poorly_counted: float,          # Share of the regulators that are hardly seen
-    rng: np.random.Generator,       # Source of the random numbers
-) -> pd.DataFrame:                  # A row for each gene
+# %% ../nbs/16_datasets.ipynb #13f074de
+def _gene_table(rules, n_regulators, leaders: dict[str, str], poorly_counted, rng) -> pd.DataFrame:
     "Return the constants of all genes; a follower has its leader's decay."
     genes = pd.DataFrame(dict(rule=pd.Series(rules, dtype=object)))
     regulator = np.arange(len(genes)) < n_regulators
@@ -730,16 +659,9 @@ def _hill_network(genes: pd.DataFrame) -> HillNetwork:
     rules, gamma = dict(genes["rule"]), genes["gamma"].to_numpy()
     return HillNetwork(rules, int(genes["regulator"].sum()), K=genes["threshold"].to_numpy(), rate=gamma)
 
-# %% ../nbs/16_datasets.ipynb #f14ed13f
-def _simulated(
-    genes: pd.DataFrame,          # From `_gene_table`
-    start: np.ndarray,            # Expression of the regulators at time 0, (n_cells, n_regulators)
-    times: np.ndarray,            # How long each cell is followed, (n_cells,)
-    splicing: float,              # β, 1 / time
-    noise: float,                 # Of molecules, see `simulate`
-    seed: list[int],              # Seed of that noise
-) -> tuple[np.ndarray, np.ndarray]:    # Unspliced and spliced expression, (n_cells, n_genes) each
-    "Return cells that start with the targets at rest."
+# %% ../nbs/16_datasets.ipynb #bc8a1fbd
+def _simulated(genes, start, times, splicing, noise, seed) -> tuple[np.ndarray, np.ndarray]:
+    "Return unspliced and spliced expression of cells that start with the targets at rest."
     network, gamma = _hill_network(genes), genes["gamma"].to_numpy()
     s = network.production(start) / gamma
     s[:, :network.n_regulators] = start
@@ -773,15 +695,8 @@ def _lognormal(z: np.ndarray, sd: float) -> np.ndarray:
     "Return factors with a mean of one from standard normal numbers."
     return np.exp(sd * z - sd**2 / 2)
 
-# %% ../nbs/16_datasets.ipynb #b95f17eb
-def _cell_table(
-    n_cells: int,               # Number of cells
-    max_time: float,            # Largest time
-    library_sd: float,          # See `counts`
-    nuclear_sd: float,          # See `counts`
-    batches: int,               # Number of batches
-    rng: np.random.Generator,   # Source of the random numbers
-) -> pd.DataFrame:
+# %% ../nbs/16_datasets.ipynb #78bbf807
+def _cell_table(n_cells, max_time, library_sd, nuclear_sd, batches, rng) -> pd.DataFrame:
     "Return time, batch, library and share of unspliced molecules of each cell."
     library, other = rng.normal(size=(2, n_cells))
     factors = dict(true_size=_lognormal(library, library_sd),
@@ -790,15 +705,8 @@ def _cell_table(
     names = [f"cell{i}" for i in range(n_cells)]
     return pd.DataFrame(dict(time=rng.uniform(0, max_time, size=n_cells), batch=batch, **factors), index=names)
 
-# %% ../nbs/16_datasets.ipynb #49ec64d7
-def _counted(
-    genes: pd.DataFrame,        # From `_gene_table`, with a column `scale`
-    cells: pd.DataFrame,        # From `_cell_table`
-    expression: dict,           # Layer → expression, (n_cells, n_genes)
-    batch_sd: float,            # See `counts`; 0 if there is one batch
-    overdispersion: float,      # φ
-    rng: np.random.Generator,   # Source of the random numbers
-) -> AnnData:
+# %% ../nbs/16_datasets.ipynb #cb798ddc
+def _counted(genes, cells, expression: dict, batch_sd, overdispersion, rng) -> AnnData:
     "Return cells with counts, and with their expected counts in true layers."
     true = {f"true_{name}": values * genes["scale"].to_numpy() for name, values in expression.items()}
     size, nuclear = (cells[[column]].to_numpy() for column in ("true_size", "true_nuclear"))
