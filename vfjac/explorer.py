@@ -584,7 +584,7 @@ def _group_options(state: ExplorerState) -> list:
     "All groups, or one of them."
     return [("all", ""), *((name, name) for name in state.groups_of.get(state.grouping, ()))]
 
-# %% ../nbs/27_explorer.ipynb #c395912b
+# %% ../nbs/27_explorer.ipynb #ce89e089
 def _pickers(state: ExplorerState) -> dict[str, ipywidgets.Widget]:
     "A picker for each choice, by the name of the trait that it sets."
     number = ipywidgets.BoundedIntText(description="cells drawn", min=1, max=100_000, style=_SMALL,
@@ -600,10 +600,10 @@ def _pickers(state: ExplorerState) -> dict[str, ipywidgets.Widget]:
         "arrows": ipywidgets.Checkbox(description="arrows", indent=False, layout={"width": "80px"}), "n_shown": number,
         "theme": _menu("theme", ["auto", "light", "dark"])}
 
-def _row(widgets: list, **layout) -> ipywidgets.HBox:
+def _row(widgets: list) -> ipywidgets.HBox:
     "Widgets side by side, on further lines where there is no room."
-    fixed = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "2px 10px"}
-    return ipywidgets.HBox(widgets, layout={**fixed, **layout})
+    layout = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "2px 10px"}
+    return ipywidgets.HBox(widgets, layout=layout)
 
 # %% ../nbs/27_explorer.ipynb #7a92745a
 class JacobianExplorer(ipywidgets.VBox):
@@ -1095,7 +1095,7 @@ def _page_words(n_drawn: int, n_stored: int, basis: str | None, doubts: Sequence
         "field's support.")
     return "\n\n".join([words, *(f"Mind: {doubt}." for doubt in doubts)])
 
-# %% ../nbs/27_explorer.ipynb #aeac3929
+# %% ../nbs/27_explorer.ipynb #0027fdd3
 def _drawn(adata: AnnData, basis: str | None, max_cells: int, seed: int) -> tuple:
     "The stored Jacobian, and which of its cells are drawn."
     stored = read_jacobian(adata, basis)
@@ -1104,16 +1104,12 @@ def _drawn(adata: AnnData, basis: str | None, max_cells: int, seed: int) -> tupl
 
 def _page_trust(adata, stored, basis, at: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
     "Standard errors of the stored entries, if they are known, and which cells are outside the field's support."
-    try: lazy = gene_jacobian(adata, basis, cell_idx=at, Qkey=_page_loadings(adata, basis))
+    kept = adata.uns.get("jacobian" if basis is None else f"jacobian_{basis}", {})
+    try: lazy = gene_jacobian(adata, basis, cell_idx=at, Qkey=str(kept.get("Qkey", "PCs")))
     except (KeyError, ValueError): return None, np.zeros(len(at), dtype=bool)
     there = {*stored.effectors, *stored.regulators} <= set(lazy.genes)
     known = there and lazy.has_stderr and not stored.doubts
     return (lazy.stderr(stored.effectors, stored.regulators) if known else None), _far_cells(lazy)
-
-def _page_loadings(adata, basis) -> str:
-    "Key of the loadings that the stored Jacobian was computed with."
-    kept = adata.uns.get("jacobian" if basis is None else f"jacobian_{basis}", {})
-    return str(kept.get("Qkey", "PCs"))
 
 # %% ../nbs/27_explorer.ipynb #433ae6f3
 def jacobian_chart(
