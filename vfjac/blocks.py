@@ -29,24 +29,21 @@ def row_blocks(
     rows = max(1, block_bytes // (8 * max(1, row_values)))
     for start in range(0, n, rows): yield slice(start, min(start + rows, n))
 
-# %% ../nbs/00_blocks.ipynb #591bd207
+# %% ../nbs/00_blocks.ipynb #b4314479
 @cache
 def _blas_libraries(with_scipy: bool) -> ThreadpoolController:
     "The BLAS libraries of this process; scipy brings one of its own."
     return ThreadpoolController().select(user_api="blas")
 
-
 def _blas() -> ThreadpoolController: return _blas_libraries("scipy.linalg" in sys.modules)
-
 
 def _blas_threads() -> int: return max((library.num_threads for library in _blas().lib_controllers), default=1)
 
-# %% ../nbs/00_blocks.ipynb #05bedb08
+# %% ../nbs/00_blocks.ipynb #823af7f5
 class _Held:
     "The callers inside `single_threaded_blas` at this moment."
     lock = Lock()
     callers = 0
-
 
 @contextmanager
 def single_threaded_blas() -> Iterator[int]:
@@ -145,7 +142,7 @@ def is_lazy(
     "Whether an array is a dask array. It is told by its attribute, so that dask need not be there."
     return hasattr(X, "dask")
 
-# %% ../nbs/00_blocks.ipynb #3a7a1f71
+# %% ../nbs/00_blocks.ipynb #9ed9957d
 def lazy_states(
     X,     # States, a dask array (n_cells, d)
 ):         # The same as float64, in chunks of whole rows, each checked when it is computed
@@ -155,10 +152,8 @@ def lazy_states(
     if X.ndim != 2 or np.isnan(X.shape[0]):
         raise ValueError(
             f"states are a dask array of the shape {X.shape}, expected (n_cells, d) with a known number of cells; "
-            f"where it is nan, call X.compute_chunk_sizes() first"
-        )
+            f"where it is nan, call X.compute_chunk_sizes() first")
     return X.astype(np.float64).rechunk({1: -1}).map_blocks(_finite_chunk, dtype=np.float64, meta=np.empty((0, 0)))
-
 
 def _finite_chunk(x, block_info=None):
     "The chunk itself. An error names the cells by their position among all."
@@ -168,8 +163,7 @@ def _finite_chunk(x, block_info=None):
         first = (bad[:5] + block_info[0]["array-location"][0][0]).tolist()
         raise ValueError(
             f"{bad.size} of the {len(x)} states of a chunk hold NaN or infinite values (first rows: {first}); leave "
-            f"these cells out"
-        )
+            f"these cells out")
     return x
 
 # %% ../nbs/00_blocks.ipynb #f2d05fb3
@@ -184,11 +178,10 @@ def load_blocks(
         x = np.asarray(X[start:end])
         for s in row_blocks(len(x), row_values, block_bytes): yield slice(start + s.start, start + s.stop), x[s]
 
-# %% ../nbs/00_blocks.ipynb #128edf62
+# %% ../nbs/00_blocks.ipynb #b2b8bd44
 def _task(x, work, *args):
     "`work(x, *args)` on a worker."
     with single_threaded_blas(): return work(x, *args)
-
 
 def map_chunks(
     func: Callable[[np.ndarray], np.ndarray],   # From states (n, d) to a matrix a row, (n, *shape)
@@ -203,8 +196,7 @@ def map_chunks(
     X = X.rechunk({0: -(-largest // -(-largest // max_rows))})
     return X.map_blocks(
         _task, dask.delayed(func, traverse=False), dtype=dtype, meta=np.empty((0, 0, 0), dtype), new_axis=2,
-        chunks=(X.chunks[0], *shape)
-    )
+        chunks=(X.chunks[0], *shape))
 
 # %% ../nbs/00_blocks.ipynb #55f35c8c
 def _taken_in(total, part, combine, last):
@@ -226,7 +218,7 @@ def _fold_rows(contribution, X, combine, block_rows, cores=1, update=lambda n: N
         return total
     return reduce(combine, _run_threads(fold, [blocks[i::cores] for i in range(cores)], cores))
 
-# %% ../nbs/00_blocks.ipynb #76728a89
+# %% ../nbs/00_blocks.ipynb #6e397808
 def _group_codes(rows, n):
     "The group of each cell, -1 for none, (n,) int; None if all cells are one group."
     if isinstance(rows[0], slice): return None
@@ -235,12 +227,10 @@ def _group_codes(rows, n):
     if (codes >= 0).sum() == sum(map(len, rows)): return codes
     raise ValueError("cells are given more than once, but a dask array is summed over each cell once: repeat no cell")
 
-
 def _fold_chunk(x, start, contributions, codes, combine, block_rows):
     "Totals of one chunk whose first cell is `start`, one a group; None where a group has no cell in it."
     own = lambda g: x if codes is None else x[codes[start:start + len(x)] == g]
     return [_fold_rows(c, own(g), combine, block_rows) for g, c in enumerate(contributions)]
-
 
 def _joined(a, b, combine):
     "Totals of two chunks put together, group by group."

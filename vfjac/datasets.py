@@ -134,14 +134,13 @@ def toggle_switch(
     groups = _fates(field, X)
     return _cells_of(field, X, ["Gata1", "Spi1"], groups, noise, rng, system, times, X, signs, outliers)
 
-# %% ../nbs/16_datasets.ipynb #73c1835b
+# %% ../nbs/16_datasets.ipynb #70f2dcdd
 def _fates(field: FunctionField, X: np.ndarray) -> pd.Categorical:
     "Return progenitor, Gata1-high or Spi1-high, by the difference of the two genes."
     end = _follow(field, np.array([[2.0, 0.0]]), np.array([50.0]))[0]
     difference, half = X[:, 0] - X[:, 1], (end[0] - end[1]) / 2
     names = np.select([difference > half, difference < -half], ["Gata1-high", "Spi1-high"], "progenitor")
     return pd.Categorical(names, categories=["progenitor", "Gata1-high", "Spi1-high"])
-
 
 def _checked(n, what="n_cells", **amounts) -> int:
     "Return a number as an int, at least 1; amounts must not be negative, `outliers` at most 1."
@@ -153,7 +152,6 @@ def _checked(n, what="n_cells", **amounts) -> int:
         if not 0 <= value < np.inf: raise ValueError(f"{name} = {value}: expected zero or a positive number")
         if name == "outliers" and value > 1: raise ValueError(f"outliers = {value}: expected a share between 0 and 1")
     return count
-
 
 def _system(name: str, func, parameters: dict) -> dict:
     "Return the name of a system and all parameters of its field `func`: the given ones and the defaults of the others."
@@ -251,7 +249,7 @@ def ying(
     return _grown(ying_field(), start, ["x1", "x2"], valleys, dict(name="ying"), rng, max_time=max_time, noise=noise,
                   thickness=thickness, outliers=outliers, plane=("x1", "x2"), settle=5.0)
 
-# %% ../nbs/16_datasets.ipynb #c7e2c901
+# %% ../nbs/16_datasets.ipynb #1146e872
 def boolean_network_field(
     rules: dict[str, str] | str,    # When each gene is on: gene → rule; or a published network's name
     K: float = 0.4,                 # Threshold, expression
@@ -263,7 +261,6 @@ def boolean_network_field(
     rules = _rules(rules)
     network, ones = HillNetwork(rules, len(rules), K, n), np.eye(len(rules))
     return FunctionField(lambda X: network.production(X) - X, lambda X: network.jacobian(X) - ones)
-
 
 def _rules(rules: dict[str, str] | str, what="rules") -> dict[str, str]:
     "Return rules, looked up if a published network is named."
@@ -348,7 +345,7 @@ def neurogenesis(
     return _grown(field, start, genes, fates, system, rng, max_time=max_time, noise=noise, thickness=thickness,
                   outliers=outliers, signs=_signs(_NEUROGENESIS), plane=("Hes5 - Mash1", "Scl - Olig2"))
 
-# %% ../nbs/16_datasets.ipynb #226350d3
+# %% ../nbs/16_datasets.ipynb #0438cc55
 _MYELOID = {
     "Gata2": "Gata2 and not (Gata1 and Fog1) and not Pu.1",
     "Gata1": "(Gata1 or Gata2 or Fli1) and not Pu.1",
@@ -362,7 +359,6 @@ _MYELOID = {
     "EgrNab": "Pu.1 and cJun and not Gfi1",
     "Gfi1": "Cebpa and not EgrNab",
 }
-
 
 def myeloid_field(
     K: float = 0.4,      # Threshold, expression
@@ -380,14 +376,13 @@ def _progenitor() -> tuple[list[float], list[float]]:
     high = dict.fromkeys(_MYELOID, 0.3) | {"Gata2": 1.0, "Cebpa": 1.0, "Pu.1": 1.0, "cJun": 0.9, "EgrNab": 0.9}
     return list(low.values()), list(high.values())
 
-# %% ../nbs/16_datasets.ipynb #83146bdd
+# %% ../nbs/16_datasets.ipynb #0714c4ad
 _BLOOD_FATES = dict(
     erythrocyte="(Gata1 > `Pu.1` + 0.1) & (EKLF > Fli1)",
     megakaryocyte="(Gata1 > `Pu.1` + 0.1) & (Fli1 > EKLF)",
     monocyte="(`Pu.1` > Gata1 + 0.1) & (EgrNab > Gfi1)",
     granulocyte="(`Pu.1` > Gata1 + 0.1) & (Gfi1 > EgrNab)",
 )
-
 
 def myeloid(
     n_cells: int = 1000,         # Number of cells
@@ -523,14 +518,13 @@ def repressilator(
     return _grown(field, start, ["LacI", "TetR", "CI"], phases, system, rng, max_time=max_time, noise=noise,
                   thickness=thickness, outliers=outliers, signs=-np.roll(np.eye(3), 1, axis=0), settle=0.0)
 
-# %% ../nbs/16_datasets.ipynb #fea3a5b5
+# %% ../nbs/16_datasets.ipynb #3ae27f16
 def true_field(
     adata: AnnData,       # Cells of this notebook
 ) -> FunctionField:       # In the space of the genes, as they stand in `adata.X`
     "Return the field that simulated cells come from. Raises KeyError if they do not say."
     if "system" in adata.uns: return _field_of(adata.uns["system"])
     raise KeyError('uns["system"] is missing: expected cells simulated by `vfjac.datasets`, which carry it')
-
 
 def _field_of(system: dict) -> FunctionField:
     "Return the field that an entry `uns['system']` describes."
@@ -580,7 +574,7 @@ def _store_graph(adata: AnnData, distances: csr_array, n_neighbors: int) -> None
     adata.uns["neighbors"] = dict(
         connectivities_key="connectivities", distances_key="distances", params=params)
 
-# %% ../nbs/16_datasets.ipynb #b1a4f2e1
+# %% ../nbs/16_datasets.ipynb #21b4f631
 def averaged(
     adata: AnnData,                # Cells of this notebook; they are left as they are
     n_neighbors: int = 30,         # Neighbours that are averaged, the cell itself among them; 1 averages nothing
@@ -613,7 +607,10 @@ def averaged(
     uns = {key: adata.uns[key] for key in ("network",) if key in adata.uns}
     uns["system"] = {**adata.uns["system"]} | dict(log=log, pure_noise=pure_noise)
     V = W @ V
-    if log: given, V, at = _logarithms(given, V, at)
+    if log:
+        if not (least := min(given.min(), at.min())) > -1:
+            raise ValueError(f"log=True with a state of {least:.3g}: expected states above -1")
+        given, V, at = np.log1p(given), V / (1 + given), np.log1p(at)
     field, obs = _field_of(uns["system"]), adata.obs.copy()
     made = _assembled(field, given, V, list(adata.var_names), obs, uns, plane, at)
     Q = made.varm["PCs"]
@@ -621,12 +618,6 @@ def averaged(
     k = n_neighbors if store is True else int(store)
     if k > 1: _store_graph(made, distances if k == n_neighbors else _nearest(X, k), k)
     return made
-
-
-def _logarithms(X: np.ndarray, V: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, ...]:
-    "Return states, velocities and the truth's states in logarithms. Raises ValueError for states up to -1."
-    if (least := min(X.min(), at.min())) > -1: return np.log1p(X), V / (1 + X), np.log1p(at)
-    raise ValueError(f"log=True with a state of {least:.3g}: expected states above -1")
 
 # %% ../nbs/16_datasets.ipynb #30f32d50
 def _regulator_rules(network, n_regulators, programmes, rng) -> tuple[dict, dict]:
@@ -772,12 +763,11 @@ def counts(
         intrinsic_noise=intrinsic_noise, overdispersion=overdispersion)
     return adata
 
-# %% ../nbs/16_datasets.ipynb #1302e697
+# %% ../nbs/16_datasets.ipynb #63267f02
 def _truth(adata: AnnData) -> dict:
     "Return `uns['truth']`. Raises KeyError if it is missing."
     if "truth" in adata.uns: return adata.uns["truth"]
     raise KeyError('uns["truth"] is missing: expected cells simulated by `vfjac.datasets.counts`, which carry it')
-
 
 def _positions(names: pd.Index, wanted) -> np.ndarray:
     "Return where names stand. Raises KeyError for those that are not there."

@@ -148,7 +148,7 @@ class SparseVFCRule:
         self.gamma = float(np.clip((P > self.theta).mean(), 0.05, 0.95))
         return self.changes[-1] <= self.ecr or self.sigma2 <= 1e-8
 
-# %% ../nbs/06_fit.ipynb #63a4ab2b
+# %% ../nbs/06_fit.ipynb #b4489324
 def _robust_weights(residual2: np.ndarray, sigma2: float, d: int) -> np.ndarray:
     "Return inlier probabilities with the share of inliers that agrees with them."
     gamma = 0.9
@@ -156,7 +156,6 @@ def _robust_weights(residual2: np.ndarray, sigma2: float, d: int) -> np.ndarray:
         P = expit(-residual2 / (2 * sigma2) - d / 2 * np.log(2 * np.pi * sigma2) - np.log((1 - gamma) / (gamma * 5)))
         gamma = float(np.clip(P.mean(), 0.05, 0.999))
     return P
-
 
 def _first_weights(V: np.ndarray) -> np.ndarray:
     "Return 0 for cells several times faster than nearly all others, 1 for the rest."
@@ -237,7 +236,7 @@ class Fit:
                 f"{'converged' if self.converged else 'not converged'})")
         return said if self.smoothing is None else f"{said}\n{self.smoothing}"
 
-# %% ../nbs/06_fit.ipynb #a042a29f
+# %% ../nbs/06_fit.ipynb #75077879
 _LIMITS: dict[str, tuple[Any, Any, str]] = dict(
     M=(Integral, lambda x: x >= 1, "a whole number of control points, 1 or more"),
     a=(Real, lambda x: 0 < x < np.inf, "a positive volume over which outliers are spread"),
@@ -253,7 +252,6 @@ _LIMITS: dict[str, tuple[Any, Any, str]] = dict(
     seed=(Integral, lambda x: 0 <= x < 2**32, "a whole number from 0 to 2**32 - 1"),
     memory_mb=(Real, lambda x: x >= 0, "a number of megabytes, 0 or more"),
 )
-
 
 def check_parameters(**params) -> None:
     "Raise ValueError that names every parameter out of its limits; `M`, `beta` and `eta` may be None."
@@ -328,7 +326,7 @@ def sparse_vfc(
     for message in fit_warnings(fit, V, M): warnings.warn(message, UserWarning, stacklevel=2)
     return fit
 
-# %% ../nbs/06_fit.ipynb #c3795b72
+# %% ../nbs/06_fit.ipynb #8149565c
 def velocity_unit(
     V: np.ndarray,     # Velocities, (n_cells, d); rows that are not finite do not count
     a: float = 5.0,    # The outlier parameter of the fit
@@ -340,7 +338,6 @@ def velocity_unit(
     if X.shape == V.shape and X.dtype.kind in "fiu": known &= np.isfinite(X).all(axis=1)
     V = V[known]
     return float(np.sqrt(np.mean(V**2)) * 2 * np.sqrt(2 * np.pi) / a ** (1 / V.shape[1])) if V.any() else 1.0
-
 
 def in_unit(
     fit: Fit,          # A fit to velocities that were divided by `unit`
@@ -354,13 +351,12 @@ def in_unit(
         errors = replace(errors, field=field, noise=errors.noise * unit**2)
     return replace(fit, field=field, velocities=fit.velocities * unit, noise=fit.noise * unit**2, posterior=errors)
 
-# %% ../nbs/06_fit.ipynb #018c3504
+# %% ../nbs/06_fit.ipynb #d5e41120
 def total_spread(
     X: np.ndarray,   # States, (n, d)
 ) -> float:          # State units; 1 where all states coincide
     "Return the root of the states' total variance."
     return float(np.sqrt(X.var(axis=0).sum())) or 1.0
-
 
 @dataclass(frozen=True, eq=False)
 class Family:
@@ -420,14 +416,13 @@ def _any_cells(X: np.ndarray, M: int, seed: int) -> tuple[np.ndarray, np.ndarray
     rows = np.random.default_rng(seed).permutation(np.sort(first))[:M]
     return rows, position[rows]
 
-# %% ../nbs/06_fit.ipynb #fe1b61c9
+# %% ../nbs/06_fit.ipynb #483c8de2
 def _narrowest(X):
     "The largest beta at which the kernel of a typical cell still reaches its nearest neighbour, with a tenth."
     some = X[:: max(1, len(X) // 500)]
     second = min(1, len(X) - 1)
     nearest = np.median(np.partition(cdist(some, X, "sqeuclidean"), second, axis=1)[:, second])
     return np.log(10) / nearest if nearest else np.inf
-
 
 def _grid(family, beta, eta, best=None) -> list[dict]:
     "Settings to try: a wide grid, or a narrow one around the best so far; what is given stays."
@@ -481,10 +476,9 @@ def _enough(family, best, ridge, V, P, X, M, seed):
         if path.degrees_of_freedom(ridge) < size / 4: return rows, ctrl_idx, ridge
         size *= 2
 
-# %% ../nbs/06_fit.ipynb #3f4628a0
+# %% ../nbs/06_fit.ipynb #5238f492
 KERNELS = dict(divergence_free=0.0, curl_free=1.0, mixed=None)   # matrix-valued kernels, and their share of curl-free
 ROUGHER = dict(beta=1.5, ridge=0.3)   # the prior of the errors against that of the field
-
 
 def first_of_copies(
     *tables: np.ndarray,   # Tables of the same cells, (n, …)
@@ -604,7 +598,7 @@ def _own_widths(family, best, ridge, V, P, few) -> tuple[dict, float]:
     gain = float(gains.sum() - beta.shape[0] * (beta.shape[1] - 1) * np.log(P.sum()) / 2)
     return dict(beta=beta, ridge=ridges) if gain > 0 else {}, gain
 
-# %% ../nbs/06_fit.ipynb #5bbf7874
+# %% ../nbs/06_fit.ipynb #efb1f551
 def _fit_outputs(family, everyone, V, points, widths, trend, rule, max_iter, bar):
     "Fit every output with widths and a ridge of its own, around the same points, and weights that all have in common."
     def solve(v, beta, ridge):
@@ -627,7 +621,6 @@ def _fit_outputs(family, everyone, V, points, widths, trend, rule, max_iter, bar
     field = GaussianField(points, C[:M], widths["beta"], profile=family.profile, **lean)
     errors = _output_errors(field, family, everyone, V, P, trend, rule.noise)
     return field, np.hstack(fitted), P, ended, errors
-
 
 def _output_errors(field, family, everyone, V, P, trend, noise) -> Posterior:
     "The posterior of a rougher prior for every output."

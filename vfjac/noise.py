@@ -8,7 +8,7 @@ __all__ = ['USUAL_K', 'LARGEST_EXACT', 'SHARED_EVIDENCE', 'averaging_matrix', 'n
            'Smoothing', 'Averaging', 'find_averaging', 'undo_smoothing', 'evidence_of_sharing', 'denoise_states',
            'count_noise']
 
-# %% ../nbs/03_noise.ipynb #f0b09d3d
+# %% ../nbs/03_noise.ipynb #7077440b
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -18,14 +18,14 @@ import numpy as np
 from scipy.cluster.vq import kmeans2
 from scipy.linalg import lapack
 from scipy.optimize import minimize
-from scipy.sparse import csr_array, eye_array, issparse
+from scipy.sparse import csr_array, diags_array, eye_array, issparse
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from .blocks import parallel_for, progress, row_blocks
 
-# %% ../nbs/03_noise.ipynb #3933ae60
+# %% ../nbs/03_noise.ipynb #0274487e
 def averaging_matrix(
     weights,                     # Weights, (n_cells, n_cells), sparse or dense; row i averages for cell i
     n_cells: int | None = None,  # Number of cells; None: any
@@ -53,7 +53,6 @@ def averaging_matrix(
             f"averages itself, so put a 1 on its diagonal")
     return csr_array(W.multiply(1 / sums[:, None]))
 
-
 def _sparse(weights, name) -> csr_array:
     "Return weights as a new sparse float64 table without stored zeros."
     if not issparse(weights) and np.ndim(weights) != 2:
@@ -63,7 +62,7 @@ def _sparse(weights, name) -> csr_array:
     W.eliminate_zeros()
     return W
 
-# %% ../nbs/03_noise.ipynb #b4996398
+# %% ../nbs/03_noise.ipynb #eae2bb87
 def neighbour_means(
     graph,                     # Edges, (n_cells, n_cells); what is not zero leads from the row to the column
     *,
@@ -77,13 +76,8 @@ def neighbour_means(
     if not weighted and not (W.data < 0).any(): W.data = np.where(np.isnan(W.data), np.nan, 1.0)
     if W.shape[0] != W.shape[1]: return averaging_matrix(W, name=name)   # raises
     if both_ways: W = W.maximum(W.T)
-    if with_self: W = W - _diagonal(W) + eye_array(len(W.indptr) - 1)
+    if with_self: W = W - diags_array(W.diagonal()) + eye_array(len(W.indptr) - 1)
     return averaging_matrix(W, name=name)
-
-
-def _diagonal(W):
-    "Return the diagonal as a sparse matrix."
-    return eye_array(W.shape[0], format="csr").multiply(W.diagonal()[:, None])
 
 # %% ../nbs/03_noise.ipynb #daf7a269
 def _strongest_edges(graph, k: int) -> csr_array:
@@ -119,10 +113,9 @@ def stored_averages(
         yield made(" (weighted, with the cell itself)", weighted=True)
     if everywhere: yield made(" (weighted)", weighted=True, with_self=False)
 
-# %% ../nbs/03_noise.ipynb #7aa0a106
+# %% ../nbs/03_noise.ipynb #35b24036
 USUAL_K = (30, 15, 10, 20, 50)   # numbers of neighbours that packages and people use, the likeliest first
 LARGEST_EXACT = 8192             # cells up to which packages search neighbours exactly
-
 
 def nearest_cells(
     X: np.ndarray,   # States, (n_cells, d)
@@ -144,7 +137,7 @@ def nearest_cells(
     parallel_for(work, row_blocks(len(X), 3 * len(X)))
     return near
 
-# %% ../nbs/03_noise.ipynb #f63172a4
+# %% ../nbs/03_noise.ipynb #4d8f7732
 def state_averages(
     X: np.ndarray,                        # States, (n_cells, d)
     sizes: tuple[int, ...] = USUAL_K,     # Numbers of neighbours
@@ -165,13 +158,12 @@ def state_averages(
             W = neighbour_means(graph, both_ways=both_ways, with_self=own)
             yield f"the {k} nearest cells in {name}, {words}{way}", W
 
-
 def _graph_of(near):
     "Return the graph whose edges lead from each cell to its neighbours, rows of `near`."
     n, k = near.shape
     return csr_array((np.ones(n * k), near.ravel(), np.arange(0, n * k + 1, k)), shape=(n, n))
 
-# %% ../nbs/03_noise.ipynb #97ca8911
+# %% ../nbs/03_noise.ipynb #a895de58
 def _conjugate_gradients(W, Y, iterations, marks=(), update=lambda: None) -> tuple:
     "Return the smallest least-squares Z of `W Z = Y`, and norms of `Y - W Z` at the marks."
     back, left, kept = W.T.tocsr(), Y.copy(), []
@@ -192,20 +184,17 @@ def _conjugate_gradients(W, Y, iterations, marks=(), update=lambda: None) -> tup
         update()
     return Z, np.array(kept)
 
-
 def _squares(A): return np.einsum("ij,ij->j", A, A)
-
 
 def _over(a, b, least): return np.divide(a, b, out=np.zeros_like(a), where=(b > 0) & (np.abs(a) > least))
 
-# %% ../nbs/03_noise.ipynb #a9b1641c
+# %% ../nbs/03_noise.ipynb #502eacd2
 def _symmetric_form(W: csr_array) -> tuple[csr_array, np.ndarray] | None:
     "Return S and √D of `S = √D W / √D`, if edges lead both ways and count alike; else None."
     root = np.sqrt(np.diff(W.indptr))[:, None]
     if W.shape[0] != W.shape[1] or not root.all(): return None
     S = csr_array(W.multiply(root).multiply(1 / root.T))
     return (S, root) if abs(S - S.T).max() < 1e-9 * abs(S).max() else None
-
 
 def _minimal_residuals(S: csr_array, Y: np.ndarray, iterations, update=lambda: None) -> np.ndarray:
     "Return the Z with the smallest residual `Y - S Z`, by Lanczos vectors and rotations."
@@ -233,11 +222,10 @@ def _minimal_residuals(S: csr_array, Y: np.ndarray, iterations, update=lambda: N
         update()
     return Z
 
-# %% ../nbs/03_noise.ipynb #aa42eb87
+# %% ../nbs/03_noise.ipynb #c010091a
 def _ordered(W):
     "Return cells in an order in which neighbours stand near each other; as they are if they are few."
     return np.arange(W.shape[0]) if W.shape[0] < 5000 else reverse_cuthill_mckee(W, symmetric_mode=False)
-
 
 def _standardised(Y):
     "Return columns with mean 0 and mean square 1, their means and scales; a constant column is zero."
@@ -280,7 +268,7 @@ def _mixtures(Y, n, seed=0):
     out[known] = Z if Z.shape[1] <= n else Z @ rng.normal(size=(Z.shape[1], n)) / np.sqrt(Z.shape[1])
     return out, known
 
-# %% ../nbs/03_noise.ipynb #1681ad58
+# %% ../nbs/03_noise.ipynb #91f87628
 def prove_averaging(
     W: csr_array,                        # Averaging matrix, (n_cells, n_cells)
     tables: Mapping[str, np.ndarray],    # Values by name, (n_cells, n_columns) each; NaN is not known
@@ -301,21 +289,18 @@ def prove_averaging(
     if _pooled(norms[1, of == "single"]) < 1e-3 * np.sqrt(len(Y)): fall["single"] = 0.0   # all is within reach
     return {name: Proof(fall[name], fall["averaged"], fall["single"]) for name in mixed}
 
-
 def _arranged(W, Y, known):
     "Return the equations of the cells that are known, cells in a better order, and that order."
     order = _ordered(W)
     W, Y, known = W[order][:, order], Y[order], known[order]
     return (W, Y, order) if known.all() else (W[known], Y[known], order)
 
-
 def _pooled(norms): return float(np.sqrt(np.square(norms).sum())) or 1e-300
 
-# %% ../nbs/03_noise.ipynb #bbf2e7b1
+# %% ../nbs/03_noise.ipynb #129f868c
 def _enough_iterations(what: str, n_cells: int) -> int:
     "Return after how many conjugate gradients to stop; minimal residuals take half as many."
     return dict(states=300, velocities=150)[what] * (2 if n_cells <= 3000 else 1)
-
 
 def undo_average(
     W: csr_array,                  # Averaging matrix, (n_cells, n_cells)
@@ -341,7 +326,6 @@ def undo_average(
     with progress(total=iterations * len(blocks), desc="undoing averages") as bar: parallel_for(work, blocks, 8)
     out[~known] = np.nan
     return out, float(np.sqrt(np.square(missed).sum() / max(np.square(left).sum(), 1e-300)))
-
 
 def _known(Y, n_cells):
     "Return the columns that have values, and the cells that have them in all of these. Raises ValueError."
@@ -373,7 +357,7 @@ def effective_cells(
     squares = sum(np.square((W[s] @ across).data).sum() for s in row_blocks(W.shape[0], 2 * width))
     return float(np.square(W.data).sum() ** 2 / squares)
 
-# %% ../nbs/03_noise.ipynb #bf5d0e23
+# %% ../nbs/03_noise.ipynb #8f5310bf
 @dataclass(frozen=True)
 class Smoothing:
     """What is known of the averaging that states and velocities went through, and what was done about it.
@@ -416,14 +400,13 @@ class Smoothing:
         kinds = {name: type(value) for name, value in asdict(cls()).items()}
         return cls(**{name: kinds[name](np.ravel(stored[name])[0]) for name in kinds if name in stored})
 
-
 _UNDECIDED = dict(
     shared="velocities were averaged over neighbours in a way that can't be undone",
     independent="no averaging over neighbours was found ({self.n_tried} graphs tried): velocities are taken as those "
                 "of single cells",
     untested="averaging over neighbours was not looked for: velocities are taken as those of single cells")
 
-# %% ../nbs/03_noise.ipynb #ba230b96
+# %% ../nbs/03_noise.ipynb #b11bdc1f
 @dataclass(frozen=True, eq=False)
 class Averaging:
     "An average and what inversion says of it."
@@ -439,7 +422,6 @@ class Averaging:
     def score(self, name: str) -> float:
         "Return a table's score; NaN if it could not be tested."
         return self.proofs[name].score if name in self.proofs else np.nan
-
 
 def find_averaging(
     candidates: Iterable[tuple[str, csr_array]],   # Averages to try, in words and as matrices
@@ -459,7 +441,6 @@ def find_averaging(
         if any(found.proved(name) for name in wanted): return found, len(seen)
     return None, len(seen)
 
-
 def _looks_averaged(W, Y, noise, known):
     "Return whether values come back about as fast as averaged noise does, in 30 iterations."
     Z = _standardised(np.hstack([Y, noise])[known])[0]
@@ -467,7 +448,7 @@ def _looks_averaged(W, Y, noise, known):
     value, averaged = norms[1] / np.maximum(norms[0], 1e-300)
     return value < 1.35 * averaged
 
-# %% ../nbs/03_noise.ipynb #e1c60b58
+# %% ../nbs/03_noise.ipynb #584dc3c2
 def undo_smoothing(
     X: np.ndarray,        # States, (n_cells, d)
     V: np.ndarray,        # Velocities, (n_cells, d)
@@ -492,7 +473,6 @@ def undo_smoothing(
     return X, single, replace(
         record, kind="undone", velocities_undone=True, states_undone=states, residual=max(missed, missed_states))
 
-
 def _unproved(found):
     "Return why nothing was undone where inversion does not prove the average."
     return (
@@ -500,13 +480,11 @@ def _unproved(found):
         f"the averaging, or the graph belongs to other cells or to cells in another order. If their noise is shared, "
         f"it can't be undone this way")
 
-
 def _unreached(found, missed):
     "Return why nothing was undone where inversion does not converge."
     return (
         f"{missed:.0%} of the velocities are out of reach of averages over {found.graph} after "
         f"all iterations: their noise is shared, but undoing it does not converge")
-
 
 def _warn_of_cells(V, n_twins):
     "Warn of cells that undoing can't tell apart, or knows nothing of."
@@ -518,16 +496,14 @@ def _warn_of_cells(V, n_twins):
         f"{lacking} of {len(V)} cells have no velocity: the averaging is undone from those of the others")
     for words in told: warnings.warn(words, stacklevel=4)
 
-# %% ../nbs/03_noise.ipynb #5dcdc790
+# %% ../nbs/03_noise.ipynb #023549a3
 SHARED_EVIDENCE = 10.0   # log ratio of evidences from which noise counts as shared
-
 
 def _regions(X, n_regions, size, seed):
     "Return rows of some cells with their nearest others, (n,)."
     if len(X) <= n_regions * size: return np.arange(len(X))
     centres = np.random.default_rng(seed).permutation(len(X))[:n_regions]
     return np.unique(np.argpartition(cdist(X[centres], X), size - 1, axis=1)[:, :size])
-
 
 def _shared_covariances(X, rows, sizes=(10, 30, 90)):
     "Return covariances of noise that was averaged over so many nearest cells, its variance 1, (n, n) each."
@@ -576,13 +552,7 @@ def evidence_of_sharing(
     together = best(_shared_covariances(X, rows), [(0, 0, 0, -2, -2, -2), (*alone.x, -2, -2, -2)])
     return float(alone.fun - together.fun)
 
-# %% ../nbs/03_noise.ipynb #aaeec687
-def _positive(A, floor):
-    "Return a symmetric matrix whose eigenvalues are at least `floor`."
-    w, Q = np.linalg.eigh((A + A.T) / 2)
-    return (Q * np.maximum(w, floor)) @ Q.T
-
-
+# %% ../nbs/03_noise.ipynb #a21fa611
 def _seen_through(X, S, weights, means, covs):
     "Return shares (n, K), posterior means (n, K, d) and covariances (K, d, d) of components, and the likelihood."
     total = covs + S
@@ -595,12 +565,13 @@ def _seen_through(X, S, weights, means, covs):
     posterior = means + np.einsum("kij,nkj->nki", gain, apart, optimize=True)
     return shares / whole, posterior, covs - gain @ covs, float((most + np.log(whole)).sum())
 
-# %% ../nbs/03_noise.ipynb #02a52f84
+# %% ../nbs/03_noise.ipynb #ff4fc9eb
 def _mixture(X, S, K, seed, iterations=60):
     "Return weights, means and covariances of K components of the states without their noise, by EM."
     (n, d), part = X.shape, kmeans2(X, K, minit="++", seed=seed)[1]
     overall, old = np.cov(X.T).reshape(d, d), -np.inf
-    prior = _positive(overall - S, 1e-4 * np.trace(overall) / d)
+    w, Q = np.linalg.eigh((overall - S + (overall - S).T) / 2)
+    prior = (Q * np.maximum(w, 1e-4 * np.trace(overall) / d)) @ Q.T
     means = np.array([X[part == k].mean(axis=0) if (part == k).any() else X.mean(axis=0) for k in range(K)])
     weights, covs = np.full(K, 1 / K), np.tile(prior / K, (K, 1, 1))
     for _ in range(iterations):

@@ -22,7 +22,7 @@ from .blocks import is_lazy, row_blocks
 from .genejacobian import find_names
 from .noise import LARGEST_EXACT, find_averaging, nearest_cells, neighbour_means, state_averages
 
-# %% ../nbs/17_pp.ipynb #8125ccd9
+# %% ../nbs/17_pp.ipynb #cda3a733
 def _layer(adata, key) -> csr_array:
     "Return a layer, sparse float64; raise ValueError for NaN, infinite and negative numbers."
     table = csr_array(adata.layers[key], dtype=np.float64, copy=True)
@@ -32,7 +32,6 @@ def _layer(adata, key) -> csr_array:
         f"layers[{key!r}] holds NaN, infinite or negative numbers in {len(np.unique(table.indices[bad])):,} genes "
         f"(first: {table.data[bad][0]:g}, {adata.var_names[table.indices[bad][0]]}): expected counts; put 0 where "
         f"nothing was counted, leave these genes out, or start from the layer before it was scaled")
-
 
 def _whole_counts(table: csr_array, name="the layer") -> tuple[csr_array, np.ndarray]:
     "Return counts and the worth of a molecule in each cell, also from cells divided by their size."
@@ -55,10 +54,9 @@ def _whole_counts(table: csr_array, name="the layer") -> tuple[csr_array, np.nda
         f"not multiples of one molecule in each cell: expected whole numbers. After a logarithm or a correction, start "
         f"again from the counts of velocyto, kallisto or STARsolo; shares of ambiguous reads (alevin-fry): round them")
 
-# %% ../nbs/17_pp.ipynb #0f939b52
+# %% ../nbs/17_pp.ipynb #fb34ffdc
 PAIRS = {("spliced", "unspliced"): (("Ms", "Mu"), ("M_s", "M_u")), ("total", "new"): (("M_t", "M_n"),)}
 VELOCITIES = ("velocity", "velocity_S", "velocity_T")
-
 
 @dataclass(frozen=True, eq=False)
 class _Tables:
@@ -74,7 +72,6 @@ class _Tables:
         "Return counts of some genes for cells of median size."
         return csr_array(self.counts[key][:, at].multiply(1 / self.sizes[key][:, None]))
 
-
 def _read_tables(adata, layers=None, velocity_key=None) -> _Tables:
     "Return what there is. Raises KeyError for named layers that are not there, ValueError if it is not enough."
     for key in (*(layers or ()), *filter(None, [velocity_key])):
@@ -88,7 +85,6 @@ def _read_tables(adata, layers=None, velocity_key=None) -> _Tables:
     if not averages and len(known) < 2 and not (known == ["spliced"] and velocity): raise ValueError(_lacking(adata))
     return _with_counts(adata, pair, known, averages, velocity)
 
-
 def _lacking(adata) -> str:
     "Return what is missing, and which tool makes it."
     return (
@@ -97,7 +93,7 @@ def _lacking(adata) -> str:
         f"make from reads; or 'total' and 'new' (labelled); or averages, 'Ms' and 'Mu' (scVelo), 'M_s' and 'M_u' "
         f"(dynamo); or 'spliced' and velocities with their γ and graph. Other names: layers=(spliced, unspliced)")
 
-# %% ../nbs/17_pp.ipynb #bffff47b
+# %% ../nbs/17_pp.ipynb #3c999ff6
 def _with_counts(adata, pair, known, averages, velocity) -> _Tables:
     "Return what there is, with counts; layers that hold none are passed over where there are averages."
     counts, sizes, said = {}, {}, []
@@ -116,7 +112,6 @@ def _with_counts(adata, pair, known, averages, velocity) -> _Tables:
     if len(counts) == 2: said.append(_told_share(counts[pair[0]], counts[pair[1]], pair))
     return _Tables(pair, counts, sizes, averages, velocity, ", ".join(said))
 
-
 def _sizes(adata, key, counts) -> np.ndarray:
     "Return sizes of cells from the totals before genes were left out, if they are known, or from those of the layer."
     known = (c for c in (f"initial_size_{key}", f"initial_{key}_cell_size") if c in adata.obs)
@@ -126,7 +121,6 @@ def _sizes(adata, key, counts) -> np.ndarray:
         f"{(~seen).sum()} of {len(total)} cells have no molecule in layers[{key!r}] (first: "
         f"{', '.join(adata.obs_names[~seen][:3])}): leave them out, for nothing is known of them", stacklevel=5)
     return np.where(seen, total / np.median(total[seen]), 1) if seen.any() else np.ones(len(total))
-
 
 def _told_share(S, U, pair) -> str:
     "Return the share of unspliced molecules in words; warn where the layers look swapped."
@@ -139,11 +133,10 @@ def _told_share(S, U, pair) -> str:
         f"nuclei it may be right", stacklevel=5)
     return f"{u.sum() / (u.sum() + s.sum() or 1):.0%} of the molecules {pair[1]}"
 
-# %% ../nbs/17_pp.ipynb #6863a34c
+# %% ../nbs/17_pp.ipynb #9c33ae5c
 def _shared_counts(S, U) -> np.ndarray:
     "Return the molecules of each gene in cells where it was seen both spliced and unspliced."
     return (S.multiply(U > 0) + U.multiply(S > 0)).sum(axis=0)
-
 
 def _dispersion(table, n_bins=20) -> np.ndarray:
     "Return log variance over mean in standard deviations among genes of like mean; -inf for genes that don't vary."
@@ -155,7 +148,7 @@ def _dispersion(table, n_bins=20) -> np.ndarray:
     out[varies] = (log - like.transform("mean")) / like.transform("std").replace(0, np.nan).fillna(1)
     return out
 
-# %% ../nbs/17_pp.ipynb #4bf6e1e4
+# %% ../nbs/17_pp.ipynb #3360ae0b
 def _choose_genes(adata, tables, keep=(), min_shared_counts=20, n_top_genes=2000):
     "Return positions of the genes that are kept, and why in words. Raises ValueError if there are fewer than two."
     kept, said = np.ones(adata.n_vars, bool), "as they were chosen before"
@@ -178,13 +171,12 @@ def _choose_genes(adata, tables, keep=(), min_shared_counts=20, n_top_genes=2000
     kept[find_names(keep, adata.var_names, "genes (asked for as keep)")] = True
     return np.flatnonzero(kept), f"{kept.sum():,} of {len(kept):,} ({said}{', and keep' * bool(len(keep))})"
 
-
 def _told(layer) -> np.ndarray:
     "Return which genes have a velocity: finite numbers, not all of them zero."
     size = np.ravel(abs(csr_array(layer, dtype=np.float64)).sum(axis=0))
     return np.isfinite(size) & (size > 0)
 
-# %% ../nbs/17_pp.ipynb #bc579350
+# %% ../nbs/17_pp.ipynb #aa078675
 def _components(X, d):
     "Return principal components, states (n_cells, d) and loadings (n_genes, d); X is centred in place, to save memory."
     X -= X.mean(axis=0)
@@ -195,7 +187,6 @@ def _components(X, d):
     Q = Q * np.sign(Q[np.abs(Q).argmax(axis=0), np.arange(d)])
     return X @ Q, Q
 
-
 def _nearest_average(normalised, n_neighbors, d=30) -> csr_array:
     "Return the matrix that averages over nearest cells, edges both ways, on components of the logarithm."
     X = _components(normalised.log1p().toarray(), min(d, *(m - 1 for m in normalised.shape)))[0]
@@ -203,7 +194,7 @@ def _nearest_average(normalised, n_neighbors, d=30) -> csr_array:
     graph = csr_array((np.ones(near.size), near.ravel(), np.arange(0, near.size + 1, n_neighbors)), shape=(len(X),) * 2)
     return neighbour_means(graph, both_ways=True)
 
-# %% ../nbs/17_pp.ipynb #4bd07e23
+# %% ../nbs/17_pp.ipynb #217bf927
 def _choose_average(adata, tables, at, n_neighbors=30):
     """Return the average behind what is there, or one for the counts, None if it is not known, and which it is. Raises
     ValueError where there are no more cells than neighbours."""
@@ -219,14 +210,13 @@ def _choose_average(adata, tables, at, n_neighbors=30):
     W = _nearest_average(tables.normalised(tables.pair[0], at), n_neighbors)
     return W, f"{n_neighbors} nearest cells on components of log1p of {tables.pair[0]} counts, edges both ways"
 
-
 def _candidates(adata):
     "Yield stored averages, and those of the nearest cells on stored components."
     yield from read_averages(adata)
     if "X_pca" in adata.obsm and adata.n_obs <= LARGEST_EXACT:
         yield from state_averages(dense(adata.obsm["X_pca"]), name="obsm['X_pca']")
 
-# %% ../nbs/17_pp.ipynb #88b3a8dc
+# %% ../nbs/17_pp.ipynb #e40e024b
 def _steady_state_gamma(Ms: np.ndarray, Mu: np.ndarray, extreme=5) -> np.ndarray:
     "Return γ where β = 1: each gene's slope in its extreme cells (in %); NaN without molecules."
     gamma = np.full(Ms.shape[1], np.nan)
@@ -238,7 +228,6 @@ def _steady_state_gamma(Ms: np.ndarray, Mu: np.ndarray, extreme=5) -> np.ndarray
             gamma[s] = (w * x * y).sum(axis=0) / (w * x * x).sum(axis=0)
     return gamma
 
-
 def _explained(Ms, Mu, gamma) -> np.ndarray:
     "Return the share of Mu that γ Ms explains over all cells; NaN for genes that don't vary."
     r2 = np.full(len(gamma), np.nan)
@@ -247,9 +236,8 @@ def _explained(Ms, Mu, gamma) -> np.ndarray:
             r2[s] = 1 - np.square(Mu[:, s] - gamma[s] * Ms[:, s]).mean(axis=0) / Mu[:, s].var(axis=0)
     return r2
 
-# %% ../nbs/17_pp.ipynb #fea6fa98
+# %% ../nbs/17_pp.ipynb #e8cf7b52
 RATES = dict(velocity_gamma=None, fit_gamma="fit_beta", gamma="beta")   # γ and its β, in var
-
 
 def _read_gamma(adata: AnnData) -> tuple[str, np.ndarray, np.ndarray] | None:
     "Return where γ stands (`var`, `varm['vel_params']`), γ where β = 1, and that over γ as given."
@@ -290,7 +278,7 @@ def _choose_gamma(adata, at, Ms, Mu, usable=True):
     if trusted.sum() > 1: return gamma, trusted, said
     raise ValueError(f"γ: {said}: expected two at least; give more cells or genes, or take out var['velocity_genes']")
 
-# %% ../nbs/17_pp.ipynb #0a80f582
+# %% ../nbs/17_pp.ipynb #d0ef52f7
 def _average(adata, tables, at, W):
     "Return averages of both kinds, where they are from, and whether those that were there agree."
     made, said, agree = [], [], tables.pair[1] != "new"
@@ -308,7 +296,6 @@ def _average(adata, tables, at, W):
         said.append(f"{key} averaged" if given is None else f"layers[{name!r}] {how}")
     return *made, ", ".join(said), agree
 
-
 def _molecules(values, name) -> np.ndarray:
     "Return a table of averages; raise ValueError for NaN and negative numbers."
     values = dense(values, name)
@@ -316,7 +303,6 @@ def _molecules(values, name) -> np.ndarray:
     raise ValueError(
         f"{name} holds NaN, infinite or negative numbers (the least is {np.nanmin(values):.3g}): expected averages of "
         f"molecules; take it out, and it is made from counts, or leave these genes out")
-
 
 def _from_velocity(adata, tables, at, made) -> np.ndarray:
     "Return what velocities say of unspliced molecules, NaN for genes without one."
@@ -346,7 +332,7 @@ def _choose_velocity(adata, tables, at, made, trusted, named=False):
         f"velocity_key, velocities are computed", stacklevel=3)
     return V, both, f"{said} as it is"
 
-# %% ../nbs/17_pp.ipynb #4870ba85
+# %% ../nbs/17_pp.ipynb #b5267a5f
 def prepare(
     adata: AnnData,                  # Counts, or what velocity tools made from them; not changed
     *,
@@ -392,7 +378,6 @@ def prepare(
     print("\n".join(f"{what:9} {how}" for what, how in zip(table["what"], table["how"])))
     return cells
 
-
 def _check(adata):
     "Raise TypeError or ValueError for what is no AnnData, and for one that is empty or whose names repeat."
     if isinstance(getattr(adata, "mod", None), Mapping): raise TypeError(
@@ -404,10 +389,9 @@ def _check(adata):
         if not names.is_unique: raise ValueError(
             f"{what} names repeat (first: {names[names.duplicated()][0]}): call adata.{what}_names_make_unique() first")
 
-# %% ../nbs/17_pp.ipynb #1b4dcb61
+# %% ../nbs/17_pp.ipynb #f591059e
 KEPT = ("truth", "true_states")   # of simulated cells
 STALE = ("control_point_", "inlier_prob_", "jacobian_det_", "obs_vf_angle_", "local_r2_")   # of an older field, in obs
-
 
 def _new_cells(adata, tables, at, W) -> AnnData:
     "Return an AnnData with counts, sizes, the graph, and what is still true of the old one."
@@ -432,7 +416,6 @@ def _new_cells(adata, tables, at, W) -> AnnData:
         cells.uns["neighbors"] = dict(connectivities_key="connectivities", distances_key="distances", params=params)
     return cells
 
-
 def _add_components(cells, Ms, velocity, trusted, n_components) -> str:
     "Put states, velocities and loadings of the trusted genes into the cells."
     d = min(n_components, trusted.sum() - 1, cells.n_obs - 1)
@@ -443,7 +426,6 @@ def _add_components(cells, Ms, velocity, trusted, n_components) -> str:
     variance = Ms.var(axis=0)
     share = variance[trusted].sum() / variance.sum()
     return f"{d} components of Ms of the {trusted.sum():,} genes with a velocity ({share:.0%} of the variance)"
-
 
 def _report(*how) -> pd.DataFrame:
     "Return what was found and chosen, and the unit of each array."

@@ -16,11 +16,10 @@ from functools import cached_property
 
 import numpy as np
 
-# %% ../nbs/15_simulation.ipynb #c09ca4da
+# %% ../nbs/15_simulation.ipynb #fdb416ef
 def hill(x: np.ndarray, S: float, n: float) -> np.ndarray:
     "Return the activation between 0 and 1, one half at the threshold `S`."
     return x**n / (S**n + x**n)
-
 
 def hill_slope(x: np.ndarray, S: float, n: float) -> np.ndarray:
     "Return the derivative of `hill`."
