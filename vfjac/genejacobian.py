@@ -129,13 +129,13 @@ def sum_products(
     J = np.subtract(J, centre, out=J if isinstance(field, GaussianField) else None).reshape(len(X), -1)
     return J.T @ J
 
-# %% ../nbs/12_genejacobian.ipynb #53625cad
+# %% ../nbs/12_genejacobian.ipynb #a8304a10
 def project_moment(
     S: np.ndarray,       # Second moment of the entries of J, [(i, k), (j, l)], (d², d²)
     left: np.ndarray,    # Loadings of the effectors, (n_effectors, d)
     right: np.ndarray,   # Loadings of the regulators, (n_regulators, d)
 ) -> np.ndarray:         # (n_effectors, n_regulators)
-    "The same second moment for every gene pair, `Σ l_i l_j r_k r_l S[i,k,j,l]`, by two matrix products."
+    "The second moment of every gene pair, `Σ l_i l_j r_k r_l S[i,k,j,l]`, by two matrix products."
     d = left.shape[1]
     first, second = np.triu_indices(d)
     S = S.reshape(d, d, d, d).transpose(0, 2, 1, 3)
@@ -166,7 +166,7 @@ def _is_positive(entries: np.ndarray) -> np.ndarray:
     "1 where an entry is positive, else 0; half where it is exactly zero."
     return (np.sign(entries) + 1) / 2
 
-# %% ../nbs/12_genejacobian.ipynb #707b888f
+# %% ../nbs/12_genejacobian.ipynb #25599d5f
 def group_rows(
     groups,          # Labels, one a cell, (n_cells,), a lazily read column of obs too; None and NaN are no group
     n_cells: int,    # Number of cells
@@ -179,8 +179,8 @@ def group_rows(
         raise ValueError(f"{len(labels)} group labels for {n_cells} cells: expected one label a cell")
     if not (labels.codes >= 0).any():
         raise ValueError("every group label is missing: expected a label for at least one cell")
-    rows = ((label, np.flatnonzero(labels.codes == code)) for code, label in enumerate(labels.categories))
-    return {label: at for label, at in rows if len(at)}
+    rows = (np.flatnonzero(labels.codes == code) for code in range(len(labels.categories)))
+    return {label: at for label, at in zip(labels.categories, rows) if len(at)}
 
 # %% ../nbs/12_genejacobian.ipynb #673b6e61
 @dataclass(frozen=True, eq=False)
@@ -457,7 +457,7 @@ def rms(self: GeneJacobian, groups=None, effectors=None, regulators=None, *, cor
     "Root mean square over the cells of every entry, exact, shaped as `mean`."
     return self._moment(False, groups, effectors, regulators, cores, memory_mb)
 
-# %% ../nbs/12_genejacobian.ipynb #f5bbda80
+# %% ../nbs/12_genejacobian.ipynb #5d9d3f88
 @patch
 def _streamed(self: GeneJacobian, transform, what, groups, effectors, regulators, cores, memory_mb):
     "Mean over the cells of a transform of every entry, in blocks of cells and genes."
@@ -477,7 +477,7 @@ def mean_abs(self: GeneJacobian, groups=None, effectors=None, regulators=None, *
 
 @patch
 def sign_fraction(self: GeneJacobian, groups=None, effectors=None, regulators=None, *, cores=1, memory_mb=512):
-    "Share of the cells in which every entry is positive, shaped as `mean`: 0 is repression everywhere."
+    "Share of the cells where an entry is positive, shaped as `mean`: 0 is repression everywhere."
     return self._streamed(_is_positive, "signs", groups, effectors, regulators, cores, memory_mb)
 
 # %% ../nbs/12_genejacobian.ipynb #a992c7ed
