@@ -167,9 +167,9 @@ def _table(values, what) -> np.ndarray:
         raise ValueError(f"{what} hold absurdly large numbers, beyond {LARGEST:g}: damaged?")
     return values
 
-# %% ../nbs/14_adata.ipynb #9cc8af7a
+# %% ../nbs/14_adata.ipynb #7f5ec834
 def _misfit(made, states, mean=None, batch=None) -> float:
-    "Relative distance of what loadings make of the expression, around a mean or those of batches, from the states."
+    "Relative misfit of what loadings make of the expression, around a mean or those of batches."
     off = made - states
     pairs = [] if mean is None else [(off - mean, states)]
     if len(off) > 2: pairs.append((_centred(off, batch), _centred(states, batch)))
@@ -214,9 +214,9 @@ def _by_means(Q, row_mean, X):
     mended[by_gene] = Q[by_row]
     return mended
 
-# %% ../nbs/14_adata.ipynb #0ddc094f
+# %% ../nbs/14_adata.ipynb #148032f3
 def _some_states(adata, key):
-    "States of some 300 cells and their positions, of all cells, or from three places where arrays are lazy."
+    "States of some 300 cells and their positions; from three places only where arrays are lazy."
     if key not in adata.obsm: return None, None
     X, n = adata.obsm[key], adata.n_obs
     rows = np.concatenate([np.arange(start, min(start + 100, n)) for start in (0, n // 2, max(0, n - 100))])
@@ -225,9 +225,9 @@ def _some_states(adata, key):
     some = np.flatnonzero((np.abs(X) < LARGEST).all(axis=1))[:: max(1, len(rows) // 300)]
     return X[some], rows[some]
 
-# %% ../nbs/14_adata.ipynb #556280cc
+# %% ../nbs/14_adata.ipynb #43aeda33
 def _pca_inputs(adata, some, genes):
-    "Yield what PCA may have been run on: the table's name, values in it, what genes were divided by (None: nothing)."
+    "Yield what PCA may have been run on: a table's name, its values, what genes were divided by."
     std = adata.var["std"].to_numpy(dtype=float)[genes] if "std" in adata.var else None
     if std is not None: std = np.where(np.isfinite(std) & (std > 0), std, 1.0)
     mean = adata.var["mean"].to_numpy(dtype=float)[genes] if "mean" in adata.var else 0.0
@@ -245,7 +245,7 @@ def _pca_inputs(adata, some, genes):
         for values in (z, np.clip(z, None, 10), np.clip(z, -10, 10)): yield name, values, std
         yield name, x * std, None
 
-# %% ../nbs/14_adata.ipynb #aea172fc
+# %% ../nbs/14_adata.ipynb #af456d02
 def _batches(adata, some):
     "Yield the columns of `obs` that may name batches, as a number for each of some cells."
     for j in range(adata.obs.shape[1]):
@@ -258,7 +258,7 @@ def _rotation(made, states):
     return left @ right
 
 def _proved(adata, Q, genes, states, some, mean=None, close=1e-2) -> tuple:
-    "Loadings as the states have them, the table and scales that prove it, and by how much they missed before."
+    "Loadings as the states have them, the table and scales that prove it, and the misfit before."
     made, missed = [], np.inf
     if len(states) < (3 if mean is None else 1): return Q, None, None, missed
     for name, x, std in _pca_inputs(adata, some, genes):
@@ -410,9 +410,9 @@ def layer_velocities(
     V[:, ~trusted | ~fitted & ~V.any(axis=0)] = np.nan
     return V
 
-# %% ../nbs/14_adata.ipynb #46398362
+# %% ../nbs/14_adata.ipynb #ec920828
 def _project_velocities(V: np.ndarray, Q: np.ndarray) -> np.ndarray:
-    "Velocities of genes times loadings, by least squares where some are NaN; NaN for cells that know under a quarter."
+    "Velocities of genes times loadings, by least squares where some are NaN; NaN for cells without."
     known, d = np.isfinite(V), Q.shape[1]
     if known.all(): return V @ Q
     some, whole = known.any(axis=0), Q.T @ Q
@@ -568,9 +568,9 @@ def _of_logarithm(V, M, U) -> bool:
     as_is, back = (np.median([left_over(*of) for of in zip(U.T, M.T, W.T)]) for W in (V, V * (1 + M)))
     return max(1e-3, back) < 0.5 * as_is
 
-# %% ../nbs/14_adata.ipynb #cdc6e4d2
+# %% ../nbs/14_adata.ipynb #51633c4c
 def _read_graphs(adata: AnnData) -> dict:
-    "The neighbour graphs in `obsp` and `uns`, (n_cells, n_cells) each, by where they stand, the likeliest first."
+    "Neighbour graphs, (n_cells, n_cells) each, by where they are stored, the likeliest first."
     graphs = {f"obsp[{key!r}]": adata.obsp[key] for key in adata.obsp}
     stored = found if isinstance(found := adata.uns.get("neighbors"), Mapping) else {}
     graphs |= {f"uns['neighbors'][{key!r}]": stored[key] for key in ("connectivities", "distances") if key in stored}
@@ -679,25 +679,25 @@ class PlacedField:
     posterior: Posterior | None = None   # The covariance of the field's coefficients, where it was stored
     smoothing: Smoothing | None = None   # What was found of averaging over neighbours, where it was stored
 
-# %% ../nbs/14_adata.ipynb #4a95bb6e
+# %% ../nbs/14_adata.ipynb #9e113954
 def _read_posterior(vecfld: Mapping, field: VectorField) -> Posterior | None:
-    "The covariance of a stored field's coefficients, None without one. Raises ValueError if it does not fit."
+    "The covariance of a stored field's coefficients, None where it was not stored."
     if "covariance_root" not in vecfld or not isinstance(field, GaussianField): return None
     if "noise_variance" not in vecfld:
         raise KeyError("the stored field has a covariance_root but no noise_variance: delete it, or fit again")
     root, noise = (dense(vecfld[key], f"the stored field's {key}") for key in ("covariance_root", "noise_variance"))
     return Posterior(field, _number(vecfld, "error_beta", field.beta), root, noise)
 
-# %% ../nbs/14_adata.ipynb #6288841f
+# %% ../nbs/14_adata.ipynb #a17c9c9f
 def _read_smoothing(vecfld: Mapping) -> Smoothing | None:
-    "What was found of averaging over neighbours when the field was fitted, None where nothing was stored."
+    "What was found of averaging when the field was fitted, None where nothing was stored."
     stored = vecfld.get("smoothing")
     if not isinstance(stored, Mapping) or "kind" not in stored: return None
     try: return Smoothing.from_dict(stored)
     except (IndexError, TypeError, ValueError) as error:
         raise ValueError(f"the stored field's smoothing cannot be read ({error}): delete it, or fit again") from None
 
-# %% ../nbs/14_adata.ipynb #a8c1caee
+# %% ../nbs/14_adata.ipynb #5f028d3a
 def read_field(
     adata: AnnData,                    # The data
     basis: str | None = "pca",           # The basis; None is gene space
@@ -747,7 +747,7 @@ def _tell_other_states(fitted, states, basis) -> None:
             f"anew, fit again with vf.fit_vector_field(adata, basis={basis!r})", stacklevel=4)
 
 def _dims(dims, fitted, d, adata, basis, own=True):
-    "Components that a field of d dimensions uses: named, else those it was fitted on, else (if not `own`) the first."
+    "Components that a field uses: named, else those it was fitted on, else, if not `own`, the first d."
     key = basis_key("X", basis)
     if dims is not None and np.size(dims):
         given = np.asarray(dims)
