@@ -74,9 +74,9 @@ def _speeds(V) -> np.ndarray:
         warnings.warn(message, stacklevel=4)
     return np.where(unknown, 0.0, np.linalg.norm(V, axis=1))
 
-# %% ../nbs/08_sampling.ipynb #f149b6d3
+# %% ../nbs/08_sampling.ipynb #77398398
 def _velocity_indices(V: np.ndarray, n: int, seed: int = 19491001) -> np.ndarray:
-    "Positions of `n` different cells, their chances proportional to their speed; resting cells come last."
+    "Positions of `n` different cells, with chances proportional to speed; resting cells come last."
     speeds = _speeds(V)
     n, chances = _how_many(n, len(speeds)), speeds / (speeds.sum() or 1.0)
     moving = int(np.count_nonzero(chances))
@@ -103,9 +103,9 @@ def _present(W: np.ndarray, p: np.ndarray, range_: float, step: float, moving: i
     near = np.argsort((towards * towards).sum(axis=1))[:moving]
     W[near] += (step * np.exp(-np.arange(moving) / range_))[:, None] * towards[near]
 
-# %% ../nbs/08_sampling.ipynb #ba601852
+# %% ../nbs/08_sampling.ipynb #55c2098f
 def _move(W: np.ndarray, p: np.ndarray, distances: np.ndarray, near: np.ndarray, a: np.ndarray) -> None:
-    "Move the nodes `near` of `W` (d + 1, n_nodes), in place, towards `p` = (x, |x|²/2) by parts `a`."
+    "Move the nodes `near` of `W` (d + 1, n_nodes), in place, to `p` = (x, |x|²/2) by parts `a`."
     if len(near) < 16:
         keep, nodes = 1 - a, W.take(near, axis=1)
         nodes *= keep
@@ -131,9 +131,9 @@ def _nearest_nodes(distances: np.ndarray, count: int, cell: int, reach: np.ndarr
     reach[cell] = 1.05 * distances[near[-1]]
     return near
 
-# %% ../nbs/08_sampling.ipynb #f8c68823
+# %% ../nbs/08_sampling.ipynb #a055ed98
 def _learn(W: np.ndarray, points: np.ndarray, which, fractions, moving, reach) -> None:
-    "Present cells of `points` (n_cells, d + 1) in turn: the nearest nodes go `fractions` of their way."
+    "Present cells of `points` (n_cells, d + 1): the nearest nodes go `fractions` of their way."
     for cell, count, a in zip(which.tolist(), moving.tolist(), fractions):
         if not count: continue
         p = points[cell]
@@ -173,8 +173,8 @@ def _gas(W: np.ndarray, X: np.ndarray, which: np.ndarray, schedule: tuple) -> np
             bar.update(len(moving))
     return W[:-1].T
 
-# %% ../nbs/08_sampling.ipynb #bb55ee30
-def _neural_gas(X, n_nodes, seed=19491001, *, tmax=200, li=0.2, lf=0.01, ei=0.3, ef=0.05, c=0) -> np.ndarray:
+# %% ../nbs/08_sampling.ipynb #62edf65a
+def _neural_gas(X, n_nodes, seed=19491001, *, tmax=200, li=0.2, lf=0.01, ei=0.3, ef=0.05, c=0):
     "Positions of a net of nodes laid over the cells, (n_nodes, d)."
     X, n_nodes, n_steps = _table(X, "X (states)"), _how_many(n_nodes), _gas_steps(n_nodes, tmax, li, lf, ei, ef, c)
     _refuse(~np.isfinite(X).all(axis=1), "NaN or infinite states")
@@ -207,9 +207,9 @@ def _nearest_cells(X: np.ndarray, nodes: np.ndarray, distinct: bool) -> np.ndarr
         free[candidates[nearest[winners]]] = False
     return chosen
 
-# %% ../nbs/08_sampling.ipynb #ea27eb51
-def _trn_indices(X: np.ndarray, n: int, seed: int = 19491001, *, distinct: bool = True, **parameters) -> np.ndarray:
-    "Positions of the cells nearest to the nodes of a network, in their order; `parameters` are of `_neural_gas`."
+# %% ../nbs/08_sampling.ipynb #01c83b40
+def _trn_indices(X, n: int, seed=19491001, *, distinct=True, **parameters) -> np.ndarray:
+    "Positions of the cells nearest to the nodes of `_neural_gas` with its `parameters`, in their order."
     X = _table(X, "X (states)")
     n = _how_many(n, len(X) if distinct else None)
     _refuse(~np.isfinite(X).all(axis=1), "NaN or infinite states")
@@ -228,8 +228,8 @@ def _spread_start(X: np.ndarray, n: int, seed: int) -> np.ndarray:
         chosen.append(min(int(np.searchsorted(total, draw * total[-1], side="right")), len(X) - 1))
     return np.array(chosen)
 
-# %% ../nbs/08_sampling.ipynb #c6607609
-def _kmeans_indices(X: np.ndarray, n: int, seed: int = 19491001, *, max_iter: int = 30) -> np.ndarray:
+# %% ../nbs/08_sampling.ipynb #e54149de
+def _kmeans_indices(X, n: int, seed=19491001, *, max_iter=30) -> np.ndarray:
     "Positions of the different cells nearest to the centres of `n` clusters."
     from scipy.cluster.vq import vq
     X = _table(X, "X (states)")
@@ -245,7 +245,7 @@ def _kmeans_indices(X: np.ndarray, n: int, seed: int = 19491001, *, max_iter: in
         centres = np.where(counts, sums / np.maximum(counts, 1), centres)
     return _nearest_cells(X, centres, distinct=True)
 
-# %% ../nbs/08_sampling.ipynb #3895bd69
+# %% ../nbs/08_sampling.ipynb #c3e0c071
 METHODS = ("random", "velocity", "trn", "kmeans")
 
 def sample(
@@ -262,7 +262,8 @@ def sample(
     Raises ValueError on an unknown method, on missing or broken tables, and if fewer than `n` cells can be chosen."""
     items, n = _items(arr), _how_many(n)
     if method not in METHODS:
-        hint = "".join(f"; did you mean {name!r}?" for name in get_close_matches(str(method).lower(), METHODS, n=1))
+        similar = get_close_matches(str(method).lower(), METHODS, n=1)
+        hint = f"; did you mean {similar[0]!r}?" if similar else ""
         raise ValueError(f"method = {method!r}: expected one of {', '.join(METHODS)}{hint}")
     tables = dict(velocity=(V, "V (velocities)"), trn=(X, "X (states)"), kmeans=(X, "X (states)"))
     table = _table(*tables[method], len(items)) if method in tables else None
