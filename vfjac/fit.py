@@ -94,11 +94,11 @@ def inlier_probability(
     if representable.any(): log_density = np.maximum(log_density, log_density[representable].min())
     return expit(log_density - d / 2 * np.log(2 * np.pi * sigma2) - np.log((1 - gamma) / (gamma * a)))
 
-# %% ../nbs/06_fit.ipynb #ad5937b7
+# %% ../nbs/06_fit.ipynb #7a65fc0a
 def run_em(
     table: FeatureTable,   # Features of the cells
     V: np.ndarray,         # Velocities, (n, d)
-    rule: "SparseVFCRule | EvidenceRule",   # What is fitted
+    rule,                       # What is fitted: a `SparseVFCRule` or an `EvidenceRule`
     max_iter: int,         # Maximum number of solutions
     bar=None,              # A progress bar
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:   # Coordinates, fitted velocities, weights, whether it ended

@@ -15,7 +15,7 @@ from .adata import dense, listed
 from .genejacobian import GeneJacobian
 from .ranking import as_gene_jacobian
 
-# %% ../nbs/24_tl.ipynb #254addc3
+# %% ../nbs/24_tl.ipynb #a4257423
 def pair_scores(
     data: AnnData | GeneJacobian | pd.DataFrame,   # Cells with a fitted field; or a table effector, regulator, value
     regulators: list[str],                         # Regulators, as in the table of edges
@@ -28,9 +28,10 @@ def pair_scores(
         gj = as_gene_jacobian(data, basis, of=of)
         there = [name for name in regulators if name in set(gj.genes)]
         if there:
-            of: dict = dict(regulators=there, memory_mb=4096)
-            mean = gj.mean(**of)
-            if gj.has_stderr: mean = np.divide(mean, e := gj.mean_stderr(**of), out=np.zeros_like(mean), where=e > 0)
+            mean = gj.mean(regulators=there, memory_mb=4096)
+            if gj.has_stderr:
+                error = gj.mean_stderr(regulators=there, memory_mb=4096)
+                mean = np.divide(mean, error, out=np.zeros_like(mean), where=error > 0)
             table = pd.DataFrame(mean, index=gj.effectors, columns=there)
         else: table = pd.DataFrame()
     table = table.reindex(columns=[name for name in regulators if name in table.columns])
