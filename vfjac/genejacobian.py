@@ -234,7 +234,7 @@ def some_outputs(
         posterior, field=field, noise=posterior.noise[rows], beta=_rows_of(posterior.beta, rows, 2),
         root=_rows_of(posterior.root, rows, 3))
 
-# %% ../nbs/12_genejacobian.ipynb #d67b9e22
+# %% ../nbs/12_genejacobian.ipynb #590ad4b6
 @dataclass(frozen=True, eq=False, repr=False)
 class GeneJacobian:
     """The Jacobian between genes, `∂(velocity of effector) / ∂(expression of regulator)` for every cell, when asked.
@@ -330,11 +330,14 @@ class GeneJacobian:
         left, right = scaled_loadings(self.loadings, self.scale)
         return left.astype(self.dtype, copy=False), right.astype(self.dtype, copy=False)
 
+    def _positions(self, effectors, regulators):
+        "Where effectors and regulators stand among all; None is all."
+        return tuple(slice(None) if wanted is None else find_names(wanted, names) for wanted, names in (
+            (effectors, self.effectors), (regulators, self.genes)))
+
     def _pairs(self, effectors, regulators, errors=False) -> "_Pairs":
         "What belongs to effectors × regulators, None is all genes; with the posterior if errors are asked for."
-        left, right = self._sides
-        rows, columns = (slice(None) if wanted is None else find_names(wanted, names) for wanted, names in (
-            (effectors, self.effectors), (regulators, self.genes)))
+        (left, right), (rows, columns) = self._sides, self._positions(effectors, regulators)
         posterior = self.posterior if errors else None
         if self.effector_genes is None: return _Pairs(self.field, left[rows], right[columns], posterior)
         field, posterior = some_outputs(cast(GaussianField, self.field), posterior, rows)
@@ -343,14 +346,8 @@ class GeneJacobian:
     def doubt(self, effectors=None, regulators=None) -> np.ndarray | None:
         "From which `fdr` on a second model calls pairs, (n_effectors, n_regulators); None without one."
         if self.false_share is None: return None
-        rows, columns = (np.arange(len(names)) if wanted is None else find_names(wanted, names) for wanted, names in (
-            (effectors, self.effectors), (regulators, self.genes)))
-        return self.false_share[np.ix_(rows, columns)]
-
-    def _loadings(self, effectors, regulators):
-        "Left loadings of the effectors, right loadings of the regulators; None is all genes."
-        pairs = self._pairs(effectors, regulators)
-        return pairs.left, pairs.right
+        rows, columns = self._positions(effectors, regulators)
+        return self.false_share[rows][:, columns]
 
     def _means(self, contributions, rows, **how):
         "For each group of rows the mean of the contributions of its cells, a list."

@@ -7,10 +7,11 @@ __all__ = ['MODES', 'NO_ERRORS', 'as_gene_jacobian', 'at_cells', 'cell_labels', 
            'max_abs', 'switch_score', 'rank_lists', 'rank_jacobian_genes', 'rank_divergence_genes', 'find_set',
            'false_discovery', 'compare_groups']
 
-# %% ../nbs/23_ranking.ipynb #e56cb206
+# %% ../nbs/23_ranking.ipynb #15d49881
 import warnings
 from dataclasses import replace
 from functools import cache, partial
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -251,7 +252,7 @@ def _pair_statistic(
     if scale is not None: return dict(value=_divided(mean, scale))
     return dict(value=mean, stderr=_stderr(gj, **of)) if gj.has_stderr and not abs else dict(value=mean)
 
-# %% ../nbs/23_ranking.ipynb #2bad4b4c
+# %% ../nbs/23_ranking.ipynb #c6273f46
 def _pooled_stderr(
     gj: GeneJacobian, effectors: np.ndarray, regulators: np.ndarray, over: str = "effector",
     exclude_diagonal: bool = False
@@ -261,7 +262,8 @@ def _pooled_stderr(
         errors = gj.mean_stderr(effectors=effectors, regulators=regulators)
         if exclude_diagonal: errors = without_diagonal(errors, effectors, regulators)
         return np.sqrt(np.nansum(errors**2, axis=0)) / np.maximum((~np.isnan(errors)).sum(axis=0), 1)
-    left, right = gj._loadings(effectors, regulators)
+    pairs = gj._pairs(effectors, regulators)
+    left, right = cast(np.ndarray, pairs.left), pairs.right
     averaged, others = (left, right) if over == "effector" else (right, left)
     kept = ~np.equal.outer(regulators, effectors) if exclude_diagonal else np.ones((1, len(effectors)), bool)
     if over == "regulator": kept = kept.T if exclude_diagonal else np.ones((1, len(regulators)), bool)
@@ -371,7 +373,7 @@ def rank_jacobian_genes(
     ranked = {label: rank(part, statistic(part)) for label, part in parts.items()}
     return _one_table(ranked, effector=effectors, regulator=regulators)
 
-# %% ../nbs/23_ranking.ipynb #9ef21599
+# %% ../nbs/23_ranking.ipynb #6f59c659
 def rank_divergence_genes(
     data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian; it is not changed
     groups=None,                       # Column of obs, or labels, (n_cells,); None is one group, "all"
@@ -389,9 +391,9 @@ def rank_divergence_genes(
     Source: Qiu et al., Cell 2022."""
     gj = as_gene_jacobian(data, basis, cell_idx, "velocity")
     genes, size = chosen_genes(data, gj, genes, "genes"), np.abs if abs else np.asarray
-    left, right = gj._loadings(genes, genes)
+    pairs = gj._pairs(genes, genes)
     def folded(part, size, combine):
-        work = lambda X: combine.reduce(size(project_pairs(gj.field.jacobian(X), left, right)), axis=0)
+        work = lambda X: combine.reduce(size(project_pairs(gj.field.jacobian(X), pairs.left, pairs.right)), axis=0)
         return fold_cells(work, part.states, combine, block_rows=512, cores=cores, what="diagonal")
     scale = folded(gj, np.abs, np.maximum) if normalize else np.ones(len(genes))
     found = {}

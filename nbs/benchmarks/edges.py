@@ -28,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from accuracy import auprc, save
 
 import vfjac as vf
 
@@ -121,9 +122,8 @@ METHODS = dict(correlation=by_correlation, ridge=by_ridge, lasso=by_lasso, trees
 
 def average_precision(values, known):
     "Average precision of known pairs, ties in the order of the table shuffled."
-    order = np.argsort(-values[shuffle := np.random.default_rng(0).permutation(len(values))], kind="stable")
-    hit = known[shuffle][order]
-    return float((np.cumsum(hit) / np.arange(1, len(hit) + 1))[hit].mean())
+    shuffle = np.random.default_rng(0).permutation(len(values))
+    return auprc(values[shuffle], known[shuffle])
 
 
 def truth_of(raw, cells):
@@ -211,14 +211,6 @@ def one(task):
 
 
 # ---------------------------------------------------------------- the run
-
-def save(report, path):
-    "Write the report so that an interrupted run leaves a whole file."
-    if not path: return
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
-
 
 def table(rows):
     "Median over data sets, with the worst false discovery proportion."
