@@ -679,14 +679,16 @@ class PlacedField:
     posterior: Posterior | None = None   # The covariance of the field's coefficients, where it was stored
     smoothing: Smoothing | None = None   # What was found of averaging over neighbours, where it was stored
 
-# %% ../nbs/14_adata.ipynb #9e113954
+# %% ../nbs/14_adata.ipynb #8e01edaa
 def _read_posterior(vecfld: Mapping, field: VectorField) -> Posterior | None:
     "The covariance of a stored field's coefficients, None where it was not stored."
     if "covariance_root" not in vecfld or not isinstance(field, GaussianField): return None
     if "noise_variance" not in vecfld:
         raise KeyError("the stored field has a covariance_root but no noise_variance: delete it, or fit again")
     root, noise = (dense(vecfld[key], f"the stored field's {key}") for key in ("covariance_root", "noise_variance"))
-    return Posterior(field, _number(vecfld, "error_beta", field.beta), root, noise)
+    correlation = vecfld.get("noise_correlation")
+    if correlation is not None: correlation = dense(correlation, "the stored field's noise_correlation")
+    return Posterior(field, _number(vecfld, "error_beta", field.beta), root, noise, correlation)
 
 # %% ../nbs/14_adata.ipynb #a17c9c9f
 def _read_smoothing(vecfld: Mapping) -> Smoothing | None:
@@ -822,7 +824,7 @@ def cell_velocities(
         raise ValueError(f"obsm[{key!r}] has {V.shape[1]} components, the field needs {needed}: fit again")
     return V if placed.dims is None else V[:, placed.dims]
 
-# %% ../nbs/14_adata.ipynb #3dda7a59
+# %% ../nbs/14_adata.ipynb #9594484d
 def write_field(
     adata: AnnData,                   # The data, changed in place
     fit,                                # The `Fit`
@@ -867,7 +869,8 @@ def _kernel_entries(fit) -> dict:
     if isinstance(field, MatrixGaussianField):
         return dict(C=field.coefficients.reshape(-1, 1), div_cur_free_kernels=True, sigma=field.sigma, eta=field.eta)
     kernel = dict(kernel=None if field.profile == "gaussian" else field.profile)
-    return kernel | ({} if p is None else dict(covariance_root=p.root, error_beta=p.beta, noise_variance=p.noise))
+    return kernel | ({} if p is None else dict(
+        covariance_root=p.root, error_beta=p.beta, noise_variance=p.noise, noise_correlation=p.correlation))
 
 # %% ../nbs/14_adata.ipynb #55691685
 def averaging_traces(

@@ -7,7 +7,7 @@ __all__ = ['KERNELS', 'ROUGHER', 'default_n_control_points', 'inlier_probability
            'Fit', 'check_parameters', 'fit_warnings', 'sparse_vfc', 'velocity_unit', 'in_unit', 'total_spread',
            'Family', 'try_settings', 'search', 'first_of_copies', 'fit_field']
 
-# %% ../nbs/06_fit.ipynb #1580e456
+# %% ../nbs/06_fit.ipynb #46440bbc
 import warnings
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
@@ -22,7 +22,7 @@ from .basis import Basis, Factor, FeatureTable, MatrixBasis, RidgePath, noise_va
 from .blocks import progress, single_threaded_blas
 from .fields import LARGEST, GaussianField, MatrixGaussianField
 from .kernels import PROFILES, Kernel, MatrixKernel
-from .posterior import Posterior, posterior_of
+from .posterior import Posterior, noise_correlation, posterior_of
 
 # %% ../nbs/06_fit.ipynb #a2050e73
 def _finite_cells(X, V) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -148,10 +148,12 @@ class SparseVFCRule:
         self.gamma = float(np.clip((P > self.theta).mean(), 0.05, 0.95))
         return self.changes[-1] <= self.ecr or self.sigma2 <= 1e-8
 
-# %% ../nbs/06_fit.ipynb #b4489324
-def _robust_weights(residual2: np.ndarray, sigma2: float, d: int) -> np.ndarray:
+# %% ../nbs/06_fit.ipynb #c05d3a41
+def _robust_weights(residuals: np.ndarray, P: np.ndarray, sigma2: float) -> np.ndarray:
     "Return inlier probabilities with the share of inliers that agrees with them."
-    gamma = 0.9
+    S = (P[:, None] * residuals).T @ residuals
+    d = np.trace(S)**2 / max(np.square(S).sum(), np.finfo(float).tiny)   # dimensions that the noise fills
+    residual2, gamma = np.square(residuals).sum(axis=1) * d / residuals.shape[1], 0.9
     for _ in range(10):
         P = expit(-residual2 / (2 * sigma2) - d / 2 * np.log(2 * np.pi * sigma2) - np.log((1 - gamma) / (gamma * 5)))
         gamma = float(np.clip(P.mean(), 0.05, 0.999))
@@ -162,7 +164,7 @@ def _first_weights(V: np.ndarray) -> np.ndarray:
     speed = np.linalg.norm(V, axis=1)
     return np.where(speed > 5 * np.quantile(speed, 0.95), 0.0, 1.0)
 
-# %% ../nbs/06_fit.ipynb #37218092
+# %% ../nbs/06_fit.ipynb #1a051448
 class EvidenceRule:
     "A ridge that is given, and robust weights, until no weight changes by more than `ecr`."
     def __init__(self, ridge: float, robust: bool, ecr: float):
@@ -178,13 +180,12 @@ class EvidenceRule:
 
     def take(self, P: np.ndarray, residuals: np.ndarray, noise: np.ndarray, dof: float) -> bool:
         "Take in what a solution leaves; whether it is the last."
-        self.P, self.residual2, (_, self.d) = P, (residuals**2).sum(axis=1), residuals.shape
-        self.noise, self.dof = noise, dof
+        self.P, self.residuals, self.noise, self.dof = P, residuals, noise, dof
         self.energies.append(float(P.sum() / 2 * np.log(self.noise).sum()))
         return self.changes[-1] <= self.ecr or not self.robust
 
     def weigh(self) -> np.ndarray:
-        P = _robust_weights(self.residual2, float(self.noise.mean()), self.d)
+        P = _robust_weights(self.residuals, self.P, float(self.noise.mean()))
         self.changes.append(float(np.abs(P - self.P).max()))
         return P
 
@@ -283,7 +284,7 @@ def fit_warnings(fit: Fit, V: np.ndarray, asked: int | None) -> list[str]:
                     f"{fit.changes[-1]:.1e} (ecr = {fit.params['ecr']:.1e}); raise MaxIter, or ecr to accept it")
     return said
 
-# %% ../nbs/06_fit.ipynb #63b0be19
+# %% ../nbs/06_fit.ipynb #25f862d7
 def sparse_vfc(
     X,                                     # States, (n_cells, d); never changed
     V,                                     # Velocities, (n_cells, d), root mean square about 0.2 (see "Units")
@@ -320,7 +321,9 @@ def sparse_vfc(
         z, fitted, P, ended = run_em(table, V, rule, MaxIter, bar)
     stopped = "MaxIter" if not ended else "ecr" if rule.changes[-1] <= ecr else "sigma2"
     field, noise = basis.field(z), P @ (V - fitted) ** 2 / P.sum()
-    errors = replace(posterior_of(field, basis, table.sums(V, P), rule.ridge), noise=noise)
+    errors = replace(
+        posterior_of(field, basis, table.sums(V, P), rule.ridge), noise=noise,
+        correlation=noise_correlation(V - fitted, P))
     fit = Fit(field, fitted, P, valid[P > theta], valid, len(given) - len(valid), valid[rows], ctrl_idx, noise,
               rule.ridge, np.array(rule.energies), np.array(rule.changes), stopped, params, errors)
     for message in fit_warnings(fit, V, M): warnings.warn(message, UserWarning, stacklevel=2)
@@ -438,7 +441,7 @@ def _grid(family, beta, eta, best=None) -> list[dict]:
     betas = betas if beta is None else np.array([beta])
     return [dict(beta=float(b)) | ({} if e is None else dict(eta=e)) for b in betas for e in etas]
 
-# %% ../nbs/06_fit.ipynb #7526635f
+# %% ../nbs/06_fit.ipynb #90f0ce40
 def search(
     family: Family,               # The kind of features
     V: np.ndarray,                # Velocities of the family's states, (n, d)
@@ -460,7 +463,7 @@ def search(
             found = family.table(family.basis(control_points, **best))
             path = RidgePath(found.sums(V, P))
             residuals = V - found.predict(path.coordinates(table.ridge[0]))
-            P = _robust_weights((residuals**2).sum(axis=1), float(path.noise(table.ridge[0]).mean()), V.shape[1])
+            P = _robust_weights(residuals, P, float(path.noise(table.ridge[0]).mean()))
         if tried[:-1].count(best) or len(tried) == 5: return table, best, P
         settings, trends = _grid(family, beta, eta, best), (best["trend"],)
 
@@ -490,7 +493,7 @@ def first_of_copies(
     order = np.argsort(first)
     return first[order], np.argsort(order)[of.ravel()]
 
-# %% ../nbs/06_fit.ipynb #8d9e51c0
+# %% ../nbs/06_fit.ipynb #95dc2d2e
 def fit_field(
     X,                            # States, (n_cells, d); never changed
     V,                            # Velocities, (n_cells, d), in any unit
@@ -572,7 +575,9 @@ def fit_field(
             field = features.basis.field(z)
             errors = _rough_posterior(field, family, best, V[some], P, everyone, V, P_all) if plain else None
     noise = rule.noise if plain else np.full(d, rule.noise.mean())
-    if errors is not None: errors = replace(errors, noise=noise)   # the rougher prior would take noise for motion
+    if errors is not None:
+        errors = replace(errors, noise=noise)   # the rougher prior would take noise for motion
+        if not widths: errors = replace(errors, correlation=noise_correlation(V - fitted, P_all))
     P_all, of_valid = P_all[of], valid[first]
     params |= best | dict(M=len(rows), kernel=kernel, ridge=ridge, robust=robust)
     fit = Fit(field, fitted[of], P_all, valid[P_all > theta], valid, len(given) - len(valid), of_valid[rows], ctrl_idx,

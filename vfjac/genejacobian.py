@@ -182,7 +182,7 @@ def group_rows(
     rows = (np.flatnonzero(labels.codes == code) for code in range(len(labels.categories)))
     return {label: at for label, at in zip(labels.categories, rows) if len(at)}
 
-# %% ../nbs/12_genejacobian.ipynb #673b6e61
+# %% ../nbs/12_genejacobian.ipynb #b93d6c70
 @dataclass(frozen=True, eq=False)
 class _Pairs:
     "The effectors and regulators of a question."
@@ -232,7 +232,8 @@ def some_outputs(
         field, coefficients=field.coefficients[:, rows], beta=_rows_of(field.beta, rows, 2), offset=offset, slope=slope)
     return field, posterior and replace(
         posterior, field=field, noise=posterior.noise[rows], beta=_rows_of(posterior.beta, rows, 2),
-        root=_rows_of(posterior.root, rows, 3))
+        root=_rows_of(posterior.root, rows, 3),
+        correlation=None if posterior.correlation is None else posterior.correlation[rows][:, rows])
 
 # %% ../nbs/12_genejacobian.ipynb #590ad4b6
 @dataclass(frozen=True, eq=False, repr=False)

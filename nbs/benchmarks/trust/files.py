@@ -43,8 +43,8 @@ def base(kind: str) -> bytes:
         if kind.startswith("dynamo"):
             a.uns["PCs"], a.uns["pca_mean"], a.var["use_for_pca"] = Q, mean, True
             vf.fit_vector_field(a, M=8, compat="dynamo")
-            ours = ("velocity_source", "velocity_kind", "covariance_root", "noise_variance", "error_beta", "dof",
-                    "ridge", "without_velocity")
+            ours = ("velocity_source", "velocity_kind", "covariance_root", "noise_variance", "noise_correlation",
+                    "error_beta", "dof", "ridge", "without_velocity")
             for key in ours: a.uns["VecFld_pca"].pop(key, None)
         else:
             a.varm["PCs"] = Q

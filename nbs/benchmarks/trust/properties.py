@@ -252,7 +252,7 @@ def frames(o, quick, seed):
         M, root = len(field.control_points), p.root.copy()
         if len(root) > M: root[M + 1:] = R @ root[M + 1:] / a
         noise = b**2 * p.noise.mean()
-        here = replace(gj, fit=replace(p, noise=np.full(d, p.noise.mean())))
+        here = replace(gj, fit=replace(p, noise=np.full(d, p.noise.mean()), correlation=None))
         there = replace(gj, field=field, states=a * gj.states @ R.T + shift, loadings=gj.loadings @ R.T,
                         fit=Posterior(field, p.beta / a**2, root, np.full(d, noise)))
         if case.kind == "trend": here, there = replace(here, fit=None), replace(there, fit=None)
@@ -566,7 +566,7 @@ def errors_by_hand(gj):
         K = np.exp(-p.beta * (away**2).sum(axis=1))
         of_kernels = -2 * p.beta * (K[:, None] * away).T @ p.root[: len(K)]
         psi.append(right @ (of_kernels + (p.root[len(K) + 1:] if len(p.root) > len(K) else 0)))
-    return np.sqrt(np.square(left) @ p.noise), np.array(psi)
+    return np.sqrt(np.einsum("ek,kl,el->e", left, p.covariance, left)), np.array(psi)
 
 
 @rule("standard errors of pairs, blocks, means, differences and sets are those of the covariance")
@@ -595,7 +595,7 @@ def errors(o, quick, seed):
             at = [list(gj.genes).index(g) for g in genes]
             close(found["value"][name, name], case.tensor.mean(axis=0)[np.ix_(at, at)].mean(), 1e-6)
             side = gj._sides[0][at].mean(axis=0)
-            own = np.sqrt(side**2 @ gj.posterior.noise) * np.linalg.norm(psi.mean(axis=0)[at].mean(axis=0))
+            own = np.sqrt(side @ gj.posterior.covariance @ side) * np.linalg.norm(psi.mean(axis=0)[at].mean(axis=0))
             close(found["stderr"][name, name], own, 1e-6)
 
     @for_all(o, seed, 8 if quick else 40, n=st.integers(15, 60), d=st.integers(1, 3), b=units, s=units,
