@@ -7,9 +7,9 @@ __all__ = ['toggle_switch_field', 'toggle_switch', 'linear_field', 'linear_syste
            'neurogenesis_field', 'neurogenesis', 'myeloid_field', 'myeloid', 'boolean_network', 'repressilator_field',
            'repressilator', 'true_field', 'averaged', 'counts', 'true_production_jacobian', 'knock_out']
 
-# %% ../nbs/16_datasets.ipynb #df07da22
+# %% ../nbs/16_datasets.ipynb #37930166
 import inspect
-import operator
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -19,11 +19,12 @@ from scipy.cluster.vq import kmeans2
 from scipy.sparse import coo_array, csr_array, csr_matrix
 from scipy.spatial import cKDTree
 
+from .blocks import check_numbers
 from .fields import FunctionField, VectorField
-from .simulation import HillNetwork, check_positive, check_share, draw_counts, hill, hill_slope
+from .simulation import HillNetwork, draw_counts, hill, hill_slope
 from .simulation import random_rules, simulate, with_programmes, with_targets
 
-# %% ../nbs/16_datasets.ipynb #9600d2d8
+# %% ../nbs/16_datasets.ipynb #9fef1fec
 def toggle_switch_field(
     a: float = 1.0,     # Strength of self-activation, expression / time
     b: float = 1.0,     # Strength of the other gene's repression, expression / time
@@ -32,7 +33,7 @@ def toggle_switch_field(
     n: float = 4.0,     # Steepness (Hill coefficient)
 ) -> FunctionField:     # States (n_cells, 2), order Gata1, Spi1, not negative
     "Return the toggle switch of two genes, with its exact Jacobian. Raises ValueError if a parameter is not positive."
-    check_positive(k=k, S=S, n=n)
+    check_numbers("a positive number", k=k, S=S, n=n)
 
     def velocity(X): return a * hill(X, S, n) + b * (1 - hill(X[:, ::-1], S, n)) - k * X
 
@@ -71,43 +72,70 @@ def _network(signs, genes: list[str]) -> pd.DataFrame:
     edges = dict(effector=np.array(genes, dtype=object)[effector], regulator=np.array(genes, dtype=object)[regulator])
     return pd.DataFrame(edges | dict(sign=np.sign(np.asarray(signs)[effector, regulator]).astype(int)))
 
-# %% ../nbs/16_datasets.ipynb #3e270014
-def _noisy(V: np.ndarray, noise: float, outliers: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    "Return velocities with noise, (n_cells, n_genes), and which cells are outliers, (n_cells,)."
-    noisy, wrong = V + noise * rng.normal(size=V.shape), np.zeros(len(V), dtype=bool)
-    if outliers:
-        wrong[rng.choice(len(V), round(outliers * len(V)), replace=False)] = True
-        noisy[wrong] = rng.uniform(V.min(axis=0), V.max(axis=0), size=(wrong.sum(), V.shape[1]))
-    return noisy, wrong
-
-# %% ../nbs/16_datasets.ipynb #1dbf185e
+# %% ../nbs/16_datasets.ipynb #0dc12dcb
 def _assembled(field: VectorField, X, V, genes, obs, uns, embedding=None, at=None) -> AnnData:
     "Return cells as an AnnData: velocities, a PCA of the states, the truth at the states `at`."
-    true_velocity, (mean, Q) = field.velocity(X if at is None else at), _pca(X)
+    at, (mean, Q) = X if at is None else at, _pca(X)
     adata = AnnData(X.copy(), obs=obs, var=pd.DataFrame(dict(use_for_pca=True), index=genes))
-    adata.layers.update(velocity=V, true_velocity=true_velocity)
-    true_jacobian = field.jacobian(X if at is None else at)
-    adata.obsm.update(X_pca=(X - mean) @ Q, velocity_pca=V @ Q, true_jacobian=true_jacobian)
-    if embedding is None: embedding = np.column_stack([adata.obsm["X_pca"], np.zeros(len(X))])[:, :2]
+    adata.layers.update(velocity=V, true_velocity=field.velocity(at))
+    adata.obsm.update(X_pca=(X - mean) @ Q, velocity_pca=V @ Q, true_jacobian=field.jacobian(at))
+    if embedding is None: embedding = np.pad(adata.obsm["X_pca"], ((0, 0), (0, 1)))[:, :2]
     adata.obsm["X_embedding"] = embedding.copy()
     adata.varm["PCs"] = Q
     adata.uns.update(pca_mean=mean, **uns)
     return adata
 
-# %% ../nbs/16_datasets.ipynb #51105ca6
+# %% ../nbs/16_datasets.ipynb #5dbe1b05
 def _cells_of(
-    field: VectorField, X, genes, groups, noise, rng, system: dict,
-    times=None, embedding=None, signs=None, outliers=0.0,
+    field: VectorField, X, genes, groups, noise, rng, uns: dict, embedding=None, outliers=0.0, **columns,
 ) -> AnnData:
-    "Return cells with a known field as an AnnData: the velocities get noise, the groups a column."
-    V, wrong = _noisy(field.velocity(X), noise, outliers, rng)
-    columns = dict(group=groups, time=times, outlier=wrong if outliers else None)
-    columns = {name: column for name, column in columns.items() if column is not None}
-    obs = pd.DataFrame(columns, index=[f"cell{i}" for i in range(len(X))])
-    uns = dict(system=system) if signs is None else dict(system=system, network=_network(signs, genes))
-    return _assembled(field, X, V, genes, obs, uns, embedding)
+    "Return cells with a known field as an AnnData: the velocities get noise, groups and others a column."
+    true, index = field.velocity(X), [f"cell{i}" for i in range(len(X))]
+    V, wrong = true + noise * rng.normal(size=X.shape), np.zeros(len(X), dtype=bool)
+    if outliers:
+        wrong[rng.choice(len(X), round(outliers * len(X)), replace=False)] = True
+        V[wrong] = rng.uniform(true.min(axis=0), true.max(axis=0), size=(wrong.sum(), X.shape[1]))
+        columns["outlier"] = wrong
+    return _assembled(field, X, V, genes, pd.DataFrame(dict(group=groups) | columns, index), uns, embedding)
 
-# %% ../nbs/16_datasets.ipynb #57b5e071
+# %% ../nbs/16_datasets.ipynb #9c0d570b
+def _reached(field: VectorField, X, genes, fates: dict[str, str], settle=50.0) -> pd.Categorical:
+    "Return the fate whose rule holds for each cell in the end; elsewhere if none does."
+    end = pd.DataFrame(_follow(field, X, np.full(len(X), settle)) if settle else X, columns=genes)
+    names = np.select([end.eval(rule) for rule in fates.values()], list(fates), "elsewhere")
+    return pd.Categorical(names, categories=[*fates, *{"elsewhere"} & set(names)])
+
+# %% ../nbs/16_datasets.ipynb #32e4c5c9
+def _system(field_of: Callable, parameters: dict) -> dict:
+    "Return the name of a system and all parameters of its field, those given and the defaults of the others."
+    bound = inspect.signature(field_of).bind(**parameters)
+    bound.apply_defaults()
+    named = dict(name=field_of.__name__.removesuffix("_field")) | bound.arguments
+    return {key: np.array(v) if np.ndim(v) else v for key, v in named.items()}
+
+# %% ../nbs/16_datasets.ipynb #a827e866
+def _grown(
+    field_of: Callable, genes: list[str], fates: dict[str, str], n_cells: int, start: Callable, *,
+    max_time=8.0, noise=0.1, thickness=0.15, seed=0, outliers=0.0,
+    plane=None, settle=50.0, signs=None, shares=True, **parameters,
+) -> AnnData:
+    """Simulate cells along the field with some parameters, from their starts (a function of random numbers and the
+    shape), each caught at a random time; noise and thickness are amounts unless they are `shares`."""
+    check_numbers("a whole number, 1 or more", n_cells=n_cells)
+    check_numbers("zero or a positive number", noise=noise, thickness=thickness, max_time=max_time)
+    check_numbers("a share between 0 and 1", outliers=outliers)
+    field, rng = field_of(**parameters), np.random.default_rng(seed)
+    uns: dict = dict(system=_system(field_of, parameters))
+    X, times = start(rng, (n_cells, len(genes))), rng.uniform(0, max_time, size=n_cells)
+    X = _follow(field, X, times)
+    X = X + thickness * (X.std(axis=0) if shares else 1.0) * rng.normal(size=X.shape)
+    if signs is not None: X, uns["network"] = np.abs(X), _network(signs, genes)
+    if shares: noise = noise * np.sqrt((field.velocity(X) ** 2).mean())
+    embedding = plane and np.column_stack([*map(pd.DataFrame(X, columns=genes).eval, plane)])
+    groups = _reached(field, X, genes, fates, settle)
+    return _cells_of(field, X, genes, groups, noise, rng, uns, embedding, outliers, time=times)
+
+# %% ../nbs/16_datasets.ipynb #9df3ef1f
 def toggle_switch(
     n_cells: int = 500,          # Number of cells
     *,
@@ -125,38 +153,16 @@ def toggle_switch(
     (n_cells, 2, 2) as [cell, effector, regulator]. `varm["PCs"]`, `uns["pca_mean"]`, `var["use_for_pca"]`: the PCA.
     `uns["system"]`: name and parameters. `uns["network"]`: the signed edges, a table (effector, regulator, sign).
     Raises ValueError on parameters out of range."""
-    n_cells = _checked(n_cells, noise=noise, scatter=scatter, max_time=max_time, outliers=outliers)
-    field, rng = toggle_switch_field(**parameters), np.random.default_rng(seed)
-    start, times = np.abs(0.3 + 0.12 * rng.normal(size=(n_cells, 2))), rng.uniform(0, max_time, size=n_cells)
-    X = np.abs(_follow(field, start, times) + scatter * rng.normal(size=(n_cells, 2)))
-    system = _system("toggle_switch", toggle_switch_field, parameters)
-    signs = np.array([[system["a"], -system["b"]], [-system["b"], system["a"]]])
-    groups = _fates(field, X)
-    return _cells_of(field, X, ["Gata1", "Spi1"], groups, noise, rng, system, times, X, signs, outliers)
-
-# %% ../nbs/16_datasets.ipynb #70f2dcdd
-def _fates(field: FunctionField, X: np.ndarray) -> pd.Categorical:
-    "Return progenitor, Gata1-high or Spi1-high, by the difference of the two genes."
-    end = _follow(field, np.array([[2.0, 0.0]]), np.array([50.0]))[0]
-    difference, half = X[:, 0] - X[:, 1], (end[0] - end[1]) / 2
-    names = np.select([difference > half, difference < -half], ["Gata1-high", "Spi1-high"], "progenitor")
-    return pd.Categorical(names, categories=["progenitor", "Gata1-high", "Spi1-high"])
-
-def _checked(n, what="n_cells", **amounts) -> int:
-    "Return a number as an int, at least 1; amounts must not be negative, `outliers` at most 1."
-    try: count = operator.index(n)
-    except TypeError: count = 0
-    if count < 1:
-        raise ValueError(f"{what} = {n!r}: expected a whole number{' of cells' * (what == 'n_cells')}, at least 1")
-    for name, value in amounts.items():
-        if not 0 <= value < np.inf: raise ValueError(f"{name} = {value}: expected zero or a positive number")
-        if name == "outliers" and value > 1: raise ValueError(f"outliers = {value}: expected a share between 0 and 1")
-    return count
-
-def _system(name: str, func, parameters: dict) -> dict:
-    "Return the name of a system and all parameters of its field `func`: the given ones and the defaults of the others."
-    defaults = {key: p.default for key, p in inspect.signature(func).parameters.items()}
-    return {key: np.array(v) if np.ndim(v) else v for key, v in (dict(name=name) | defaults | parameters).items()}
+    check_numbers("zero or a positive number", scatter=scatter)
+    high, low = _follow(toggle_switch_field(**parameters), [[2.0, 0.0]], [50.0])[0]
+    half, genes = (high - low) / 2, ["Gata1", "Spi1"]
+    fates = {"progenitor": f"{-half} <= Gata1 - Spi1 <= {half}",
+             "Gata1-high": "Gata1 > Spi1", "Spi1-high": "Spi1 > Gata1"}
+    a, b = (parameters.get(name, 1.0) for name in "ab")
+    return _grown(
+        toggle_switch_field, genes, fates, n_cells, lambda rng, shape: np.abs(0.3 + 0.12 * rng.normal(size=shape)),
+        noise=noise, thickness=scatter, seed=seed, max_time=max_time, outliers=outliers, shares=False,
+        signs=[[a, -b], [-b, a]], plane=genes, settle=0.0, **parameters)
 
 # %% ../nbs/16_datasets.ipynb #67fd3fea
 def linear_field(
@@ -172,7 +178,7 @@ def linear_field(
     if not np.isfinite(A).all(): raise ValueError("A holds NaN or infinite values, expected finite numbers")
     return FunctionField(lambda X: (X - centre) @ A.T, lambda X: np.repeat(A[None], len(X), axis=0))
 
-# %% ../nbs/16_datasets.ipynb #cceb1f39
+# %% ../nbs/16_datasets.ipynb #568234bd
 def linear_system(
     A: np.ndarray,                       # The Jacobian, (n_genes, n_genes), rows are effectors, 1 / time
     n_cells: int = 300,                  # Number of cells
@@ -188,7 +194,9 @@ def linear_system(
     Laid out as by `toggle_switch`; `obs["group"]` is near or far (from the fixed point, split at the median),
     `X_embedding` the first two components, `uns["network"]` the signs of `A` beside the diagonal.
     Raises ValueError if `A` is not square, or if there are not as many names as genes."""
-    n_cells = _checked(n_cells, noise=noise, outliers=outliers)
+    check_numbers("a whole number, 1 or more", n_cells=n_cells)
+    check_numbers("zero or a positive number", noise=noise)
+    check_numbers("a share between 0 and 1", outliers=outliers)
     field, rng = linear_field(A, centre), np.random.default_rng(seed)
     genes = [f"gene{i}" for i in range(len(A))] if genes is None else list(genes)
     if len(set(genes)) != len(genes) or len(genes) != len(A):
@@ -196,31 +204,9 @@ def linear_system(
     X = centre + rng.normal(size=(n_cells, len(A)))
     far = (distance := np.linalg.norm(X - centre, axis=1)) > np.median(distance)
     groups = pd.Categorical(np.where(far, "far", "near"), categories=["near", "far"])
-    system: dict = dict(name="linear_system", A=np.array(A, dtype=np.float64), centre=centre)
-    signs = system["A"] * (1 - np.eye(len(A)))
-    return _cells_of(field, X, genes, groups, noise, rng, system, signs=signs, outliers=outliers)
-
-# %% ../nbs/16_datasets.ipynb #9c0d570b
-def _reached(field: VectorField, X, genes, fates: dict[str, str], settle=50.0) -> pd.Categorical:
-    "Return the fate whose rule holds for each cell in the end; elsewhere if none does."
-    end = pd.DataFrame(_follow(field, X, np.full(len(X), settle)) if settle else X, columns=genes)
-    names = np.select([end.eval(rule) for rule in fates.values()], list(fates), "elsewhere")
-    return pd.Categorical(names, categories=[*fates, *{"elsewhere"} & set(names)])
-
-# %% ../nbs/16_datasets.ipynb #8e69d64e
-def _grown(
-    field: VectorField, start, genes, fates: dict[str, str], system: dict, rng, *,
-    max_time, noise, thickness, outliers, signs=None, plane=None, settle=50.0,
-) -> AnnData:
-    "Simulate cells along a field from their starts, each caught at a random time."
-    times = rng.uniform(0, max_time, size=len(start))
-    X = _follow(field, start, times)
-    X = X + thickness * X.std(axis=0) * rng.normal(size=X.shape)
-    if signs is not None: X = np.abs(X)
-    scale = noise * np.sqrt((field.velocity(X) ** 2).mean())
-    table = pd.DataFrame(X, columns=genes)
-    groups, embedding = _reached(field, X, genes, fates, settle), plane and np.column_stack([*map(table.eval, plane)])
-    return _cells_of(field, X, genes, groups, scale, rng, system, times, embedding, signs, outliers)
+    A = np.array(A, dtype=np.float64)
+    uns = dict(system=dict(name="linear_system", A=A, centre=centre), network=_network(A * (1 - np.eye(len(A))), genes))
+    return _cells_of(field, X, genes, groups, noise, rng, uns, outliers=outliers)
 
 # %% ../nbs/16_datasets.ipynb #696af969
 def ying_field() -> FunctionField:   # States (n_cells, 2), any sign
@@ -228,7 +214,7 @@ def ying_field() -> FunctionField:   # States (n_cells, 2), any sign
     P, Q = np.array([[9.0, 9.0], [-11.0, 11.0]]), np.array([[2.0, 2.0], [-2.0, 2.0]])
     return FunctionField(lambda X: [-1.0, 1.0] + X @ P.T - X**3 @ Q.T, lambda X: P - 3 * Q * X[:, None, :] ** 2)
 
-# %% ../nbs/16_datasets.ipynb #ade5b7b1
+# %% ../nbs/16_datasets.ipynb #a844ebf8
 def ying(
     n_cells: int = 1000,         # Number of cells
     *,
@@ -242,12 +228,11 @@ def ying(
 
     Laid out as by `toggle_switch`; `obs["group"]` is the valley reached (both low, x2 high, x1 high, both high),
     `X_embedding` the plane of x1 and x2; no `uns["network"]`. Raises ValueError on parameters out of range."""
-    n_cells = _checked(n_cells, noise=noise, thickness=thickness, max_time=max_time, outliers=outliers)
-    rng = np.random.default_rng(seed)
-    start = rng.uniform(-2.5, 2.5, size=(n_cells, 2))
     valleys = {"both low": "(x1 < 0) & (x2 < 0)", "x2 high": "x1 < 0", "x1 high": "x2 < 0", "both high": "x1 > 0"}
-    return _grown(ying_field(), start, ["x1", "x2"], valleys, dict(name="ying"), rng, max_time=max_time, noise=noise,
-                  thickness=thickness, outliers=outliers, plane=("x1", "x2"), settle=5.0)
+    return _grown(
+        ying_field, ["x1", "x2"], valleys, n_cells, lambda rng, shape: rng.uniform(-2.5, 2.5, size=shape),
+        noise=noise, thickness=thickness, seed=seed, max_time=max_time, outliers=outliers,
+        plane=("x1", "x2"), settle=5.0)
 
 # %% ../nbs/16_datasets.ipynb #1146e872
 def boolean_network_field(
@@ -283,7 +268,7 @@ _NEUROGENESIS = dict(
     Myt1L="Olig2", Sox8="Olig2",
 )
 
-# %% ../nbs/16_datasets.ipynb #3e3817b5
+# %% ../nbs/16_datasets.ipynb #8eb82f39
 def neurogenesis_field(
     a: tuple | np.ndarray | float = (2.2, 4, 3, 3, 3, 4, 5, 5, 3, 3, 3, 3),  # Largest productions, expression / time
     K: tuple | np.ndarray | float = (10, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1),   # Thresholds of production, expression
@@ -292,8 +277,8 @@ def neurogenesis_field(
     """Return the neurogenesis network of Qiu et al. (2012), 12 genes, with its exact Jacobian.
 
     Raises ValueError if a parameter is not positive, or n below 1."""
-    check_positive(a=a, K=K, n=n)
-    if n < 1: raise ValueError(f"n = {n}: expected a Hill coefficient of 1 or more")
+    check_numbers("a positive number", a=a, K=K)
+    check_numbers("a Hill coefficient of 1 or more", n=n)
     if not {np.size(a), np.size(K)} <= {1, 12}:
         raise ValueError(f"{np.size(a)} values of a and {np.size(K)} of K: expected 12 of each, or one for all genes")
     a, k, signs = np.broadcast_to(a, 12), np.broadcast_to(K, 12).astype(float) ** n, _signs(_NEUROGENESIS)
@@ -321,29 +306,21 @@ def neurogenesis_field(
 
     return FunctionField(velocity, jacobian)
 
-# %% ../nbs/16_datasets.ipynb #f0192d1d
+# %% ../nbs/16_datasets.ipynb #7063da88
 def neurogenesis(
     n_cells: int = 1000,         # Number of cells
-    *,
-    noise: float = 0.1,          # Standard deviation of the noise on velocities, share of their root-mean-square
-    thickness: float = 0.15,     # Scatter of the states around their path, share of each gene's standard deviation
-    seed: int = 0,               # Seed of the random numbers
-    max_time: float = 8.0,       # Cells are caught between time 0 and this
-    outliers: float = 0.0,       # Share of the cells whose velocity is wrong, marked in `obs["outlier"]`
-    **parameters,                # Of `neurogenesis_field`: a, K, n
+    **options,                   # Of `ying`, max_time here 8; and of `neurogenesis_field`: a, K, n
 ) -> AnnData:
     """Simulate cells of the 12-gene neurogenesis network, from stem cells (Pax6) to three fates, with true Jacobians.
 
     Laid out as by `toggle_switch`; `obs["group"]` is the fate reached: neuron, astrocyte or oligodendrocyte;
     `X_embedding` the two decisions, Hes5 - Mash1 and Scl - Olig2. Raises ValueError on parameters out of range."""
-    n_cells = _checked(n_cells, noise=noise, thickness=thickness, max_time=max_time, outliers=outliers)
-    field, rng, genes = neurogenesis_field(**parameters), np.random.default_rng(seed), list(_NEUROGENESIS)
-    start = np.abs(rng.normal(0.3, 0.3, size=(n_cells, 12)))
-    start[:, [genes.index(gene) for gene in ("Pax6", "Mash1", "Hes5")]] += [0.5, 0.2, 0.2]
+    extra = pd.Series(dict(Pax6=0.5, Mash1=0.2, Hes5=0.2)).reindex(_NEUROGENESIS, fill_value=0.0).to_numpy()
     fates = dict(neuron="Mash1 > Hes5", astrocyte="Scl > Olig2", oligodendrocyte="Olig2 > Scl")
-    system = _system("neurogenesis", neurogenesis_field, parameters)
-    return _grown(field, start, genes, fates, system, rng, max_time=max_time, noise=noise, thickness=thickness,
-                  outliers=outliers, signs=_signs(_NEUROGENESIS), plane=("Hes5 - Mash1", "Scl - Olig2"))
+    return _grown(
+        neurogenesis_field, list(_NEUROGENESIS), fates, n_cells,
+        lambda rng, shape: np.abs(rng.normal(0.3, 0.3, size=shape)) + extra,
+        signs=_signs(_NEUROGENESIS), plane=("Hes5 - Mash1", "Scl - Olig2"), **options)
 
 # %% ../nbs/16_datasets.ipynb #0438cc55
 _MYELOID = {
@@ -376,7 +353,7 @@ def _progenitor() -> tuple[list[float], list[float]]:
     high = dict.fromkeys(_MYELOID, 0.3) | {"Gata2": 1.0, "Cebpa": 1.0, "Pu.1": 1.0, "cJun": 0.9, "EgrNab": 0.9}
     return list(low.values()), list(high.values())
 
-# %% ../nbs/16_datasets.ipynb #0714c4ad
+# %% ../nbs/16_datasets.ipynb #12f4252d
 _BLOOD_FATES = dict(
     erythrocyte="(Gata1 > `Pu.1` + 0.1) & (EKLF > Fli1)",
     megakaryocyte="(Gata1 > `Pu.1` + 0.1) & (Fli1 > EKLF)",
@@ -386,28 +363,19 @@ _BLOOD_FATES = dict(
 
 def myeloid(
     n_cells: int = 1000,         # Number of cells
-    *,
-    noise: float = 0.1,          # Standard deviation of the noise on velocities, share of their root-mean-square
-    thickness: float = 0.15,     # Scatter of the states around their path, share of each gene's standard deviation
-    seed: int = 0,               # Seed of the random numbers
-    max_time: float = 8.0,       # Cells are caught between time 0 and this
-    outliers: float = 0.0,       # Share of the cells whose velocity is wrong, marked in `obs["outlier"]`
-    **parameters,                # Of `myeloid_field`: K, n
+    **options,                   # Of `ying`, max_time here 8; and of `myeloid_field`: K, n
 ) -> AnnData:
     """Simulate cells of the 11-gene myeloid network, from progenitors to four fates, with true Jacobians.
 
     Laid out as by `toggle_switch`; `obs["group"]` is the fate reached: erythrocyte, megakaryocyte, monocyte or
     granulocyte; `X_embedding` is Gata1 - Pu.1 and Fli1 - EKLF + Gfi1 - EgrNab, a corner for each fate.
     Raises ValueError on parameters out of range."""
-    n_cells = _checked(n_cells, noise=noise, thickness=thickness, max_time=max_time, outliers=outliers)
-    field, rng, genes = myeloid_field(**parameters), np.random.default_rng(seed), list(_MYELOID)
-    start = rng.uniform(*_progenitor(), size=(n_cells, 11))
-    system = _system("myeloid", myeloid_field, parameters)
-    plane = "Gata1 - `Pu.1`", "Fli1 - EKLF + Gfi1 - EgrNab"
-    return _grown(field, start, genes, _BLOOD_FATES, system, rng, max_time=max_time, noise=noise,
-                  thickness=thickness, outliers=outliers, signs=_signs(_MYELOID), plane=plane)
+    return _grown(
+        myeloid_field, list(_MYELOID), _BLOOD_FATES, n_cells,
+        lambda rng, shape: rng.uniform(*_progenitor(), size=shape),
+        signs=_signs(_MYELOID), plane=("Gata1 - `Pu.1`", "Fli1 - EKLF + Gfi1 - EgrNab"), **options)
 
-# %% ../nbs/16_datasets.ipynb #5c039700
+# %% ../nbs/16_datasets.ipynb #db4fe800
 _HSC = _MYELOID | {"Cebpa": "Cebpa and not (SCL or (Fog1 and Gata1))"}
 _VSC = dict(
     Nkx61="not Dbx2", Nkx62="not (Nkx61 or Dbx1)", Nkx22="not (Pax6 or Dbx2)", Pax6="not Nkx22",
@@ -442,81 +410,64 @@ _GSD = dict(
     FOXL2="(WNT4 and CTNNB1) and not (DMRT1 or SOX9)",
     CTNNB1="(WNT4 or RSPO1) and not (SRY or (SOX9 and AMH))",
 )
-
-# %% ../nbs/16_datasets.ipynb #93befb8b
 _PUBLISHED = dict(
     HSC=(_HSC, _BLOOD_FATES),
     GSD=(_GSD, dict(Sertoli="SOX9 > FOXL2", granulosa="FOXL2 > SOX9")),
-    VSC=(_VSC, dict(p3="Nkx22 > 0.5", pMN="Olig2 > 0.5", p2="Nkx61 > 0.5", p1="Nkx62 > 0.5",
-                    p0="Dbx1 > 0.5")),
+    VSC=(_VSC, dict(
+        p3="Nkx22 > 0.5", pMN="Olig2 > 0.5", p2="Nkx61 > 0.5", p1="Nkx62 > 0.5", p0="Dbx1 > 0.5")),
     mCAD=(_MCAD, dict(anterior="Fgf8 > Emx2", posterior="Emx2 > Fgf8")),
 )
 
-# %% ../nbs/16_datasets.ipynb #27de984c
+# %% ../nbs/16_datasets.ipynb #f881723c
 def boolean_network(
     rules: dict[str, str] | str,  # When each gene is on: gene → rule; or a published network: HSC, GSD, VSC, mCAD
     n_cells: int = 1000,          # Number of cells
-    *,
-    noise: float = 0.1,           # Standard deviation of the noise on velocities, share of their root-mean-square
-    thickness: float = 0.15,      # Scatter of the states around their path, share of each gene's standard deviation
-    seed: int = 0,                # Seed of the random numbers
-    max_time: float = 8.0,        # Cells are caught between time 0 and this
-    outliers: float = 0.0,        # Share of the cells whose velocity is wrong, marked in `obs["outlier"]`
-    **parameters,                 # Of `boolean_network_field`: K, n
+    **options,                    # Of `ying`, max_time here 8; and of `boolean_network_field`: K, n
 ) -> AnnData:
     """Simulate cells of a Boolean network, from random starts to its fates, with the true Jacobian of each.
 
     Laid out as by `toggle_switch`; `obs["group"]` is the fate reached in a published network, else whether the first
     gene is high or low (above its median); `X_embedding` the first two components.
     Raises ValueError for rules that can't be read and parameters out of range."""
-    n_cells = _checked(n_cells, noise=noise, thickness=thickness, max_time=max_time, outliers=outliers)
-    field, table = boolean_network_field(rules, **parameters), _rules(rules)
-    rng = np.random.default_rng(seed)
-    system = _system("boolean_network", boolean_network_field, parameters | dict(rules=rules))
-    first, start = next(iter(table)), rng.uniform(0, 1, size=(n_cells, len(table)))
+    table = _rules(rules)
+    first, published = next(iter(table)), isinstance(rules, str)
     high = f"`{first}` > `{first}`.median()"
-    fates, settle = {f"{first} high": high, f"{first} low": f"not ({high})"}, 0.0
-    if isinstance(rules, str): fates, settle = _PUBLISHED[rules][1], 50.0
-    return _grown(field, start, list(table), fates, system, rng, max_time=max_time, noise=noise,
-                  thickness=thickness, outliers=outliers, signs=_signs(table), settle=settle)
+    fates = _PUBLISHED[rules][1] if published else {f"{first} high": high, f"{first} low": f"not ({high})"}
+    return _grown(
+        boolean_network_field, list(table), fates, n_cells, lambda rng, shape: rng.uniform(0, 1, size=shape),
+        signs=_signs(table), settle=50.0 if published else 0.0, rules=rules, **options)
 
-# %% ../nbs/16_datasets.ipynb #441c2ac1
+# %% ../nbs/16_datasets.ipynb #c50c5672
 def repressilator_field(
     alpha: float = 10.0,      # Production without repressor, expression / time, in units of the threshold
     alpha0: float = 0.1,      # Production that is always there, expression / time
     n: float = 3.0,           # Steepness (Hill coefficient), at least 1; no oscillation up to 2
 ) -> FunctionField:           # States (n_cells, 3), order LacI, TetR, CI, not negative
     "Return the ring of three repressors, with its exact Jacobian. Raises ValueError if a parameter is not positive."
-    check_positive(alpha=alpha, n=n)
-    if not 0 <= alpha0 < np.inf: raise ValueError(f"alpha0 = {alpha0}: expected zero or a positive number")
-    if n < 1: raise ValueError(f"n = {n}: expected a Hill coefficient of 1 or more")
+    check_numbers("a positive number", alpha=alpha)
+    check_numbers("zero or a positive number", alpha0=alpha0)
+    check_numbers("a Hill coefficient of 1 or more", n=n)
     ring = np.roll(np.eye(3), 1, axis=0)
 
     def velocity(X): return alpha * (1 - hill(X @ ring.T, 1.0, n)) + alpha0 - X
 
     return FunctionField(velocity, lambda X: -alpha * hill_slope(X, 1.0, n)[:, None, :] * ring - np.eye(3))
 
-# %% ../nbs/16_datasets.ipynb #09f49f51
+# %% ../nbs/16_datasets.ipynb #0efac260
 def repressilator(
     n_cells: int = 1000,         # Number of cells
     *,
-    noise: float = 0.1,          # Standard deviation of the noise on velocities, share of their root-mean-square
-    thickness: float = 0.15,     # Scatter of the states around their path, share of each gene's standard deviation
-    seed: int = 0,               # Seed of the random numbers
     max_time: float = 10.0,      # Cells are caught between time 0 and this; a turn takes about 4.7
-    outliers: float = 0.0,       # Share of the cells whose velocity is wrong, marked in `obs["outlier"]`
-    **parameters,                # Of `repressilator_field`: alpha, alpha0, n
+    **options,                   # Of `ying`; and of `repressilator_field`: alpha, alpha0, n
 ) -> AnnData:
     """Simulate cells of a three-gene oscillator (LacI, TetR, CI) from random starts to its cycle, with true Jacobians.
 
     Laid out as by `toggle_switch`; `obs["group"]` is the phase, by the gene that is highest (LacI-high, TetR-high,
     CI-high); `X_embedding` the first two components. Raises ValueError on parameters out of range."""
-    n_cells = _checked(n_cells, noise=noise, thickness=thickness, max_time=max_time, outliers=outliers)
-    field, rng = repressilator_field(**parameters), np.random.default_rng(seed)
     phases = {"LacI-high": "(LacI >= TetR) & (LacI >= CI)", "TetR-high": "TetR >= CI", "CI-high": "CI > TetR"}
-    system, start = _system("repressilator", repressilator_field, parameters), rng.uniform(0, 4, size=(n_cells, 3))
-    return _grown(field, start, ["LacI", "TetR", "CI"], phases, system, rng, max_time=max_time, noise=noise,
-                  thickness=thickness, outliers=outliers, signs=-np.roll(np.eye(3), 1, axis=0), settle=0.0)
+    return _grown(
+        repressilator_field, ["LacI", "TetR", "CI"], phases, n_cells, lambda rng, shape: rng.uniform(0, 4, size=shape),
+        max_time=max_time, signs=-np.roll(np.eye(3), 1, axis=0), settle=0.0, **options)
 
 # %% ../nbs/16_datasets.ipynb #3ae27f16
 def true_field(
@@ -710,7 +661,7 @@ def _counted(genes, cells, expression: dict, batch_sd, overdispersion, rng) -> A
     adata.obsm["true_states"] = true["true_spliced"][:, genes["regulator"]]
     return adata
 
-# %% ../nbs/16_datasets.ipynb #2d136940
+# %% ../nbs/16_datasets.ipynb #32e5f3fd
 def counts(
     network: str | dict[str, str] = "random",   # random; HSC, GSD, VSC, mCAD; or the regulators' rules: gene → rule
     n_cells: int = 2000,              # Number of cells
@@ -740,11 +691,11 @@ def counts(
     constant, leader, gamma, threshold, poorly_counted, scale: counts for a unit of expression), `splicing`,
     `intrinsic_noise`. `depth` is the mean of `true_spliced` before regulators are poorly counted.
     See `true_production_jacobian`, `knock_out`. Raises ValueError on parameters out of range."""
-    amounts = dict(intrinsic_noise=intrinsic_noise, library_sd=library_sd, nuclear_sd=nuclear_sd, batch_sd=batch_sd)
-    n_cells = _checked(n_cells, **amounts, overdispersion=overdispersion)
-    n_targets, batches = _checked(n_targets, "n_targets"), _checked(batches, "batches")
-    check_positive(depth=depth, splicing=splicing, max_time=max_time)
-    check_share(constant=constant, programmes=programmes, poorly_counted=poorly_counted)
+    check_numbers("a whole number, 1 or more", n_cells=n_cells, n_targets=n_targets, batches=batches)
+    check_numbers("zero or a positive number", intrinsic_noise=intrinsic_noise, overdispersion=overdispersion,
+                  library_sd=library_sd, nuclear_sd=nuclear_sd, batch_sd=batch_sd)
+    check_numbers("a positive number", depth=depth, splicing=splicing, max_time=max_time)
+    check_numbers("a share between 0 and 1", programmes=programmes, poorly_counted=poorly_counted)
     rng = np.random.default_rng(seed)
     rules, leaders = _regulator_rules(network, n_regulators, programmes, rng)
     wired = with_targets(rules, n_targets, constant, rng)
@@ -790,7 +741,7 @@ def true_production_jacobian(
     J = _hill_network(genes).jacobian(adata.obsm["true_states"] / scale[:len(names)], rows.tolist())
     return J[:, :, columns] * (scale[rows, None] / scale[columns])
 
-# %% ../nbs/16_datasets.ipynb #deeb8f48
+# %% ../nbs/16_datasets.ipynb #910e775d
 def knock_out(
     adata: AnnData,          # Cells of `counts`, all or some, with all genes
     regulator: str,          # Gene that is no longer made
@@ -798,7 +749,7 @@ def knock_out(
     seed: int = 0,           # Seed of the noise
 ) -> np.ndarray:             # (n_cells, n_genes), in the units of `true_spliced`
     "Return the change of each gene's expected spliced counts, in each cell, after a gene is taken away."
-    check_positive(time=time)
+    check_numbers("a positive number", time=time)
     truth = _truth(adata)
     genes, beta, noise = truth["genes"], float(truth["splicing"]), float(truth["intrinsic_noise"])
     if not genes.index.equals(adata.var_names):
