@@ -5,136 +5,161 @@
 # %% auto #0
 __all__ = ['pair_scores', 'known_pairs', 'auroc', 'early_precision', 'matched_wins', 'enrichment']
 
-# %% ../nbs/24_enrichment.ipynb #a8f8c80e
+# %% ../nbs/24_enrichment.ipynb #78bb6794
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from scipy.stats import rankdata
 
 from .adata import dense, listed
-from .genejacobian import GeneJacobian
+from .genejacobian import GeneJacobian, _ratio
+from .production import MODEL_ERROR
 from .ranking import as_gene_jacobian
+from .regulation import _stored
 
-# %% ../nbs/24_enrichment.ipynb #a4257423
+# %% ../nbs/24_enrichment.ipynb #5a45becf
+def _production_scores(cells):
+    "Return the signed scores of the stored fit of production, effectors × regulators."
+    stored = _stored(cells)
+    mean, error, inclusion = (np.asarray(stored[k]) for k in ("mean", "stderr", "inclusion"))
+    widened = np.hypot(error, MODEL_ERROR * np.linalg.norm(mean, axis=1, keepdims=True))
+    scores = mean / widened * (inclusion + 0.05)
+    return pd.DataFrame(scores, stored["effectors"], stored["regulators"])
+
+
 def pair_scores(
-    data: AnnData | GeneJacobian | pd.DataFrame,   # Cells with a fitted field; or a table effector, regulator, value
+    data: AnnData | GeneJacobian | pd.DataFrame,   # Cells; or a table effector, regulator, value
     regulators: list[str],                         # Regulators, as in the table of edges
     basis: str | None = "pca",                     # Basis of the field; None is gene space
-    of: str | None = None,                         # "velocity" or "production"; None is production where it is fitted
-) -> pd.DataFrame:                                 # Signed scores, effectors × those of the regulators that are there
-    "Return a signed score of every effector with every regulator. Raises ValueError if no regulator is there."
-    if isinstance(data, pd.DataFrame): table = data.pivot(index="effector", columns="regulator", values="value")
+    of: str | None = None,                         # "velocity", "production"; None: where fitted
+) -> pd.DataFrame:                                 # Effectors × those of the regulators there are
+    """Return a signed score of every effector with every regulator.
+
+    Raises ValueError if no regulator is there."""
+    if isinstance(data, pd.DataFrame):
+        table = data.pivot(index="effector", columns="regulator", values="value")
     else:
         gj = as_gene_jacobian(data, basis, of=of)
         there = [name for name in regulators if name in set(gj.genes)]
-        if there:
-            mean = gj.mean(regulators=there, memory_mb=4096)
-            if gj.has_stderr:
-                error = gj.mean_stderr(regulators=there, memory_mb=4096)
-                mean = np.divide(mean, error, out=np.zeros_like(mean), where=error > 0)
-            table = pd.DataFrame(mean, index=gj.effectors, columns=there)
-        else: table = pd.DataFrame()
+        pairs: dict = dict(regulators=there, memory_mb=4096)
+        if isinstance(data, AnnData) and gj.effector_genes is not None:
+            table = _production_scores(data)
+        elif not there: table = pd.DataFrame()
+        else:
+            mean = gj.mean(**pairs)
+            if gj.has_stderr: mean = _ratio(mean, gj.mean_stderr(**pairs))
+            table = pd.DataFrame(mean, gj.effectors, there)
     table = table.reindex(columns=[name for name in regulators if name in table.columns])
     if table.size: return table
-    raise ValueError(f"none of the {len(regulators)} regulators has scores ({listed(regulators)}): check their names")
+    raise ValueError(
+        f"none of the {len(regulators)} regulators has scores ({listed(regulators)}): check their "
+        f"names")
 
-# %% ../nbs/24_enrichment.ipynb #8e626600
+# %% ../nbs/24_enrichment.ipynb #6e1f1f8e
 _COLUMNS = dict(effector=("effector", "target", "gene"), regulator=("regulator", "source", "tf"))
 
 
-def known_pairs(
-    edges: pd.DataFrame,    # A row for each known edge: regulator (or source, TF), effector (or target, gene)
-    scores: pd.DataFrame,   # Scores, effectors × regulators
-) -> np.ndarray:            # True where an edge is known, (n_effectors, n_regulators)
-    "Return which pairs are known. Raises KeyError without the columns, ValueError if no known pair has a score."
+def _sides(edges):
+    "Return the effectors and the regulators of a table of edges. Raises KeyError without them."
     lower = {str(c).lower(): c for c in edges.columns}
-    named = {side: next((lower[n] for n in names if n in lower), None) for side, names in _COLUMNS.items()}
-    if missing := [side for side, column in named.items() if column is None]:
+    found = [next((lower[n] for n in names if n in lower), None) for names in _COLUMNS.values()]
+    if missing := [side for side, column in zip(_COLUMNS, found) if column is None]:
         raise KeyError(
             f"edges have the columns {listed(edges.columns)}: expected {' and '.join(missing)} "
             f"(or {', '.join(' / '.join(_COLUMNS[side][1:]) for side in missing)})")
-    rows = scores.index.get_indexer(edges[named["effector"]].astype(str))
-    columns = scores.columns.get_indexer(edges[named["regulator"]].astype(str))
-    known, own = np.zeros(scores.shape, bool), np.equal.outer(scores.index.to_numpy(), scores.columns.to_numpy())
-    there = (rows >= 0) & (columns >= 0)
-    known[rows[there], columns[there]] = True
-    if (known & ~own).any(): return known & ~own
-    raise ValueError(
-        f"none of the {len(edges)} edges is a pair with a score (the first: {edges.iloc[:1].to_numpy().tolist()}): "
-        f"check that both tables use the same gene names")
+    return tuple(edges[column].astype(str) for column in found)
 
-# %% ../nbs/24_enrichment.ipynb #7bba62e2
+
+def known_pairs(
+    edges: pd.DataFrame,    # A row an edge: regulator (source, TF), effector (target, gene)
+    scores: pd.DataFrame,   # Scores, effectors × regulators
+) -> np.ndarray:            # True where an edge is known, (n_effectors, n_regulators)
+    """Return which pairs of different genes are known.
+
+    Raises KeyError without the columns, ValueError if no known pair has a score."""
+    effectors, regulators = _sides(edges)
+    rows, columns = scores.index.get_indexer(effectors), scores.columns.get_indexer(regulators)
+    known, there = np.zeros(scores.shape, bool), (rows >= 0) & (columns >= 0)
+    known[rows[there], columns[there]] = True
+    known &= _different(scores)
+    if known.any(): return known
+    raise ValueError(
+        f"none of the {len(edges)} edges is a pair with a score (the first: "
+        f"{edges.iloc[:1].to_numpy().tolist()}): check that both tables use the same gene names")
+
+
+def _different(scores): return scores.index.to_numpy()[:, None] != scores.columns.to_numpy()
+
+# %% ../nbs/24_enrichment.ipynb #5204171e
 def auroc(
     values: np.ndarray,   # Scores, (n,)
     known: np.ndarray,    # Which of them are known, (n,) bool
 ) -> float:               # NaN if all or none is known
-    "Return how often a known value is above one that isn't, ties counted half (Mann and Whitney 1947)."
+    "Return how often a known value is above one that isn't, ties half (Mann and Whitney 1947)."
     n, m = known.sum(), (~known).sum()
-    return float((rankdata(values)[known].sum() - n * (n + 1) / 2) / (n * m)) if n and m else np.nan
+    above = rankdata(values)[known].sum() - n * (n + 1) / 2
+    return float(above / (n * m)) if n and m else np.nan
 
 
 def early_precision(
     values: np.ndarray,   # Scores, (n,)
     known: np.ndarray,    # Which of them are known, (n,) bool
-) -> float:
-    "Return the share of known ones among as many top values as are known, over their share among all."
-    if not known.any(): return np.nan
+) -> float:               # NaN if none is known
+    "Return the share of known ones among as many top values, over their share among all."
     top = np.argsort(-values, kind="stable")[:known.sum()]
-    return float(known[top].mean() / known.mean())
+    return float(known[top].mean() / known.mean()) if known.any() else np.nan
 
-# %% ../nbs/24_enrichment.ipynb #cd5bd04c
+# %% ../nbs/24_enrichment.ipynb #93961cd1
 def matched_wins(
     values: np.ndarray,     # Scores, (n_effectors, n_regulators)
     known: np.ndarray,      # Which pairs are known, (n_effectors, n_regulators)
     features: np.ndarray,   # What regulators are matched by, (n_regulators, n_features)
     n_matched: int = 10,    # Regulators that each is compared with
-) -> np.ndarray:            # (n_regulators,): NaN for a regulator without known pairs or without likes
-    "Return how often a regulator's known pairs score above the same effector's pairs with matched regulators."
+) -> np.ndarray:            # (n_regulators,): NaN without known pairs or without likes
+    "Return how often a regulator's known pairs score above those of matched regulators."
     spread = features.std(axis=0)
     unit = features / np.where(spread > 0, spread, 1)
     won = np.full(values.shape[1], np.nan)
     for r in range(values.shape[1]):
         distance = np.square(unit - unit[r]).sum(axis=1)
         likes = [j for j in np.argsort(distance, kind="stable") if j != r][:n_matched]
-        mine, theirs, open_ = values[known[:, r], r, None], values[known[:, r]][:, likes], ~known[known[:, r]][:, likes]
-        if open_.any(): won[r] = ((mine > theirs) + 0.5 * (mine == theirs))[open_].mean()
+        rows = known[:, r]
+        mine, theirs = values[rows, r, None], values[rows][:, likes]
+        unknown = ~known[rows][:, likes]
+        if unknown.any(): won[r] = ((mine > theirs) + 0.5 * (mine == theirs))[unknown].mean()
     return won
 
-# %% ../nbs/24_enrichment.ipynb #661876f6
-def _features(data, scores, of):
-    "What regulators are matched by: mean expression and length of their loadings, as far as there are any."
-    parts = []
-    if isinstance(data, AnnData): parts.append(np.log1p(np.abs(dense(data[:, list(scores.columns)].X).mean(axis=0))))
+# %% ../nbs/24_enrichment.ipynb #59eb1dd2
+def _features(data, scores, basis, of):
+    "Return what regulators are matched by: mean expression and length of loadings, if any."
+    parts, names = [np.zeros(scores.shape[1])], list(scores.columns)
+    if isinstance(data, AnnData):
+        parts.append(np.log1p(np.abs(dense(data[:, names].X).mean(axis=0))))
     if not isinstance(data, pd.DataFrame):
-        gj = as_gene_jacobian(data, of=of)
-        length = pd.Series(np.linalg.norm(gj.loadings, axis=1), index=gj.genes)
-        parts.append(length[scores.columns].to_numpy())
-    return np.column_stack(parts) if parts else np.zeros((scores.shape[1], 1))
+        gj = as_gene_jacobian(data, basis, of=of)
+        parts.append(pd.Series(np.linalg.norm(gj.loadings, axis=1), gj.genes)[names].to_numpy())
+    return np.column_stack(parts)
 
 
 def enrichment(
-    data: AnnData | GeneJacobian | pd.DataFrame,   # Cells with a fitted field; or a table effector, regulator, value
-    edges: pd.DataFrame,        # Known edges: regulator (or source, TF) and effector (or target, gene)
+    data: AnnData | GeneJacobian | pd.DataFrame,   # Cells; or a table effector, regulator, value
+    edges: pd.DataFrame,        # Known: regulator (or source, TF) and effector (or target, gene)
     *,
     basis: str | None = "pca",  # Basis of the field; None is gene space
     of: str | None = None,      # "velocity" or "production"; None is production where it is fitted
-    n_matched: int = 10,        # Regulators of like expression and loadings that each is compared with
+    n_matched: int = 10,        # Regulators of like expression and loadings to compare with
     n_boot: int = 400,          # Draws of regulators for the intervals
     seed: int = 0,              # Seed of the draws
-) -> pd.DataFrame:              # A row for each measure: value, low, high (95 %), chance; attrs: numbers of pairs
-    """Known edges as a test of the ranking: AUROC, early precision, and how often they win against regulators that are
-    like theirs.
+) -> pd.DataFrame:              # A row a measure: value, low, high (95 %), chance; attrs: numbers
+    """Return how a ranking stands to known edges: AUROC, early precision, wins over likes.
 
-    Intervals come from drawing regulators with replacement. Raises KeyError without the columns, ValueError if no
-    known pair has a score."""
-    lower = {str(c).lower(): c for c in edges.columns}
-    named = next((lower[n] for n in _COLUMNS["regulator"] if n in lower), None)
-    wanted = [] if named is None else list(dict.fromkeys(edges[named].astype(str)))
-    scores = pair_scores(data, wanted, basis, of) if wanted else pd.DataFrame()
-    known = known_pairs(edges, scores)
-    pairs = ~np.equal.outer(scores.index.to_numpy(), scores.columns.to_numpy())
+    Intervals come from drawing regulators with replacement. Raises KeyError without the columns,
+    ValueError if no known pair has a score."""
+    scores = pair_scores(data, list(dict.fromkeys(_sides(edges)[1])), basis, of)
+    known, pairs = known_pairs(edges, scores), _different(scores)
     values = np.abs(np.nan_to_num(scores.to_numpy(dtype=float)))
-    won, weight = matched_wins(values, known, _features(data, scores, of), n_matched), known.sum(axis=0)
+    won = matched_wins(values, known, _features(data, scores, basis, of), n_matched)
+    weight = known.sum(axis=0)
     def measures(at):
         chosen, here = pairs[:, at], ~np.isnan(won[at])
         flat = values[:, at][chosen], known[:, at][chosen]
@@ -144,6 +169,8 @@ def enrichment(
     drawn = np.array([measures(rng.integers(n, size=n)) for _ in range(n_boot)])
     low, high = np.nanquantile(drawn, (0.025, 0.975), axis=0)
     names = ["AUROC", "early precision / chance", "above matched regulators"]
-    found = pd.DataFrame(dict(value=measures(np.arange(n)), low=low, high=high, chance=[0.5, 1, 0.5]), index=names)
-    found.attrs = dict(n_known=int(known.sum()), n_pairs=int(pairs.sum()), n_regulators=n, n_edges=len(edges))
+    columns = dict(value=measures(np.arange(n)), low=low, high=high, chance=[0.5, 1, 0.5])
+    found = pd.DataFrame(columns, index=names)
+    found.attrs = dict(
+        n_known=int(known.sum()), n_pairs=int(pairs.sum()), n_regulators=n, n_edges=len(edges))
     return found

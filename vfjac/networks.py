@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Network', 'jacobian_network', 'differential_network', 'conserved_network', 'save_network', 'network_layout']
 
-# %% ../nbs/25_networks.ipynb #db965843
+# %% ../nbs/25_networks.ipynb #8be30147
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,36 +16,47 @@ from anndata import AnnData
 from .blocks import check_budget
 from .genejacobian import GeneJacobian
 from vfjac.ranking import (
-    NO_ERRORS, as_gene_jacobian, at_cells, chosen_genes, compare_groups, false_discovery, find_set, rank_lists,
-    split_cells, without_diagonal
+    NO_ERRORS, _differences, _divided, _two_sets, as_gene_jacobian, at_cells, chosen_genes,
+    false_discovery, find_set, rank_lists, split_cells, without_diagonal
 )
 
-# %% ../nbs/25_networks.ipynb #0440a7f1
-def _strongest_edges(
-    weights: np.ndarray, effectors: np.ndarray, regulators: np.ndarray, *,
-    top: int | None = None, keep: np.ndarray | None = None, **others: np.ndarray
-) -> pd.DataFrame:  # effector, regulator, weight, sign (1 or -1) and the further columns
-    "Edges, strongest first; ties in the order of the genes."
+# %% ../nbs/25_networks.ipynb #1e457a9f
+def _edge_table(
+    weights: np.ndarray, effectors: np.ndarray, regulators: np.ndarray, group="all", *,
+    top: int | None = None, fdr: float | None = None, z=None, doubt=None, **others: np.ndarray
+) -> pd.DataFrame:  # effector, regulator, group, weight, sign (1 or -1), the others, and fdr for z
+    """Return the strongest of the edges that are sure enough; ties in the order of the genes.
+
+    `doubt` is the rate at which another model calls them. Raises ValueError for `fdr` without `z`."""
+    if fdr is not None and not 0 < fdr < 1:
+        raise ValueError(f"fdr={fdr}: expected a share between 0 and 1, or None")
+    if fdr is not None and z is None:
+        raise ValueError(
+            "fdr=… needs standard errors, which the field does not have: fit it with "
+            "vf.fit_vector_field, which stores them, or choose the strongest edges with top=…")
     strength = np.abs(weights)
-    strength = np.where((strength > 0) & (True if keep is None else keep), strength, np.nan)
-    i, j, _ = rank_lists(strength, top=top)
-    table = dict(effector=effectors[i], regulator=regulators[j], weight=weights[i, j])
+    if z is not None:
+        others["fdr"] = np.maximum(false_discovery(z)[1], 0 if doubt is None else doubt)
+        strength = np.where(others["fdr"] <= (fdr or 1), strength, 0)
+    i, j, _ = rank_lists(np.where(strength > 0, strength, np.nan), top=top)
+    table = dict(effector=effectors[i], regulator=regulators[j], group=group, weight=weights[i, j])
     table["sign"] = np.sign(table["weight"]).astype(int)
     return pd.DataFrame(table | {name: values[i, j] for name, values in others.items()})
 
-# %% ../nbs/25_networks.ipynb #b02d3f67
+# %% ../nbs/25_networks.ipynb #bab39425
 @dataclass(frozen=True, eq=False, repr=False)
 class Network:
-    "A signed, directed network for each group of cells: `edges` from regulator to effector among `genes`."
-    edges: pd.DataFrame   # effector, regulator, group, weight, sign; by kind of network also stderr, fdr and others
-    genes: np.ndarray     # Names of the genes that were looked at, (n_genes,), with or without edges
+    "A signed, directed network for each group of cells: `edges` from regulator to effector."
+    edges: pd.DataFrame   # effector, regulator, group, weight, sign; by kind also stderr, fdr …
+    genes: np.ndarray     # Names of the genes looked at, (n_genes,), with or without edges
     weight: str = "mean ∂f / ∂x"     # What the weights are
     errors: str = NO_ERRORS          # Where standard errors come from, if there are any
-    kinds: tuple = ("activates", "represses")   # What edges of positive and of negative weight are called
+    kinds: tuple = ("activates", "represses")   # What edges of either sign are called
 
     def __repr__(self):
-        counts = ", ".join(f"{group}: {n}" for group, n in self.edges["group"].value_counts(sort=False).items())
-        return f"Network of {len(self.genes)} genes; edges {counts or 'none'}"
+        counts = self.edges["group"].value_counts(sort=False).items()
+        said = ", ".join(f"{group}: {n}" for group, n in counts)
+        return f"Network of {len(self.genes)} genes; edges {said or 'none'}"
 
     @property
     def groups(self) -> list:
@@ -53,241 +64,232 @@ class Network:
         return list(dict.fromkeys(self.edges["group"]))
 
     def graph(self, group=None):
-        """A networkx `DiGraph` of a group (None is the only one), whose edges have the columns of the table, and
-        `interaction`, one of `kinds`. Raises as `of` does, and ValueError if an edge is there twice."""
+        """Return a networkx `DiGraph` of a group (None is the only one).
+
+        Its edges have the columns of the table, and `interaction`, one of `kinds`. Raises as `of`
+        does, and ValueError if an edge is there twice."""
         import networkx as nx
         own = self.of(group).edges
         if own.duplicated(["effector", "regulator"]).any():
             raise ValueError("edges are there more than once: a graph holds each of them once")
+        own = own.assign(interaction=np.where(own["sign"] > 0, *self.kinds))
         graph = nx.DiGraph()
         graph.add_nodes_from(sorted({*own["effector"], *own["regulator"]}))
-        for row in _plain(own, self.kinds): graph.add_edge(row["regulator"], row["effector"], **row)
+        rows = own.to_dict("records")
+        graph.add_edges_from((row["regulator"], row["effector"], row) for row in rows)
         return graph
 
     def of(self, group=None) -> "Network":
-        "The network of one group. Raises ValueError if none of several is named, KeyError for an unknown one."
+        """Return the network of one group.
+
+        Raises ValueError if none of several is named, KeyError for an unknown one."""
+        known = ", ".join(map(str, self.groups))
         if group is None and len(self.groups) > 1:
-            raise ValueError(f"there are {len(self.groups)} groups, name one: {', '.join(map(str, self.groups))}")
+            raise ValueError(f"there are {len(self.groups)} groups, name one: {known}")
         if group is not None and group not in self.groups:
-            raise KeyError(f"no edges of the group {group!r}; groups: {', '.join(map(str, self.groups)) or 'none'}")
+            raise KeyError(f"no edges of the group {group!r}; groups: {known or 'none'}")
         own = self.edges if group is None else self.edges[self.edges["group"] == group]
         return replace(self, edges=own.reset_index(drop=True))
 
-# %% ../nbs/25_networks.ipynb #a1e760f6
-def _plain(edges, kinds):
-    "Rows as Python's own numbers and strings, with the sign in words; what is not known is left out."
-    rows = edges.assign(interaction=np.where(edges["sign"] > 0, *kinds)).to_dict("records")
-    return [{k: v.item() if hasattr(v, "item") else v for k, v in row.items() if v == v} for row in rows]
-
-# %% ../nbs/25_networks.ipynb #9fd3e4e8
-def _chosen_cells(
-    data: AnnData | GeneJacobian, gj: GeneJacobian, group=None, groups=None
-) -> dict:  # Label → GeneJacobian of its cells
-    "The lazy tensor of each group that is asked for. Raises KeyError for labels that are not there."
-    if groups is None and group is None: return {"all": gj}
+# %% ../nbs/25_networks.ipynb #1a79cfdb
+def _chosen_cells(data, gj, group=None, groups=None) -> dict:  # Label → GeneJacobian of its cells
+    "Return the lazy tensor of each group. Raises KeyError for labels that are not there."
+    if group is None: return split_cells(data, gj, groups)
     if groups is None:
         if isinstance(group, str) and isinstance(data, AnnData) and group in data.obs:
-            raise ValueError(f"group={group!r} is a column of obs: give groups={group!r}, and a label of it as group")
+            raise ValueError(
+                f"group={group!r} is a column of obs: give groups={group!r}, and a label of it as "
+                f"group")
         return {"cells": at_cells(gj, find_set(data, gj, group))}
-    if group is None: return split_cells(data, gj, groups)
     wanted = group if isinstance(group, (list, tuple)) else [group]
     return {label: at_cells(gj, find_set(data, gj, [label], groups)) for label in wanted}
 
-# %% ../nbs/25_networks.ipynb #b69f6e03
-def _sure_edges(
-    mean: np.ndarray, error: np.ndarray | None, effectors: np.ndarray, regulators: np.ndarray,
-    top: int | None = None, fdr: float | None = None, doubt: np.ndarray | None = None
-) -> pd.DataFrame:  # As `_strongest_edges`, with stderr and fdr where errors are known
-    "The strongest edges, of those that are sure enough. Raises ValueError for `fdr` without errors."
-    if fdr is not None and not 0 < fdr < 1: raise ValueError(f"fdr={fdr}: expected a share between 0 and 1, or None")
-    if error is None:
-        if fdr is not None: raise ValueError(_NO_FDR)
-        return _strongest_edges(mean, effectors, regulators, top=top)
-    with np.errstate(divide="ignore", invalid="ignore"): _, rate = false_discovery(np.where(mean == 0, 0, mean / error))
-    if doubt is not None: rate = np.maximum(rate, doubt)
-    keep = None if fdr is None else rate <= fdr
-    return _strongest_edges(mean, effectors, regulators, top=top, keep=keep, stderr=error, fdr=rate)
+# %% ../nbs/25_networks.ipynb #6ea053fb
+def _looked_at(
+    data, genes, effectors, regulators, n_tables, memory_mb, **how
+) -> tuple[GeneJacobian, tuple[np.ndarray, np.ndarray]]:
+    "Return the lazy tensor, and effectors and regulators. Raises MemoryError over the budget."
+    gj = as_gene_jacobian(data, **how)
+    effectors = chosen_genes(data, gj, genes if effectors is None else effectors, "effectors")
+    regulators = chosen_genes(data, gj, genes if regulators is None else regulators, "regulators")
+    size = (n_tables, len(effectors), len(regulators))
+    check_budget(size, memory_mb, "name fewer genes, or raise memory_mb")
+    return gj, (effectors, regulators)
 
 
-_NO_FDR = (
-    "fdr=… needs standard errors, which the field does not have: fit it with vf.fit_vector_field, which stores them, "
-    "or choose the strongest edges with top=…"
-)
-
-# %% ../nbs/25_networks.ipynb #634afdaf
-def _network(tables, effectors, regulators, **about):
-    "A Network of the tables of its groups."
-    first = ["effector", "regulator", "group", "weight", "sign"]
-    edges = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
+def _network(gj, edges, effectors, regulators, weight, units, **about):
+    "Return edges as a Network."
     genes = np.array(list(dict.fromkeys([*effectors, *regulators])), dtype=object)
-    return Network(edges[first + [c for c in edges if c not in first]], genes, **about)
+    weight += "" if units == "raw" else ", standard deviations"
+    errors = "of the regression" if gj.has_stderr else NO_ERRORS
+    return Network(edges, genes, weight, errors, **about)
 
-# %% ../nbs/25_networks.ipynb #e2bf5c5b
+# %% ../nbs/25_networks.ipynb #d6eba6b2
 def jacobian_network(
-    data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian; it is not changed
-    group=None,                        # Label(s) of `groups`; without groups cells: positions, mask, names; None is all
-    genes=None,                        # Names, or a yes/no column of var: regulators and effectors; None is all
-    top: int | None = 100,             # Number of edges of each network, by |weight|; None is all
-    fdr: float | None = None,          # Largest false discovery rate of an edge, over all pairs looked at; None is any
+    data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian
+    group=None,                        # Label(s) of `groups`; without groups positions, mask, names
+    genes=None,                        # Names, or a yes/no column of var: regulators and effectors
+    top: int | None = 100,             # Edges of each network, by |weight|; None is all
+    fdr: float | None = None,          # Largest false discovery rate, over all pairs; None is any
     *,
-    groups=None,                       # Column of obs, or labels, (n_cells,): one network each; None is one network
+    groups=None,                       # Column of obs, or labels, (n_cells,): one network each
     effectors=None,                    # Names of effectors; None is `genes`
     regulators=None,                   # Names of regulators; None is `genes`
     exclude_diagonal: bool = True,     # Whether a gene's effect on itself is left out
-    of: str | None = None,             # "velocity" or "production"; None is production where it is fitted
+    units: str = "raw",                # Or "sd", as in `rank_jacobian_genes`
+    of: str | None = None,             # "velocity" or "production"; None: production where fitted
     basis: str | None = "pca",         # Basis of the field of an AnnData
     memory_mb: float = 512,            # Memory that may be used, MB
     cores: int | None = 1,             # Number of threads; None takes all cores
-) -> Network:
-    """The strongest (`top`) or surest (`fdr`) mean effects of genes on one another, as a network for each group.
+) -> Network:                          # One for all cells, or for each group
+    """Return the strongest (`top`) or surest (`fdr`) mean effects of genes on one another.
 
-    Edges have stderr and fdr where the field has standard errors. These know noise, not the bias of smoothing: where
-    noise is small, more than the stated share can be false. Raises ValueError for `fdr` without them, KeyError for
-    groups and genes that are not there."""
-    gj = as_gene_jacobian(data, basis, of=of)
-    parts = _chosen_cells(data, gj, group, groups)
-    effectors = chosen_genes(data, gj, genes if effectors is None else effectors, "effectors")
-    regulators = chosen_genes(data, gj, genes if regulators is None else regulators, "regulators")
-    check_budget((10, len(effectors), len(regulators)), memory_mb, "name fewer genes, or raise memory_mb")
-    pairs, how = dict(effectors=effectors, regulators=regulators), dict(memory_mb=memory_mb, cores=cores)
-    tables = []
-    for label, part in parts.items():
-        mean, error = part.mean(**pairs, **how), part.mean_stderr(**pairs) if gj.has_stderr else None
-        if exclude_diagonal: mean = without_diagonal(mean, effectors, regulators)
-        doubt = part.doubt(effectors, regulators)
-        tables.append(_sure_edges(mean, error, effectors, regulators, top, fdr, doubt).assign(group=label))
-    return _network(tables, effectors, regulators, errors="of the regression" if gj.has_stderr else NO_ERRORS)
+    Edges have stderr and fdr where the field has standard errors. These know noise, not the bias
+    of smoothing: where noise is small, more than the stated share can be false. Raises ValueError
+    for `fdr` without them, KeyError for groups and genes that are not there."""
+    gj, pairs = _looked_at(
+        data, genes, effectors, regulators, 10, memory_mb, basis=basis, of=of, units=units)
+    doubt = gj.doubt(*pairs)
+    def edges(label, part):
+        mean, known = part.mean(None, *pairs, memory_mb=memory_mb, cores=cores), {}
+        if exclude_diagonal: mean = without_diagonal(mean, *pairs)
+        if gj.has_stderr:
+            error = part.mean_stderr(None, *pairs)
+            known = dict(stderr=error, z=_divided(mean, error), doubt=doubt)
+        return _edge_table(mean, *pairs, label, top=top, fdr=fdr, **known)
+    tables = [edges(*item) for item in _chosen_cells(data, gj, group, groups).items()]
+    return _network(gj, pd.concat(tables, ignore_index=True), *pairs, "mean ∂f / ∂x", units)
 
-# %% ../nbs/25_networks.ipynb #6162aff8
-def _change_of(mean_a: np.ndarray, mean_b: np.ndarray) -> np.ndarray:
-    "What became of effects in a, compared with b."
-    flipped = np.sign(mean_a) * np.sign(mean_b) < 0
-    return np.where(flipped, "flipped", np.where(np.abs(mean_a) > np.abs(mean_b), "stronger", "weaker")).astype(object)
-
-
+# %% ../nbs/25_networks.ipynb #bbd02e1a
 def _named(which, groups, otherwise):
-    "What a set of cells is called."
+    "Return what a set of cells is called."
     if groups is None: return otherwise
     return " + ".join(map(str, which)) if isinstance(which, (list, tuple)) else str(which)
 
-# %% ../nbs/25_networks.ipynb #32b521d2
+
 def differential_network(
-    data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian; it is not changed
-    a,                                 # Label(s) of `groups`; without groups cells: positions, mask or names
+    data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian
+    a,                                 # Label(s) of `groups`; without groups positions, mask, names
     b=None,                            # The same; None is all cells that are not in `a`
-    genes=None,                        # Names, or a yes/no column of var: regulators and effectors; None is all
+    genes=None,                        # Names, or a yes/no column of var: regulators and effectors
     top: int | None = 100,             # Number of edges, by |difference|; None is all
     fdr: float | None = None,          # Largest false discovery rate of a difference; None is any
     *,
     groups=None,                       # Column of obs, or labels, (n_cells,)
+    effectors=None,                    # Names of effectors; None is `genes`
+    regulators=None,                   # Names of regulators; None is `genes`
     exclude_diagonal: bool = True,     # Whether a gene's effect on itself is left out
-    **how,                             # Further arguments of `compare_groups`: effectors, regulators, basis, cores …
-) -> Network:
-    """Edges whose mean effect differs most between two sets of cells: weight is the mean over `a` minus that over `b`.
-
-    Further columns: mean_a, mean_b, change ("stronger", "weaker", "flipped") and effect, with stderr and fdr where the
-    field has standard errors. What was repressed, and is so less, is "higher", not activated. Raises ValueError for
-    `fdr` without errors."""
-    how = dict(effectors=genes, regulators=genes) | how
-    table = compare_groups(data, a, b, groups, exclude_diagonal=exclude_diagonal, **how)
-    if fdr is not None:
-        if "fdr" not in table: raise ValueError(_NO_FDR)
-        table = table[table["fdr"] <= fdr]
-    table = table[table["difference"] != 0].sort_values("difference", key=np.abs, ascending=False, kind="stable")
-    table = table.head(len(table) if top is None else top).reset_index(drop=True)
-    name = f"{_named(a, groups, 'a')} − {'others' if b is None else _named(b, groups, 'b')}"
-    kept = [c for c in ("mean_a", "mean_b", "effect", "stderr", "fdr") if c in table]
-    edges = table[["effector", "regulator"]].assign(
-        group=name, weight=table["difference"], sign=np.sign(table["difference"]).astype(int),
-        change=_change_of(table["mean_a"], table["mean_b"]), **{c: table[c] for c in kept}
-    )
-    looked_at = as_gene_jacobian(data, how.get("basis", "pca"), of=how.get("of"))
-    sides = [chosen_genes(data, looked_at, how[side], side) for side in ("effectors", "regulators")]
-    about = dict(weight="difference of mean ∂f / ∂x", errors=table.attrs.get("errors", NO_ERRORS))
-    return _network([edges], *sides, kinds=("higher", "lower"), **about)
-
-# %% ../nbs/25_networks.ipynb #15931a1f
-def conserved_network(
-    data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian; it is not changed
-    groups,                            # Column of obs, or labels, (n_cells,)
-    group=None,                        # Labels to look at, two or more; None is all
-    genes=None,                        # Names, or a yes/no column of var: regulators and effectors; None is all
-    top: int | None = 100,             # Number of edges, by |weight|; None is all
-    fdr: float | None = None,          # Largest false discovery rate; None is any
-    *,
-    exclude_diagonal: bool = True,     # Whether a gene's effect on itself is left out
-    of: str | None = None,             # "velocity" or "production"; None is production where it is fitted
+    units: str = "raw",                # Or "sd", as in `rank_jacobian_genes`
+    of: str | None = None,             # "velocity" or "production"; None: production where fitted
     basis: str | None = "pca",         # Basis of the field of an AnnData
     memory_mb: float = 512,            # Memory that may be used, MB
     cores: int | None = 1,             # Number of threads; None takes all cores
 ) -> Network:
-    """Edges that have the same sign in every group; `strongest` is the mean of the group where the edge is strongest.
+    """Return the edges whose mean differs most between two sets: that over `a` minus that over `b`.
+
+    Further columns: mean_a, mean_b, change ("stronger", "weaker", "flipped") and effect, with
+    stderr and fdr where the field has standard errors. What was repressed, and is so less, is
+    "higher", not activated. Raises ValueError for `fdr` without errors."""
+    gj, pairs = _looked_at(
+        data, genes, effectors, regulators, 14, memory_mb, basis=basis, of=of, units=units)
+    rows = _two_sets(data, gj, a, b, groups)
+    found = _differences(gj, *rows, *pairs, memory_mb=memory_mb, cores=cores)
+    if exclude_diagonal: found = {k: without_diagonal(v, *pairs) for k, v in found.items()}
+    mean_a, mean_b = found["mean_a"], found["mean_b"]
+    change = np.where(np.abs(mean_a) > np.abs(mean_b), "stronger", "weaker").astype(object)
+    change[np.sign(mean_a) * np.sign(mean_b) < 0] = "flipped"
+    name = f"{_named(a, groups, 'a')} − {'others' if b is None else _named(b, groups, 'b')}"
+    edges = _edge_table(
+        found.pop("difference"), *pairs, name, top=top, fdr=fdr, change=change, **found)
+    return _network(
+        gj, edges, *pairs, "difference of mean ∂f / ∂x", units, kinds=("higher", "lower"))
+
+# %% ../nbs/25_networks.ipynb #f0f810f8
+def conserved_network(
+    data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian
+    groups,                            # Column of obs, or labels, (n_cells,)
+    group=None,                        # Labels to look at, two or more; None is all
+    genes=None,                        # Names, or a yes/no column of var: regulators and effectors
+    top: int | None = 100,             # Number of edges, by |weight|; None is all
+    fdr: float | None = None,          # Largest false discovery rate; None is any
+    *,
+    exclude_diagonal: bool = True,     # Whether a gene's effect on itself is left out
+    units: str = "raw",                # Or "sd", as in `rank_jacobian_genes`
+    of: str | None = None,             # "velocity" or "production"; None: production where fitted
+    basis: str | None = "pca",         # Basis of the field of an AnnData
+    memory_mb: float = 512,            # Memory that may be used, MB
+    cores: int | None = 1,             # Number of threads; None takes all cores
+) -> Network:                          # `strongest`: the mean of the group where an edge is so
+    """Return the edges that have the same sign in every group.
 
     Raises ValueError for fewer than two groups, and for `fdr` without standard errors."""
-    gj = as_gene_jacobian(data, basis, of=of)
-    parts, names = _chosen_cells(data, gj, group, groups), chosen_genes(data, gj, genes, "genes")
+    gj, pairs = _looked_at(data, genes, None, None, 6, memory_mb, basis=basis, of=of, units=units)
+    parts = _chosen_cells(data, gj, group, groups)
     if len(parts) < 2:
-        raise ValueError(f"one group, {next(iter(parts))!r}: expected two or more, to have edges in common")
-    if fdr is not None and not gj.has_stderr: raise ValueError(_NO_FDR)
-    check_budget((4 * len(parts) + 6, len(names), len(names)), memory_mb, "name fewer genes, or raise memory_mb")
-    means = np.stack([part.mean(None, names, names, memory_mb=memory_mb, cores=cores) for part in parts.values()])
-    if exclude_diagonal: means = np.stack([without_diagonal(mean, names, names) for mean in means])
-    size, others = np.abs(means), {}
+        raise ValueError(
+            f"one group, {next(iter(parts))!r}: expected two or more, to have edges in common")
+    size = (4 * len(parts) + 6, *map(len, pairs))
+    check_budget(size, memory_mb, "name fewer genes, or raise memory_mb")
+    means = np.stack([
+        part.mean(None, *pairs, memory_mb=memory_mb, cores=cores) for part in parts.values()])
+    if exclude_diagonal: means = np.stack([without_diagonal(mean, *pairs) for mean in means])
+    strength, z = np.abs(means), None
     of_group = lambda group: np.take_along_axis(means, group[None], axis=0)[0]
-    weight = np.where(np.abs(np.sign(means).sum(axis=0)) == len(parts), of_group(size.argmin(axis=0)), 0)
+    shared = np.abs(np.sign(means).sum(axis=0)) == len(parts)
     if gj.has_stderr:
-        errors = np.stack([part.mean_stderr(None, names, names) for part in parts.values()])
-        others["fdr"] = false_discovery((size / errors).min(axis=0))[1]
-    keep = None if fdr is None else others["fdr"] <= fdr
-    others = dict(strongest=of_group(size.argmax(axis=0))) | others
-    edges = _strongest_edges(weight, names, names, top=top, keep=keep, **others)
-    about = dict(weight="weakest mean ∂f / ∂x", errors="of the regression" if gj.has_stderr else NO_ERRORS)
-    return _network([edges.assign(group=" & ".join(map(str, parts)))], names, names, **about)
+        errors = [part.mean_stderr(None, *pairs) for part in parts.values()]
+        z = _divided(strength, np.stack(errors)).min(axis=0)
+    edges = _edge_table(
+        np.where(shared, of_group(strength.argmin(axis=0)), 0), *pairs, " & ".join(map(str, parts)),
+        top=top, fdr=fdr, z=z, doubt=gj.doubt(*pairs), strongest=of_group(strength.argmax(axis=0)))
+    return _network(gj, edges, *pairs, "weakest mean ∂f / ∂x", units)
 
-# %% ../nbs/25_networks.ipynb #de72db8d
+# %% ../nbs/25_networks.ipynb #d7b14cc6
 def save_network(
     network: Network,       # The network
     path: str | Path,       # `.graphml` or `.csv`; an older file is replaced
 ) -> Path:                  # The file written
-    """Write a network for other programs. Several groups become parallel edges of one GraphML graph.
+    """Write a network for other programs. Several groups become parallel edges of one graph.
 
     Raises ValueError for another ending."""
     import networkx as nx
     path = Path(path)
+    if path.suffix not in (".graphml", ".csv"):
+        raise ValueError(f"{path.name!r} ends in {path.suffix!r}: expected .graphml or .csv")
     if path.suffix == ".csv":
         words = np.where(network.edges["sign"] > 0, *network.kinds)
         network.edges.assign(interaction=words).to_csv(path, index=False)
-    elif path.suffix == ".graphml":
-        graph = nx.MultiDiGraph()
-        for group in network.groups: graph.add_edges_from(network.graph(group).edges(data=True))
-        nx.set_node_attributes(graph, {gene: gene for gene in graph}, "name")
-        nx.write_graphml(graph if len(network.groups) > 1 else nx.DiGraph(graph), path)
-    else: raise ValueError(f"{path.name!r} ends in {path.suffix!r}: expected .graphml or .csv")
+        return path
+    graph = nx.MultiDiGraph()
+    for group in network.groups: graph.add_edges_from(network.graph(group).edges(data=True))
+    nx.set_node_attributes(graph, {gene: gene for gene in graph}, "name")
+    nx.write_graphml(graph if len(network.groups) > 1 else nx.DiGraph(graph), path)
     return path
 
-# %% ../nbs/25_networks.ipynb #e52926d9
+# %% ../nbs/25_networks.ipynb #14b9ea38
 def _upright(place):
-    "Places turned so that their widest extent is horizontal, from 0 to 1 both ways; the first lies left and above."
+    "Return places turned to be widest in x, from 0 to 1 both ways; the first lies left and above."
     place = place - place.mean(axis=0)
-    place = place @ np.linalg.svd(place, full_matrices=False)[2].T if len(place) > 1 else place
-    if place.shape[1] < 2: place = np.column_stack([place, np.zeros(len(place))])
+    place = place @ np.linalg.svd(place)[2].T
     place = place * np.where(place[0] > 1e-9, -1, 1)
-    low, size = place.min(axis=0), np.ptp(place, axis=0)
-    return np.where(size > 1e-6, (place - low) / np.where(size > 1e-6, size, 1), 0.5)
+    size = np.ptp(place, axis=0)
+    flat = size < 1e-6
+    return np.where(flat, 0.5, (place - place.min(axis=0)) / np.where(flat, 1, size))
 
-# %% ../nbs/25_networks.ipynb #cee05695
+# %% ../nbs/25_networks.ipynb #123d7cf6
 def network_layout(
     edges: pd.DataFrame,     # effector, regulator; of one or more groups
 ) -> pd.DataFrame:           # gene, x, y from 0 to 1, in the order of the names
-    "Places of the genes that have edges. Raises ValueError if there are none."
+    "Return places of the genes that have edges. Raises ValueError if there are none."
     import networkx as nx
     pairs = sorted({tuple(sorted(p)) for p in zip(edges["effector"], edges["regulator"])})
-    if not pairs: raise ValueError("no edges, so no genes to place: ask for more of them (top, fdr)")
+    if not pairs:
+        raise ValueError("no edges, so no genes to place: ask for more of them (top, fdr)")
     graph = nx.Graph()
     graph.add_nodes_from(sorted({gene for pair in pairs for gene in pair}))
     graph.add_edges_from(pairs)
-    steps = dict(nx.all_pairs_shortest_path_length(graph))
-    far = 1.5 + max(max(row.values()) for row in steps.values()) / 2   # between parts that no path joins
-    steps = {a: {b: row.get(b, far) for b in graph} for a, row in steps.items()}
-    place = np.array(list(nx.kamada_kawai_layout(graph, dist=steps).values()))
-    return pd.DataFrame(dict(gene=list(graph), **dict(zip("xy", _upright(place).T))))
+    steps = nx.floyd_warshall_numpy(graph)
+    far = 1.5 + steps[np.isfinite(steps)].max() / 2   # between parts that no path joins
+    steps = pd.DataFrame(np.where(np.isfinite(steps), steps, far), list(graph), list(graph))
+    place = _upright(np.array(list(nx.kamada_kawai_layout(graph, dist=steps.to_dict()).values())))
+    return pd.DataFrame(dict(gene=list(graph), x=place[:, 0], y=place[:, 1]))
