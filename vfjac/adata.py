@@ -338,7 +338,7 @@ def quiet_loadings(
         with warnings.catch_warnings(action="ignore"): return read_loadings(adata, Qkey, basis)
     except (KeyError, ValueError): return None
 
-# %% ../nbs/14_adata.ipynb #1749fb84
+# %% ../nbs/14_adata.ipynb #fb189d9b
 def select_genes(
     adata: AnnData,            # The data
     wanted,                      # Gene names, a single name, or the name of a yes/no column of .var
@@ -389,6 +389,13 @@ def _find_or_explain(adata, missing, available, what):
         raise KeyError(
             f"{what}: {', '.join(missing)} in var, but not among the {len(available):,} genes that took part in PCA, "
             "so without loadings")
+    for column in adata.var:
+        same = adata.var[column].astype(str).isin(missing)
+        if same.any():
+            raise KeyError(
+                f"{what}: {', '.join(missing)} are names in var[{column!r}], but genes are called by "
+                f"var_names, here {', '.join(adata.var_names[same][:3])}: ask for these, or set adata.var_names = "
+                f"adata.var[{column!r}].astype(str) and call adata.var_names_make_unique() before the fit")
     find_names(missing, available, f"genes with loadings (asked for as {what})")
 
 # %% ../nbs/14_adata.ipynb #7902b289
@@ -993,7 +1000,7 @@ class StoredJacobian:
     stale: bool                        # Whether the field was fitted anew since
     doubts: tuple = ()                 # What has changed since it was computed, in sentences, the field too
 
-# %% ../nbs/14_adata.ipynb #c97532bd
+# %% ../nbs/14_adata.ipynb #e9fefdaf
 def read_jacobian(
     adata: AnnData,              # The data
     basis: str | None = "pca",     # The basis; None is gene space
@@ -1044,7 +1051,7 @@ def _kept_cells(adata, stored, vecfld, basis):
     if "cells" in stored:
         named = pd.Index([str(c) for c in np.ravel(stored["cells"])])
         for names in (named, adata.obs_names): check_unique(names, "cell names", "adata.obs_names_make_unique()")
-        at = pd.Index(adata.obs_names).get_indexer(named)
+        at = adata.obs_names.astype(str).get_indexer(named)   # names may be numbers (reset_index)
         if not (at >= 0).any():
             raise ValueError(f"none of the {len(at)} cells of the stored Jacobian is in this AnnData; compute it again")
         return np.flatnonzero(at >= 0), at[at >= 0]

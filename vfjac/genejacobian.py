@@ -27,7 +27,7 @@ from .fit import Fit
 from .posterior import Posterior, entry_errors, mean_errors, mean_gram
 from .projection import projected_jacobian, scaled_loadings
 
-# %% ../nbs/12_genejacobian.ipynb #18503cb0
+# %% ../nbs/12_genejacobian.ipynb #1cd1de8a
 def find_names(
     wanted,                 # A name or a list of names
     names: np.ndarray,      # The names to look in, (n,)
@@ -36,10 +36,10 @@ def find_names(
     """Positions of names.
 
     Raises KeyError that lists every missing name with near matches, and ValueError if a wanted name occurs twice."""
-    wanted = [wanted] if isinstance(wanted, str) else list(wanted)
+    wanted = [wanted] if isinstance(wanted, str) else [str(w) for w in wanted]
     where: dict[str, int] = {}
     twice = set()
-    for i, name in enumerate(names): (twice.add(name) if name in where else where.setdefault(name, i))
+    for i, name in enumerate(map(str, names)): (twice.add(name) if name in where else where.setdefault(name, i))
     if missing := [w for w in wanted if w not in where]: raise KeyError(_missing(missing, names, what))
     if doubled := [w for w in dict.fromkeys(wanted) if w in twice]:
         raise ValueError(
@@ -51,7 +51,8 @@ def _missing(missing, names, what) -> str:
     "What to say about names that are not there."
     said: list[str] = []
     for name in missing:
-        near = get_close_matches(str(name), [str(n) for n in names], n=3) if len(said) < 10 else []
+        near = [str(n) for n in names if str(n).lower() == str(name).lower()]
+        if not near and len(said) < 10: near = get_close_matches(str(name), [str(n) for n in names], n=3)
         said.append(repr(name) + (f" (did you mean {', '.join(near)}?)" if near else ""))
     return f"not among the {len(names):,} {what}: {', '.join(said)}"
 
