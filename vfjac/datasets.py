@@ -418,7 +418,7 @@ _PUBLISHED = dict(
     mCAD=(_MCAD, dict(anterior="Fgf8 > Emx2", posterior="Emx2 > Fgf8")),
 )
 
-# %% ../nbs/16_datasets.ipynb #f881723c
+# %% ../nbs/16_datasets.ipynb #c6dddb5d
 def boolean_network(
     rules: dict[str, str] | str,  # When each gene is on: gene → rule; or a published network: HSC, GSD, VSC, mCAD
     n_cells: int = 1000,          # Number of cells
@@ -430,12 +430,13 @@ def boolean_network(
     gene is high or low (above its median); `X_embedding` the first two components.
     Raises ValueError for rules that can't be read and parameters out of range."""
     table = _rules(rules)
-    first, published = next(iter(table)), isinstance(rules, str)
+    first = next(iter(table))
     high = f"`{first}` > `{first}`.median()"
-    fates = _PUBLISHED[rules][1] if published else {f"{first} high": high, f"{first} low": f"not ({high})"}
+    fates, settle = {f"{first} high": high, f"{first} low": f"not ({high})"}, 0.0
+    if isinstance(rules, str): fates, settle = _PUBLISHED[rules][1], 50.0
     return _grown(
         boolean_network_field, list(table), fates, n_cells, lambda rng, shape: rng.uniform(0, 1, size=shape),
-        signs=_signs(table), settle=50.0 if published else 0.0, rules=rules, **options)
+        signs=_signs(table), settle=settle, rules=rules, **options)
 
 # %% ../nbs/16_datasets.ipynb #c50c5672
 def repressilator_field(

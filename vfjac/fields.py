@@ -4,19 +4,18 @@
 
 # %% auto #0
 __all__ = ['LARGEST', 'VectorField', 'as_states', 'patch', 'GaussianField', 'SumField', 'default_step', 'differentiate',
-           'FunctionField', 'with_step', 'MatrixGaussianField', 'helmholtz_parts', 'potential', 'RescaledField',
-           'as_field']
+           'FunctionField', 'with_step', 'MatrixGaussianField', 'potential', 'RescaledField', 'as_field']
 
-# %% ../nbs/02_fields.ipynb #5379a1e3
+# %% ../nbs/02_fields.ipynb #5424482f
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property, partial, reduce
 from types import FunctionType
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from .blocks import parallel_for, row_blocks
+from .blocks import check_numbers, parallel_for, row_blocks
 from .kernels import Kernel, MatrixKernel, componentwise_median
 
 # %% ../nbs/02_fields.ipynb #9c46e3da
@@ -31,9 +30,8 @@ class VectorField(Protocol):
         "Jacobians at the states `X` (n_cells, d): an array (n_cells, d, d), `[cell, effector, regulator]`."
         ...
 
-# %% ../nbs/02_fields.ipynb #b51916f7
+# %% ../nbs/02_fields.ipynb #95643135
 LARGEST = 1e75   # numbers beyond are taken for damage: products of four of them would overflow
-
 
 def as_states(
     X,                       # States, (n_cells, d); a single state (d,) counts as one cell
@@ -46,14 +44,12 @@ def as_states(
     if X.ndim != 2 or (d is not None and X.shape[1] != d):
         raise ValueError(
             f"states have the shape {X.shape}, expected (n_cells, {'d' if d is None else d}): one row a cell, one "
-            f"column a dimension of the field"
-        )
+            f"column a dimension of the field")
     bad = np.flatnonzero(~(np.abs(X) < LARGEST).all(axis=1))
     if bad.size:
         raise ValueError(
             f"{bad.size} of {len(X)} states hold NaN, infinite or absurdly large values (first rows: "
-            f"{bad[:5].tolist()}); leave these cells out"
-        )
+            f"{bad[:5].tolist()}); leave these cells out")
     return X
 
 # %% ../nbs/02_fields.ipynb #deced020
@@ -66,27 +62,21 @@ def patch(
     setattr(owner, func.__name__, func)
     return func
 
-# %% ../nbs/02_fields.ipynb #f62e49e7
-def _sum_of_slopes(
-    kernel: Kernel,        # The kernel
-    x: np.ndarray,         # States minus the centre, (n, d)
-    c: np.ndarray,         # Control points minus the centre, (M, d)
-    C: np.ndarray,         # Coefficients as seen by the effectors, (M, n_e)
-    x_r: np.ndarray,       # States, scaled, as seen by the regulators, (n, n_r)
-    c_r: np.ndarray,       # Control points, scaled, as seen by the regulators, (M, n_r)
-    trend: np.ndarray | None,   # Added to every row, (n_e, n_r)
-    out: np.ndarray,       # Where to write, (n, n_e, n_r)
-) -> None:
-    "Write `2 sum_m φ'_m C_m (x_r - c_r,m)ᵀ` for every row of `x` to `out`, block by block."
-    M, n_e, n_r = len(c), C.shape[1], c_r.shape[1]
-    C = 2 * C
-    P = (-C[:, :, None] * c_r[:, None, :]).reshape(M, n_e * n_r)
-    def work(s):
-        slopes = kernel(x[s], c, 1)
-        np.matmul(slopes, P, out=out[s].reshape(-1, n_e * n_r))
-        out[s] += (slopes @ C)[:, :, None] * x_r[s, None, :]
-        if trend is not None: out[s] += trend
-    parallel_for(work, row_blocks(len(x), max(3 * M, M + n_e + n_e * n_r), 8_000_000))
+# %% ../nbs/02_fields.ipynb #380d2239
+class _KernelField:
+    "A field of kernels around control points."
+    control_points: np.ndarray
+
+    @property
+    def n_dims(self) -> int:
+        "Number of dimensions d of the states."
+        return self.control_points.shape[1]
+
+    def projected_jacobian(self, X, left=None, right=None) -> np.ndarray: raise NotImplementedError
+
+    def jacobian(self, X: np.ndarray) -> np.ndarray:
+        "Jacobians at the states `X` (n_cells, d): an array (n_cells, n_outputs, d), `[cell, effector, regulator]`."
+        return self.projected_jacobian(X)
 
 # %% ../nbs/02_fields.ipynb #3c4a0e0b
 def _finite(values, shape, name) -> np.ndarray:
@@ -107,9 +97,9 @@ def _project_outputs(field, X, left, right) -> np.ndarray:
         if rows.size: out[:, rows] += on_left[rows, None].astype(field.dtype) * one.projected_jacobian(X, None, right)
     return out
 
-# %% ../nbs/02_fields.ipynb #a095073c
+# %% ../nbs/02_fields.ipynb #0c471ee5
 @dataclass(frozen=True, eq=False)
-class GaussianField:
+class GaussianField(_KernelField):
     """A sum of kernels on a straight trend, `f(x) = offset + slope x + Σ_m k(x, c_m) C_m`.
 
     Without trend it is SparseVFC's field (Ma et al. 2013). Widths may differ between dimensions, and between outputs.
@@ -123,39 +113,30 @@ class GaussianField:
     profile: str = "gaussian"          # Shape of the kernels, see `kernels.PROFILES`
 
     def __post_init__(self):
-        shape, of = np.shape(self.control_points), np.shape(self.coefficients)
-        fits = len(of) == 2 == len(shape) and of[0] == shape[0] and (
-            (of[1], shape[1]) in (np.shape(self.beta), np.shape(self.slope)))
-        if len(shape) != 2 or not shape[0] or not (fits or of == shape):
+        shape, of, widths = (np.shape(a) for a in (self.control_points, self.coefficients, self.beta))
+        own = of[1:] + shape[1:]   # of what each output and dimension have for themselves
+        if not (len(of) == 2 == len(shape) and of[0] == shape[0] > 0 and (
+                of == shape or own in (widths, np.shape(self.slope)))):
             raise ValueError(
                 f"control_points {shape} and coefficients {of}: expected two tables (M, d) of the same shape, M >= 1, "
-                f"or (M, n_outputs) coefficients and a slope or a beta for each output and dimension"
-            )
-        shapes = dict(control_points=shape, coefficients=of, offset=of[1:], slope=(of[1], shape[1]))
-        checked: dict = {
-            name: _finite(values, shapes[name], name) for name in shapes if (values := getattr(self, name)) is not None
-        }
+                f"or (M, n_outputs) coefficients and a slope or a beta for each output and dimension")
+        if widths not in ((), shape[1:], own):
+            raise ValueError(
+                f"beta of shape {widths}: expected one number, or one for each of the {shape[1]} dimensions, or that "
+                f"for each of the {of[1]} outputs")
         if np.dtype(self.dtype) not in (np.float32, np.float64):
             raise ValueError(f"dtype = {self.dtype!r}: expected 'float64' or 'float32'")
-        beta = np.array(self.beta, dtype=np.float64)
-        widths = Kernel(beta if beta.ndim < 2 else beta.ravel(), self.profile).beta
-        checked |= dict(beta=widths if beta.ndim < 2 else beta, dtype=np.dtype(self.dtype).name)
+        beta = Kernel(np.ravel(self.beta) if widths else self.beta, self.profile).beta
+        checked: dict = dict(beta=np.reshape(beta, widths) if widths else beta, dtype=np.dtype(self.dtype).name)
+        for name, expected in dict(control_points=shape, coefficients=of, offset=of[1:], slope=own).items():
+            values = getattr(self, name)
+            if values is not None: checked[name] = _finite(values, expected, name)
         for name, value in checked.items(): object.__setattr__(self, name, value)
         around = np.square(self.control_points - componentwise_median(self.control_points))
-        if np.shape(self.beta) not in ((), shape[1:], shapes["slope"]):
-            raise ValueError(
-                f"beta of shape {np.shape(self.beta)}: expected one number, or one for each of the {shape[1]} "
-                f"dimensions, or that for each of the {of[1]} outputs")
         if np.median((np.atleast_2d(self.beta).max(axis=0) * around).sum(axis=1)) > 1e9:
             raise ValueError(
                 f"beta = {self.beta}: kernels some 30,000 times narrower than the control points lie apart, which "
-                f"rounding drowns; expected 1 / (kernel width)²"
-            )
-
-    @property
-    def n_dims(self) -> int:
-        "Number of dimensions d of the states."
-        return self.control_points.shape[1]
+                f"rounding drowns; expected 1 / (kernel width)²")
 
     @cached_property
     def kernel(self) -> Kernel:
@@ -178,10 +159,8 @@ class GaussianField:
     def _centred(self, X):
         "States and control points around the middle of the latter, and the coefficients, in the working precision."
         centre = componentwise_median(self.control_points)
-        return tuple(
-            a.astype(self.dtype, copy=False)
-            for a in (as_states(X, self.n_dims) - centre, self.control_points - centre, self.coefficients)
-        )
+        around = as_states(X, self.n_dims) - centre, self.control_points - centre
+        return tuple(a.astype(self.dtype, copy=False) for a in (*around, self.coefficients))
 
     def velocity(self, X: np.ndarray) -> np.ndarray:
         "Velocities at the states `X` (n_cells, d): an array (n_cells, n_outputs)."
@@ -194,10 +173,6 @@ class GaussianField:
         if self.slope is not None: V += (as_states(X, self.n_dims) @ self.slope.T).astype(self.dtype)
         return V
 
-    def jacobian(self, X: np.ndarray) -> np.ndarray:
-        "Jacobians at the states `X` (n_cells, d): an array (n_cells, n_outputs, d), `[cell, effector, regulator]`."
-        return self.projected_jacobian(X)
-
     def projected_jacobian(
         self, X: np.ndarray, left: np.ndarray | None = None, right: np.ndarray | None = None
     ) -> np.ndarray:
@@ -208,10 +183,17 @@ class GaussianField:
         beta = np.asarray(self.beta, self.dtype)
         on_left, on_right = (lambda a, side=side: a if side is None else a @ np.asarray(side, self.dtype).T
                              for side in (left, right))
-        C, x_r, c_r = on_left(C), on_right(x * beta), on_right(c * beta)
+        C, x_r, c_r = 2 * on_left(C), on_right(x * beta), on_right(c * beta)
         trend = None if self.slope is None else on_left(on_right(self.slope.astype(self.dtype)).T).T
-        out = np.empty((len(x), C.shape[1], c_r.shape[1]), dtype=self.dtype)
-        _sum_of_slopes(self.kernel, x, c, C, x_r, c_r, trend, out)
+        (M, n_e), n_r = C.shape, c_r.shape[1]
+        P = (-C[:, :, None] * c_r[:, None, :]).reshape(M, n_e * n_r)
+        out = np.empty((len(x), n_e, n_r), self.dtype)
+        def work(s):
+            slopes = self.kernel(x[s], c, 1)
+            np.matmul(slopes, P, out=out[s].reshape(-1, n_e * n_r))
+            out[s] += (slopes @ C)[:, :, None] * x_r[s, None, :]
+            if trend is not None: out[s] += trend
+        parallel_for(work, row_blocks(len(x), max(3 * M, M + n_e + n_e * n_r), 8_000_000))
         return out
 
     def mean_jacobian(self, X: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -251,35 +233,30 @@ class GaussianField:
         parallel_for(work, row_blocks(len(x), 3 * len(c), 8_000_000))
         return 2 * trace + (0.0 if self.slope is None else np.trace(self.slope))
 
-# %% ../nbs/02_fields.ipynb #f1882ca6
+# %% ../nbs/02_fields.ipynb #30036cf1
 @dataclass(frozen=True, eq=False)
-class SumField:
-    "The sum of fields of the same states."
+class SumField(_KernelField):
+    "The sum of fields of the same states, which have the same dimensions and outputs."
     parts: tuple[GaussianField, ...]   # The fields
 
     @property
-    def n_dims(self) -> int:
-        "Number of dimensions d of the states."
-        return self.parts[0].n_dims
+    def n_dims(self) -> int: return self.parts[0].n_dims
+
+    def _sum(self, method: str, *args) -> np.ndarray:
+        "What the parts answer, added up."
+        return reduce(np.add, (getattr(part, method)(*args) for part in self.parts))
 
     def velocity(self, X: np.ndarray) -> np.ndarray:
         "Velocities at the states `X` (n_cells, d): an array (n_cells, d)."
-        return sum((part.velocity(X) for part in self.parts[1:]), start=self.parts[0].velocity(X))
+        return self._sum("velocity", X)
 
-    def jacobian(self, X: np.ndarray) -> np.ndarray:
-        "Jacobians at the states `X` (n_cells, d): an array (n_cells, d, d), `[cell, effector, regulator]`."
-        return self.projected_jacobian(X)
-
-    def projected_jacobian(
-        self, X: np.ndarray, left: np.ndarray | None = None, right: np.ndarray | None = None
-    ) -> np.ndarray:
+    def projected_jacobian(self, X, left=None, right=None) -> np.ndarray:
         "`left @ J @ right.T` at the states `X`, see `GaussianField.projected_jacobian`."
-        first, *others = (part.projected_jacobian(X, left, right) for part in self.parts)
-        return sum(others, start=first)
+        return self._sum("projected_jacobian", X, left, right)
 
     def mean_jacobian(self, X: np.ndarray, weights: np.ndarray) -> np.ndarray:
         "Weighted sums of the Jacobians, see `GaussianField.mean_jacobian`."
-        return np.sum([part.mean_jacobian(X, weights) for part in self.parts], axis=0)
+        return self._sum("mean_jacobian", X, weights)
 
 # %% ../nbs/02_fields.ipynb #e7910d4b
 def default_step(
@@ -290,7 +267,7 @@ def default_step(
     spread, size = float(np.sqrt(X.var(axis=0).mean())), float(np.abs(X).max())
     return 0.02 * spread if spread > 1e-7 * size else 1e-3 * (size or 1.0)
 
-# %% ../nbs/02_fields.ipynb #4bb440f6
+# %% ../nbs/02_fields.ipynb #fd24ecce
 def differentiate(
     func: Callable[[np.ndarray], np.ndarray],  # Velocities of a table of states, (n, d) → (n, d_out)
     X: np.ndarray,                             # States, (n, d)
@@ -304,8 +281,7 @@ def differentiate(
     Raises ValueError unless the step is a positive number and there is at least one."""
     import numdifftools as nd
     if base_step is None: base_step = default_step(X)
-    for name, value in dict(order=order, num_steps=num_steps, base_step=base_step).items():
-        if not 0 < value < np.inf: raise ValueError(f"{name} = {value}: expected a positive number")
+    check_numbers("a positive number", order=order, num_steps=num_steps, base_step=base_step)
     d = X.shape[1]
     steps = nd.MaxStepGenerator(base_step=base_step, num_steps=num_steps, step_ratio=2, scale=1, step_nom=1)
     class Jacobian(nd.Jacobian):
@@ -314,22 +290,19 @@ def differentiate(
             if len(estimates) > 1: return nd.Jacobian._get_best_estimate(estimates, errors, steps, shape)
             return estimates.reshape(shape), errors.reshape(shape)
     jacobian = Jacobian(
-        lambda x: func(x.reshape(d, -1).T).T, step=steps, method="central", order=order, full_output=True
-    )
+        lambda x: func(x.reshape(d, -1).T).T, step=steps, method="central", order=order, full_output=True)
     blocks = [jacobian(X[s].T)[:2] for s in row_blocks(len(X), 12 * num_steps * d**2)]
     J, error = (np.moveaxis(np.concatenate(parts, axis=-1), -1, 0) for parts in zip(*blocks))
     return J, error
 
-# %% ../nbs/02_fields.ipynb #d08e54ee
+# %% ../nbs/02_fields.ipynb #fd63f1fd
 @dataclass(frozen=True, eq=False)
 class FunctionField:
     """A field given by a Python function, with its Jacobian if you have it.
 
     Raises ValueError when a function returns a shape that does not fit its states."""
-    func: Callable[[np.ndarray], np.ndarray]                    # Velocities of a table of states, (n, d) → (n, d)
-    jac: Callable[[np.ndarray], np.ndarray] | None = (
-        None  # Jacobians, (n, d) → (n, d, d); None differentiates `func` numerically
-    )
+    func: Callable[[np.ndarray], np.ndarray]                # Velocities of a table of states, (n, d) → (n, d)
+    jac: Callable[[np.ndarray], np.ndarray] | None = None   # Jacobians, (n, d) → (n, d, d); None: numerically
     step: float | None = None   # Its largest step, in state units; None is `default_step` of the states asked together
 
     def velocity(self, X: np.ndarray) -> np.ndarray:
@@ -339,9 +312,8 @@ class FunctionField:
         if len(X) == X.shape[1] > 1 and _mixes_cells(self.func, X, V):
             raise ValueError(
                 "the function does not treat each row of its table as one cell: the first cell alone gets another "
-                "velocity than among the others; "
-                "for a function of a single state, use lambda X: np.array([f(x) for x in X])"
-            )
+                "velocity than among the others; for a function of a single state, use "
+                "lambda X: np.array([f(x) for x in X])")
         return V
 
     def jacobian(self, X: np.ndarray) -> np.ndarray:
@@ -351,7 +323,7 @@ class FunctionField:
         self.velocity(X)
         return differentiate(self.func, X, base_step=self.step)[0]
 
-# %% ../nbs/02_fields.ipynb #33e39ec2
+# %% ../nbs/02_fields.ipynb #5d2e8cf8
 def _checked(func, X, shape):
     "`func(X)` as float64, which must have the given shape; neither `X` nor what `func` keeps can be changed by it."
     result = np.array(func(X.copy()), dtype=np.float64)
@@ -359,10 +331,8 @@ def _checked(func, X, shape):
         raise ValueError(
             f"the function returned the shape {result.shape} for states {X.shape}, expected {shape}; "
             "it must take a table (n_cells, d) — for one that takes a single state, use lambda X: np.array([f(x) "
-            "for x in X])"
-        )
+            "for x in X])")
     return result
-
 
 def _mixes_cells(func, X, V) -> bool:
     "Whether the first cell alone is refused, or gets another velocity than among the others."
@@ -379,12 +349,11 @@ def with_step(
     if not isinstance(field, FunctionField) or field.jac is not None or field.step is not None: return field
     return replace(field, step=default_step(np.asarray(X[:100_000], dtype=np.float64)))
 
-# %% ../nbs/02_fields.ipynb #67b53c4a
+# %% ../nbs/02_fields.ipynb #4db8e724
 def _outer(a, b): return (a[:, :, None] * b[:, None, :]).reshape(len(a), -1)
 
-
 @dataclass(frozen=True, eq=False)
-class MatrixGaussianField:
+class MatrixGaussianField(_KernelField):
     """A sum of matrix-valued kernels, `f(x) = Σ_m T(x - c_m) w_m`: divergence-free, curl-free or a mix.
 
     Raises ValueError on shapes that do not fit and on parameters out of their limits."""
@@ -404,11 +373,6 @@ class MatrixGaussianField:
         kernel = MatrixKernel(Kernel(self.beta), float(self.eta))
         for name, value in dict(control_points=c, coefficients=W, beta=kernel.kernel.beta, eta=kernel.eta).items():
             object.__setattr__(self, name, value)
-
-    @property
-    def n_dims(self) -> int:
-        "Number of dimensions d of the states."
-        return self.control_points.shape[1]
 
     @cached_property
     def kernel(self) -> MatrixKernel:
@@ -437,11 +401,8 @@ class MatrixGaussianField:
         parallel_for(work, row_blocks(len(x), 6 * len(c), 8_000_000))
         return V
 
-    def projected_jacobian(
-        self, X: np.ndarray, left: np.ndarray | None = None, right: np.ndarray | None = None
-    ) -> np.ndarray:
-        """`left @ J @ right.T` at the states `X`, for `left` (n_e, d) and `right` (n_r, d), without forming J: an
-        array (n_cells, n_e, n_r). None is the identity."""
+    def projected_jacobian(self, X, left=None, right=None) -> np.ndarray:
+        "`left @ J @ right.T` at the states `X`, see `GaussianField.projected_jacobian`."
         (x, c, cw), W, d = self._centred(X), self.coefficients, self.n_dims
         L, R = (np.eye(d) if side is None else np.asarray(side, dtype=np.float64) for side in (left, right))
         (x_l, c_l, w_l), (x_r, c_r, w_r) = ([a @ side.T for a in (x, c, W)] for side in (L, R))
@@ -458,18 +419,6 @@ class MatrixGaussianField:
         parallel_for(work, row_blocks(len(x), 10 * len(c) + LR.size, 8_000_000))
         return out
 
-    def jacobian(self, X: np.ndarray) -> np.ndarray:
-        "Jacobians at the states `X` (n_cells, d): an array (n_cells, d, d), `[cell, effector, regulator]`."
-        return self.projected_jacobian(X)
-
-# %% ../nbs/02_fields.ipynb #81c0cee6
-def helmholtz_parts(
-    field: MatrixGaussianField,   # A mix
-) -> tuple[MatrixGaussianField, MatrixGaussianField]:
-    "Return the divergence-free and the curl-free part, whose sum is the field."
-    c, W, beta, eta = field.control_points, field.coefficients, field.beta, field.eta
-    return MatrixGaussianField(c, (1 - eta) * W, beta, 0.0), MatrixGaussianField(c, eta * W, beta, 1.0)
-
 # %% ../nbs/02_fields.ipynb #3273e74c
 def potential(
     field: MatrixGaussianField,   # A field; its divergence-free part has no potential and does not count
@@ -483,7 +432,7 @@ def potential(
         U[s] = field.eta * (g1 * (x[s] @ field.coefficients.T - cw)).sum(axis=1)
     return U
 
-# %% ../nbs/02_fields.ipynb #caba1813
+# %% ../nbs/02_fields.ipynb #d8b6a8c3
 @dataclass(frozen=True, eq=False)
 class RescaledField:
     """A field `g` that was fitted in rescaled coordinates, in the units of the data: `f(x) = gain * g((x - shift) /
@@ -508,11 +457,10 @@ class RescaledField:
     def jacobian(self, X: np.ndarray) -> np.ndarray:
         "Jacobians at the states `X` (n_cells, d): an array (n_cells, d, d), `[cell, effector, regulator]`."
         X = as_states(X, self.n_dims)
-        return self.gain[:, None] * self.field.jacobian((X - self.shift) / self.scale) / self.scale + np.diag(
-            self.slope
-        )
+        J = self.field.jacobian((X - self.shift) / self.scale)
+        return self.gain[:, None] * J / self.scale + np.diag(self.slope)
 
-# %% ../nbs/02_fields.ipynb #f5f2e47c
+# %% ../nbs/02_fields.ipynb #e5135328
 def as_field(
     obj,   # A VectorField, an object with `func` (and `get_Jacobian`) as dynamo's have, or a function of states
 ) -> VectorField:
@@ -528,9 +476,7 @@ def as_field(
     if callable(obj) and not isinstance(obj, type): return FunctionField(obj)
     raise TypeError(
         f"{type(obj).__name__} is not a vector field: expected an object with velocity(X) and jacobian(X), one with "
-        f".func, or a function of states (n_cells, d)"
-    )
-
+        f".func, or a function of states (n_cells, d)")
 
 def _cells_first(get_jacobian):
     """A function (n, d) → (n, d, d) from dynamo's `get_Jacobian`, whose functions keep cells last and drop the axis

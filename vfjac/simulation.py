@@ -47,7 +47,7 @@ def _cube(rule: ast.expr, H: dict, twice: list[int]) -> np.ndarray | float:
     on, off = (_cube(rule, H | {gene: state}, others) for state in (1.0, 0.0))
     return H[gene] * on + (1 - H[gene]) * off
 
-# %% ../nbs/15_simulation.ipynb #3b3a73ff
+# %% ../nbs/15_simulation.ipynb #70a28298
 def _parsed(gene: str, rule: str, genes: list[str]) -> tuple:
     """Return a rule as a syntax tree of genes' numbers, these numbers, and those that stand there more than once.
 
@@ -62,11 +62,11 @@ def _parsed(gene: str, rule: str, genes: list[str]) -> tuple:
     except SyntaxError:
         expected = "expected names of genes joined by and, or, not and brackets"
         raise ValueError(f"the rule of {gene} is {rule!r}: {expected}") from None
-    counts = Counter(node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    counts: Counter = Counter(node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
     _degree(tree, dict.fromkeys(counts, 0.0))   # refuses what is no rule
     return tree, list(counts), [number for number, count in counts.items() if count > 1]
 
-# %% ../nbs/15_simulation.ipynb #c95c6065
+# %% ../nbs/15_simulation.ipynb #0ac4a462
 @dataclass(frozen=True)
 class HillNetwork:
     "A network of genes whose production follows rules, with its exact derivative."
@@ -119,7 +119,7 @@ class HillNetwork:
         return np.sign(half.round(12)).astype(int)
 
     def _at(self, s: np.ndarray, parsed: list[tuple]) -> Iterator[tuple]:
-        "Yield genes' entries of `parsed` with how far on each regulator is, number → (n_cells,), for its number."
+        "Yield entries of `parsed` in which regulators' numbers have become how far they are on, number → (n_cells,)."
         z = np.ascontiguousarray(np.asarray(s, dtype=np.float64).T[:self.n_regulators]) ** self.n
         for rule, regulators, twice, K, rate in parsed:
             yield rule, {j: z[j] / (K**self.n + z[j]) for j in regulators}, twice, K, rate
