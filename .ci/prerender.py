@@ -62,7 +62,9 @@ def prepare(nb, folder, base):
     "Prepare one notebook, in place."
     nb["cells"] = [c for c in nb["cells"] if not text(c["source"]).startswith("<!-- In README.md only")]
     for cell in nb["cells"]:
-        if cell["cell_type"] == "markdown": cell["source"] = outward_links(text(cell["source"]), folder, base)
+        source = text(cell["source"])
+        if cell["cell_type"] == "markdown": source = outward_links(source, folder, base)
+        cell["source"] = source.splitlines(keepends=True)   # Quarto takes the newlines out of one long string
         for output in cell.get("outputs", []):
             if (spec := chart_spec(output)) is not None: output["data"] = {"text/markdown": chart_block(spec)}
 
