@@ -60,12 +60,13 @@ def single_threaded_blas() -> Iterator[int]:
                 _Held.callers -= 1
                 restore.close()
 
-# %% ../nbs/00_blocks.ipynb #69ee3352
+# %% ../nbs/00_blocks.ipynb #768e19df
 _RANGES: dict[str, Callable[[np.ndarray], Any]] = {
     "a whole number, 1 or more": lambda v: v.dtype.kind in "iu" and v >= 1,
     "a positive number": lambda v: 0 < v,
     "zero or a positive number": lambda v: 0 <= v,
     "a share between 0 and 1": lambda v: (0 <= v) & (v <= 1),
+    "a number above 0 and below 1": lambda v: (0 < v) & (v < 1),
     "a Hill coefficient of 1 or more": lambda v: 1 <= v,
 }
 

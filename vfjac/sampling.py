@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['METHODS', 'sample']
 
-# %% ../nbs/08_sampling.ipynb #1dc6c00d
-import operator
+# %% ../nbs/08_sampling.ipynb #b14c01f2
 import warnings
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -16,7 +15,7 @@ from scipy.linalg.blas import dger
 from scipy.sparse import issparse
 from scipy.spatial import cKDTree
 
-from .blocks import progress, single_threaded_blas
+from .blocks import check_numbers, progress, single_threaded_blas
 
 # %% ../nbs/08_sampling.ipynb #586c239e
 def _items(arr) -> np.ndarray:
@@ -29,56 +28,36 @@ def _items(arr) -> np.ndarray:
     if not items.size: raise ValueError("arr is empty: there is nothing to choose from; check the filter that made it")
     return items
 
-# %% ../nbs/08_sampling.ipynb #005feeaa
-def _how_many(n, n_cells: int | None = None) -> int:
-    "`n` as an int, at least 1 and at most `n_cells`."
-    try: count = operator.index(n)
-    except TypeError: raise ValueError(f"n = {n!r}: expected a whole number of cells") from None
-    if count < 1: raise ValueError(f"n = {count}: expected at least one cell")
-    if n_cells is not None and count > n_cells:
-        raise ValueError(f"n = {count:,} different cells cannot be chosen from {n_cells:,}; "
-                         f"ask for {n_cells:,} at most")
-    return count
-
-# %% ../nbs/08_sampling.ipynb #ef437fb5
-def _table(values, what: str, n_cells: int | None = None) -> np.ndarray:
-    "`values` as a float64 table with one row for each cell."
+# %% ../nbs/08_sampling.ipynb #a28ff960
+def _table(values, what: str, n_cells: int) -> np.ndarray:
+    "Values as a float64 table with one row for each cell; states must be finite, velocities may be NaN."
     if values is None:
-        raise ValueError(f"{what} is missing: this method needs a table with one row for each cell; give {what[0]}=…")
+        raise ValueError(f"{what} are missing: this method needs a table with one row for each cell; "
+                         f"give {'X' if what == 'states' else 'V'}=…")
     table = np.asarray(values.toarray() if issparse(values) else values, dtype=np.float64)
-    if table.ndim != 2 or not table.size or n_cells not in (None, len(table)):
-        rows = "n_cells" if n_cells is None else f"{n_cells:,}"
-        raise ValueError(f"{what} has the shape {table.shape}, expected ({rows}, d): one row for each cell")
+    if table.ndim != 2 or not table.size or len(table) != n_cells:
+        raise ValueError(f"{what} have the shape {table.shape}, expected ({n_cells:,}, d): one row for each cell")
+    bad = (~np.isfinite(table) if what == "states" else np.isinf(table)).any(axis=1)
+    if bad.any():
+        kind, first = "NaN or infinite" if what == "states" else "infinite", np.flatnonzero(bad)[:5].tolist()
+        raise ValueError(f"{kind} {what} in {bad.sum():,} of {n_cells:,} cells (first rows: {first}); "
+                         "leave these cells out of arr and of the tables")
     return table
 
-def _refuse(bad: np.ndarray, what: str) -> None:
-    "Raise if a row holds a forbidden value; `bad` (n_cells,) says which do."
-    if bad.any():
-        first = np.flatnonzero(bad)[:5].tolist()
-        raise ValueError(f"{what} in {bad.sum():,} of {len(bad):,} cells (first rows: {first}); "
-                         "leave these cells out of arr and of the tables")
-
-# %% ../nbs/08_sampling.ipynb #7fc1d8e9
-def _random_indices(n_cells: int, n: int, seed: int = 19491001) -> np.ndarray:
+# %% ../nbs/08_sampling.ipynb #34103195
+def _random_indices(items: np.ndarray, n: int, seed: int = 19491001) -> np.ndarray:
     "Positions of `n` different cells, all cells with equal chances."
-    return np.random.default_rng(seed).choice(n_cells, size=_how_many(n, n_cells), replace=False)
+    return np.random.default_rng(seed).choice(len(items), size=n, replace=False)
 
-# %% ../nbs/08_sampling.ipynb #4c2d6145
-def _speeds(V) -> np.ndarray:
-    "Length of every velocity, (n_cells,); 0 and a warning for cells with NaN."
-    V = _table(V, "V (velocities)")
-    _refuse(np.isinf(V).any(axis=1), "infinite velocities")
+# %% ../nbs/08_sampling.ipynb #ae8a18c9
+def _velocity_indices(V: np.ndarray, n: int, seed: int = 19491001) -> np.ndarray:
+    "Positions of `n` different cells, with chances proportional to speed; resting cells come last."
     unknown = np.isnan(V).any(axis=1)
     if unknown.any():
         message = f"{unknown.sum():,} of {len(V):,} cells have NaN velocities: they count as cells that do not move"
-        warnings.warn(message, stacklevel=4)
-    return np.where(unknown, 0.0, np.linalg.norm(V, axis=1))
-
-# %% ../nbs/08_sampling.ipynb #77398398
-def _velocity_indices(V: np.ndarray, n: int, seed: int = 19491001) -> np.ndarray:
-    "Positions of `n` different cells, with chances proportional to speed; resting cells come last."
-    speeds = _speeds(V)
-    n, chances = _how_many(n, len(speeds)), speeds / (speeds.sum() or 1.0)
+        warnings.warn(message, stacklevel=3)
+    speeds = np.where(unknown, 0.0, np.linalg.norm(V, axis=1))
+    chances = speeds / (speeds.sum() or 1.0)
     moving = int(np.count_nonzero(chances))
     if moving < n < len(speeds):
         raise ValueError(f"n = {n:,} cells by speed, but only {moving:,} of {len(speeds):,} cells move; "
@@ -103,45 +82,34 @@ def _present(W: np.ndarray, p: np.ndarray, range_: float, step: float, moving: i
     near = np.argsort((towards * towards).sum(axis=1))[:moving]
     W[near] += (step * np.exp(-np.arange(moving) / range_))[:, None] * towards[near]
 
-# %% ../nbs/08_sampling.ipynb #55c2098f
+# %% ../nbs/08_sampling.ipynb #d337cf13
 def _move(W: np.ndarray, p: np.ndarray, distances: np.ndarray, near: np.ndarray, a: np.ndarray) -> None:
     "Move the nodes `near` of `W` (d + 1, n_nodes), in place, to `p` = (x, |x|²/2) by parts `a`."
-    if len(near) < 16:
-        keep, nodes = 1 - a, W.take(near, axis=1)
-        nodes *= keep
-        nodes += p[:, None] * a
-        nodes[-1] -= a * keep * distances[near]
-        W[:, near] = nodes
-    else:
-        pull = np.zeros(W.shape[1])
-        pull[near] = a
-        keep = 1 - pull
-        W *= keep
-        dger(1.0, pull, p, a=W.T, overwrite_a=1)
-        W[-1] -= pull * keep * distances
+    pull = np.zeros(W.shape[1])
+    pull[near] = a
+    keep = 1 - pull
+    W *= keep
+    dger(1.0, pull, p, a=W.T, overwrite_a=1)
+    W[-1] -= pull * keep * distances
 
-# %% ../nbs/08_sampling.ipynb #815697cc
-def _nearest_nodes(distances: np.ndarray, count: int, cell: int, reach: np.ndarray) -> np.ndarray:
-    "The `count` nearest nodes to a cell, nearest first; `reach` (n_cells,) remembers how far away the last one was."
+# %% ../nbs/08_sampling.ipynb #0717f373
+def _nearest_nodes(distances: np.ndarray, count: int) -> np.ndarray:
+    "The `count` nearest nodes to a cell, nearest first."
     if count == len(distances): return distances.argsort()
     if count == 1: return distances.argmin(axis=0, keepdims=True)
-    near = (distances < reach[cell]).nonzero()[0]
-    if len(near) < count: near = distances.argpartition(count - 1)[:count]
-    near = near[distances[near].argsort()[:count]]
-    reach[cell] = 1.05 * distances[near[-1]]
-    return near
+    near = distances.argpartition(count - 1)[:count]
+    return near[distances[near].argsort()]
 
-# %% ../nbs/08_sampling.ipynb #a055ed98
-def _learn(W: np.ndarray, points: np.ndarray, which, fractions, moving, reach) -> None:
-    "Present cells of `points` (n_cells, d + 1): the nearest nodes go `fractions` of their way."
-    for cell, count, a in zip(which.tolist(), moving.tolist(), fractions):
+# %% ../nbs/08_sampling.ipynb #2bf4ebd5
+def _learn(W: np.ndarray, points: np.ndarray, fractions: np.ndarray, moving: np.ndarray) -> None:
+    "Present `points` (x, |x|²/2) to the nodes: the nearest `moving` ones go `fractions` of their way."
+    for p, count, a in zip(points, moving.tolist(), fractions):
         if not count: continue
-        p = points[cell]
         distances = W[-1] - p[:-1] @ W[:-1]
         distances += p[-1]
-        _move(W, p, distances, _nearest_nodes(distances, count, cell, reach), a[:count])
+        _move(W, p, distances, _nearest_nodes(distances, count), a[:count])
 
-# %% ../nbs/08_sampling.ipynb #ebb04366
+# %% ../nbs/08_sampling.ipynb #85d65aa4
 def _until_apart(W: np.ndarray, points: np.ndarray, ranges: np.ndarray, steps: np.ndarray, moving: np.ndarray) -> int:
     "Present `points` plainly to `W` (changed in place) until no two nodes share a place: the steps taken, 2 at least."
     for t, p in enumerate(points):
@@ -149,36 +117,27 @@ def _until_apart(W: np.ndarray, points: np.ndarray, ranges: np.ndarray, steps: n
         _present(W, p, ranges[t], steps[t], moving[t])
     return len(points)
 
-def _gas_steps(n_nodes, tmax, li, lf, ei, ef, c) -> int:
-    "Number of steps, once the parameters are known to make sense."
-    for name, value in dict(tmax=tmax, li=li, lf=lf).items():
-        if not 0 < value < np.inf: raise ValueError(f"{name} = {value}: expected a positive number")
-    for name, value in dict(ei=ei, ef=ef).items():
-        if not 0 < value < 1:
-            raise ValueError(f"{name} = {value}: expected a step between 0 and 1, the part of its way that a node goes")
-    if not 0 <= c < np.inf: raise ValueError(f"c = {c}: expected zero or a small positive number")
-    return int(tmax * n_nodes)
-
-# %% ../nbs/08_sampling.ipynb #c0e6d2dd
+# %% ../nbs/08_sampling.ipynb #dc317caf
 def _gas(W: np.ndarray, X: np.ndarray, which: np.ndarray, schedule: tuple) -> np.ndarray:
     "Where the nodes `W` (n_nodes, d) are after the cells `which` of `X` were presented; BLAS keeps to one thread."
-    points, reach = np.column_stack([X, (X**2).sum(axis=1) / 2]), np.full(len(X), np.inf)
+    points = np.column_stack([X, (X**2).sum(axis=1) / 2])
     W = np.ascontiguousarray(np.vstack([W.T, np.zeros(len(W))]))
     with single_threaded_blas(), progress(total=len(which), desc="neural gas", unit=" steps") as bar:
         for t in range(0, len(which), 64):
             ranges, steps, moving = (part[t : t + 64] for part in schedule)
             fractions = steps[:, None] * np.exp(np.arange(moving.max()) / -ranges[:, None])
             W[-1] = (W[:-1] ** 2).sum(axis=0) / 2
-            _learn(W, points, which[t : t + 64], fractions, moving, reach)
+            _learn(W, points[which[t : t + 64]], fractions, moving)
             bar.update(len(moving))
     return W[:-1].T
 
-# %% ../nbs/08_sampling.ipynb #62edf65a
+# %% ../nbs/08_sampling.ipynb #b909aef4
 def _neural_gas(X, n_nodes, seed=19491001, *, tmax=200, li=0.2, lf=0.01, ei=0.3, ef=0.05, c=0):
     "Positions of a net of nodes laid over the cells, (n_nodes, d)."
-    X, n_nodes, n_steps = _table(X, "X (states)"), _how_many(n_nodes), _gas_steps(n_nodes, tmax, li, lf, ei, ef, c)
-    _refuse(~np.isfinite(X).all(axis=1), "NaN or infinite states")
-    centre = X.mean(axis=0)
+    check_numbers("a positive number", tmax=tmax, li=li, lf=lf)
+    check_numbers("a number above 0 and below 1", ei=ei, ef=ef)
+    check_numbers("zero or a positive number", c=c)
+    n_steps, centre = int(tmax * n_nodes), X.mean(axis=0)
     X = X - centre
     W = X[np.random.default_rng(seed).integers(0, len(X), n_nodes)]
     which = np.random.default_rng(seed).integers(0, len(X), n_steps)
@@ -207,12 +166,9 @@ def _nearest_cells(X: np.ndarray, nodes: np.ndarray, distinct: bool) -> np.ndarr
         free[candidates[nearest[winners]]] = False
     return chosen
 
-# %% ../nbs/08_sampling.ipynb #01c83b40
+# %% ../nbs/08_sampling.ipynb #ee3aca8c
 def _trn_indices(X, n: int, seed=19491001, *, distinct=True, **parameters) -> np.ndarray:
     "Positions of the cells nearest to the nodes of `_neural_gas` with its `parameters`, in their order."
-    X = _table(X, "X (states)")
-    n = _how_many(n, len(X) if distinct else None)
-    _refuse(~np.isfinite(X).all(axis=1), "NaN or infinite states")
     if distinct and n == len(X): return np.arange(n)
     return _nearest_cells(X, _neural_gas(X, n, seed, **parameters), distinct)
 
@@ -228,13 +184,10 @@ def _spread_start(X: np.ndarray, n: int, seed: int) -> np.ndarray:
         chosen.append(min(int(np.searchsorted(total, draw * total[-1], side="right")), len(X) - 1))
     return np.array(chosen)
 
-# %% ../nbs/08_sampling.ipynb #e54149de
+# %% ../nbs/08_sampling.ipynb #a32a6ad0
 def _kmeans_indices(X, n: int, seed=19491001, *, max_iter=30) -> np.ndarray:
     "Positions of the different cells nearest to the centres of `n` clusters."
     from scipy.cluster.vq import vq
-    X = _table(X, "X (states)")
-    n = _how_many(n, len(X))
-    _refuse(~np.isfinite(X).all(axis=1), "NaN or infinite states")
     if n == len(X): return np.arange(n)
     centres, labels = X[_spread_start(X, n, seed)], None
     for _ in range(max_iter):
@@ -245,8 +198,10 @@ def _kmeans_indices(X, n: int, seed=19491001, *, max_iter=30) -> np.ndarray:
         centres = np.where(counts, sums / np.maximum(counts, 1), centres)
     return _nearest_cells(X, centres, distinct=True)
 
-# %% ../nbs/08_sampling.ipynb #c3e0c071
-METHODS = ("random", "velocity", "trn", "kmeans")
+# %% ../nbs/08_sampling.ipynb #32a31c31
+_CHOOSE: dict[str, Callable] = dict(
+    random=_random_indices, velocity=_velocity_indices, trn=_trn_indices, kmeans=_kmeans_indices)
+METHODS = tuple(_CHOOSE)
 
 def sample(
     arr,                          # What to choose from: positions or names, one for each cell; an int is 0 … arr - 1
@@ -260,16 +215,15 @@ def sample(
     """Choose `n` items of `arr`.
 
     Raises ValueError on an unknown method, on missing or broken tables, and if fewer than `n` cells can be chosen."""
-    items, n = _items(arr), _how_many(n)
+    items, table = (_items(arr),) * 2
+    check_numbers("a whole number, 1 or more", n=n)
     if method not in METHODS:
         similar = get_close_matches(str(method).lower(), METHODS, n=1)
         hint = f"; did you mean {similar[0]!r}?" if similar else ""
         raise ValueError(f"method = {method!r}: expected one of {', '.join(METHODS)}{hint}")
-    tables = dict(velocity=(V, "V (velocities)"), trn=(X, "X (states)"), kmeans=(X, "X (states)"))
-    table = _table(*tables[method], len(items)) if method in tables else None
+    if method == "velocity": table = _table(V, "velocities", len(items))
+    elif method != "random": table = _table(X, "states", len(items))
     if n > len(items):
         warnings.warn(f"n = {n:,} cells are wanted, there are {len(items):,}: all of them are taken", stacklevel=2)
         return items.copy()
-    if method == "random": return items[_random_indices(len(items), n, seed, **kwargs)]
-    indices: dict[str, Callable] = dict(velocity=_velocity_indices, trn=_trn_indices, kmeans=_kmeans_indices)
-    return items[indices[method](table, n, seed, **kwargs)]
+    return items[_CHOOSE[method](table, n, seed, **kwargs)]
