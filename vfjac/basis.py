@@ -20,14 +20,13 @@ from .blocks import parallel_for, row_blocks, single_threaded_blas
 from .fields import GaussianField, MatrixGaussianField
 from .kernels import Kernel, MatrixKernel, expected_kernel
 
-# %% ../nbs/04_basis.ipynb #8178c98e
+# %% ../nbs/04_basis.ipynb #a79d4ac9
 class Factor:
     "A factor of a symmetric matrix `A` (M, M) without negative eigenvalues; of a singular one, of its pseudo-inverse."
     def __init__(
         self,
-        A: np.ndarray,              # The matrix, (M, M)
-        rcond: float = 1e-13,       # Reciprocal of the condition below which eigenvectors are used instead of Cholesky
-        cutoff: float = 1e-11,      # Smallest eigenvalue that then counts, as a share of the largest
+        A: np.ndarray,          # The matrix, (M, M)
+        rcond: float = 1e-13,   # Reciprocal of the condition below which eigenvectors are used instead of Cholesky
     ):
         with single_threaded_blas():   # threads do not pay for small systems
             lower, failed = lapack.dpotrf(A.T, lower=1, clean=0)
@@ -36,7 +35,7 @@ class Factor:
                 self.root = np.tril(lapack.dtrtri(lower, lower=1)[0]).T
             else:
                 w, Q = eigh(A)
-                keep = w > cutoff * max(w[-1], 0)
+                keep = w > 1e-11 * max(w[-1], 0)
                 self.root = Q[:, keep] / np.sqrt(w[keep])
 
     def solve(self, R: np.ndarray) -> np.ndarray:
@@ -93,7 +92,7 @@ class Basis:
         trend = dict(offset=C[M], slope=C[M + 1:].T) if self.trend else {}
         return GaussianField(self.control_points, C[:M], self.kernel.beta, profile=self.kernel.profile, **trend)
 
-# %% ../nbs/04_basis.ipynb #4c751c06
+# %% ../nbs/04_basis.ipynb #23d97243
 @dataclass(frozen=True, eq=False)
 class MatrixBasis:
     "Matrix-valued kernels in the coordinates in which their prior is the identity."
@@ -118,8 +117,8 @@ class MatrixBasis:
         "Number of features."
         return self.root.shape[1]
 
-    def __call__(self, X: np.ndarray) -> np.ndarray:
-        "The features at the states `X` (n, d): an array (n * d, size), dimensions fastest."
+    def __call__(self, X: np.ndarray, spread: np.ndarray | None = None) -> np.ndarray:
+        "The features at the states `X` (n, d), whatever their spread: an array (n * d, size), dimensions fastest."
         return self.kernel(X, self.control_points) @ self.root
 
     def coefficients(self, z: np.ndarray) -> np.ndarray:
@@ -143,7 +142,7 @@ class Sums(NamedTuple):
         "The sums of the first features alone."
         return Sums(self.A[:size, :size], self.b[:size], self.v2, self.N)
 
-# %% ../nbs/04_basis.ipynb #3ba6b4e3
+# %% ../nbs/04_basis.ipynb #a9c4a570
 class FeatureTable:
     "The features of cells, block by block: held in memory where they fit, else made again whenever they are asked for."
     def __init__(
@@ -167,8 +166,7 @@ class FeatureTable:
 
     def _made(self, s: slice) -> np.ndarray:
         "The features of a block of cells, as they are."
-        if self.spread is None or isinstance(self.basis, MatrixBasis): return self.basis(self.X[s])
-        return self.basis(self.X[s], self.spread[s])
+        return self.basis(self.X[s], None if self.spread is None else self.spread[s])
 
     def features(self, s: slice) -> np.ndarray:
         "The features of one of the blocks of cells, in which their noise is independent."
@@ -201,14 +199,13 @@ class FeatureTable:
         parallel_for(work, self.blocks)
         return out
 
-# %% ../nbs/04_basis.ipynb #3fcb5782
+# %% ../nbs/04_basis.ipynb #fb766f3a
 def noise_variance(
     left: np.ndarray,   # What a fit leaves of the sums of squares, penalty included, (n_outputs,)
     sums: Sums,         # The sums of the fit
 ) -> np.ndarray:        # (n_outputs,)
     "Return the noise variance of each output with the largest evidence, never quite zero."
     return np.maximum(left, 1e-14 * sums.v2 + np.finfo(float).tiny) / sums.N
-
 
 class RidgePath:
     "Fits for every ridge from one eigendecomposition. The ridge is the noise variance over the prior variance."
@@ -242,7 +239,7 @@ class RidgePath:
         best = max(np.arange(-6, 6.01, 0.5), key=score)
         return float(10 ** max(best + np.arange(-0.45, 0.46, 0.05), key=score))
 
-# %% ../nbs/04_basis.ipynb #ed8dc3b2
+# %% ../nbs/04_basis.ipynb #19781faf
 def evidence_slope(
     basis: Basis,     # The features, with a beta for each dimension
     X: np.ndarray,    # States, (n, d)
@@ -268,23 +265,23 @@ def evidence_slope(
     by_beta = _by_widths(basis, X, across * p) + _by_widths(basis, basis.control_points, among)
     return float(-sums.N / 2 * np.log(noise).sum() - k / 2 * penalty), np.append(by_beta, ridge * by_ridge)
 
-
 def _by_widths(basis, X, G) -> np.ndarray:
     "Slopes by each log beta, from those by the kernels between `X` and the control points, (d,)."
     x, c = X - basis.centre, basis.control_points - basis.centre
     H = G * basis.kernel(X, basis.control_points, 1)
     return basis.kernel.beta * (H.sum(axis=1) @ x**2 - 2 * (x * (H @ c)).sum(axis=0) + H.sum(axis=0) @ c**2)
 
-# %% ../nbs/04_basis.ipynb #b677be14
+# %% ../nbs/04_basis.ipynb #53449969
 def tune_widths(
     basis: Basis,     # The features to begin with, one beta for all dimensions or one for each
     X: np.ndarray,    # States, (n, d)
     V: np.ndarray,    # Outputs that share the widths, (n, k)
     P: np.ndarray,    # Weights of the cells, (n,)
     ridge: float,     # The ridge to begin with
-    tol: float = 0.5,      # Stop when the log evidence grows by less
 ) -> tuple[np.ndarray, float, float]:   # beta (d,), ridge, and what the log evidence has gained
-    "Return the width of each dimension with the largest evidence, within 1/10,000 and 100 times the first beta."
+    """Return the width of each dimension with the largest evidence, within 1/10,000 and 100 times the first beta.
+
+    It stops when the log evidence grows by less than a half."""
     d = X.shape[1]
     start = np.log(np.append(np.broadcast_to(basis.kernel.beta, d), ridge))
     def loss(theta):
@@ -294,5 +291,5 @@ def tune_widths(
     first = loss(start)[0]
     bounds = [(s + np.log(1e-4), s + np.log(1e2)) for s in start[:d]] + [(np.log(1e-6), np.log(1e6))]
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds,
-                     options=dict(maxiter=50, maxcor=20, ftol=tol / (abs(first) + 1)))
+                     options=dict(maxiter=50, maxcor=20, ftol=0.5 / (abs(first) + 1)))
     return np.exp(found.x[:d]), float(np.exp(found.x[d])), float(first - found.fun)

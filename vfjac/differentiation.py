@@ -26,7 +26,7 @@ def analytical_jacobian(
     "The field's own Jacobian at every cell: for a Gaussian field the closed form of notebook 02, in blocks of cells."
     return map_cells(as_field(field).jacobian, as_states(X), cores)
 
-# %% ../nbs/09_differentiation.ipynb #f62cf9d6
+# %% ../nbs/09_differentiation.ipynb #29056639
 def numerical_jacobian(
     field: VectorField | object,       # A vector field, or a function of states (n, d) → (n, d)
     X: np.ndarray,                     # States, (n_cells, d)
@@ -36,8 +36,7 @@ def numerical_jacobian(
     num_steps: int = 3,                # Steps h, h/2, h/4 … that numdifftools extrapolates to zero
     base_step: float | None = None,    # The largest step h, in state units; None: the field's own, or `default_step`
 ) -> np.ndarray:                       # (n_cells, d, d), `[cell, effector, regulator]`
-    """The Jacobian at every cell by finite differences of the velocity (numdifftools), all cells of a block in the
-    same calls."""
+    "The Jacobian at every cell by finite differences of the velocity (numdifftools), all cells of a block at once."
     field, X = as_field(field), as_states(X)
     if base_step is None: base_step = getattr(field, "step", None) or default_step(X)
     how: dict = dict(order=order, num_steps=num_steps, base_step=base_step)
@@ -79,7 +78,7 @@ def _by_jax(func, X, dtype):
             return np.array(J)
     return np.array(V), jacobian
 
-# %% ../nbs/09_differentiation.ipynb #fd19bdea
+# %% ../nbs/09_differentiation.ipynb #9ba7aa42
 _LIBRARIES = dict(jax=_by_jax, torch=_by_torch)
 
 def _find_backend(func: Callable, X: np.ndarray, backend: str | None = None, dtype: str | None = None) -> str:
@@ -87,14 +86,12 @@ def _find_backend(func: Callable, X: np.ndarray, backend: str | None = None, dty
     if backend is not None and backend not in _LIBRARIES:
         raise ValueError(f"backend={backend!r}: expected 'jax', 'torch' or None")
     there = [name for name in _LIBRARIES if importlib.util.find_spec(name)]
-    there.sort(key=lambda name: name not in sys.modules)
+    if backend in there: return backend
     if backend or not there:
-        if backend in there: return backend
-        wanted = backend or "jax or torch"
-        raise ImportError(f"automatic differentiation with {wanted}, which is not installed: "
+        raise ImportError(f"automatic differentiation with {backend or 'jax or torch'}, which is not installed: "
                           f'pip install "vfjac[{backend or "jax"}]", or use numerical_jacobian')
     refused = []
-    for name in there:
+    for name in sorted(there, key=lambda name: name not in sys.modules):
         try:
             _LIBRARIES[name](func, X[:1], dtype)
             return name
@@ -103,7 +100,7 @@ def _find_backend(func: Callable, X: np.ndarray, backend: str | None = None, dty
         f"the function cannot be differentiated automatically ({'; '.join(refused)}); write it with jax.numpy or torch "
         f"operations, name the backend to see the whole error, or use numerical_jacobian")
 
-# %% ../nbs/09_differentiation.ipynb #6d8e931d
+# %% ../nbs/09_differentiation.ipynb #59830dd9
 def _traced(func, X, backend, dtype):
     "Values at `X` and their Jacobians' function, after the check that rows do not depend on each other."
     if dtype not in (None, "float32", "float64"):
@@ -129,12 +126,12 @@ def autodiff_jacobian(
 
     Raises ImportError without the library, TypeError for a function that it cannot differentiate, and ValueError if the
     function does not take each row as a cell."""
-    func, X = func if callable(func) else getattr(func, "func", func), as_states(X)
+    X = as_states(X)
     backend = _find_backend(func, X, backend, dtype)
     width = X.shape[1] * _traced(func, X[:1], backend, dtype)[0].shape[1]
     return map_blocks(lambda s: _traced(func, X[s], backend, dtype)[1](), row_blocks(len(X), 4 * width))
 
-# %% ../nbs/09_differentiation.ipynb #ffb725ab
+# %% ../nbs/09_differentiation.ipynb #7fac32b6
 @dataclass(frozen=True, eq=False)
 class AutodiffField:
     "A field given by a JAX or PyTorch function of states, differentiated automatically."
@@ -147,16 +144,14 @@ class AutodiffField:
         X = as_states(X)
         backend = _find_backend(self.func, X, self.backend, self.dtype)
         work = lambda s: _traced(self.func, X[s], backend, self.dtype)[0]
-        return _square(map_blocks(work, row_blocks(len(X), 16 * X.shape[1])), X.shape[1])
+        V = map_blocks(work, row_blocks(len(X), 16 * X.shape[1]))
+        if V.shape[1] == X.shape[1]: return V
+        raise ValueError(f"the function gives {V.shape[1]} velocities for {X.shape[1]} dimensions: expected as many")
 
     def jacobian(self, X: np.ndarray) -> np.ndarray:
         "Jacobians at the states `X` (n_cells, d): an array (n_cells, d, d), `[cell, effector, regulator]`."
-        return _square(autodiff_jacobian(self.func, X, self.backend, dtype=self.dtype), np.shape(X)[-1])
-
-def _square(result, d):
-    if result.shape[1] == d: return result
-    raise ValueError(
-        f"the function gives {result.shape[1]} velocities for {d} dimensions of the states: expected as many")
+        self.velocity(as_states(X)[:1])   # refuses a function that gives too many or too few
+        return autodiff_jacobian(self.func, X, self.backend, dtype=self.dtype)
 
 def autodiff_field(
     func: Callable,                  # A JAX or PyTorch function of states, a torch module, or an object with `.func`
@@ -187,7 +182,7 @@ class JacobianCheck:
         "Whether the largest relative difference is within `rtol`."
         return self.relative <= self.rtol
 
-# %% ../nbs/09_differentiation.ipynb #9b5dac9c
+# %% ../nbs/09_differentiation.ipynb #a4b55afd
 def check_jacobian(
     field: VectorField | object,   # A vector field, or anything `as_field` takes
     X: np.ndarray,                 # States, (n_cells, d); fifty cells are plenty
@@ -198,6 +193,6 @@ def check_jacobian(
     "Confront a field's own Jacobian with finite differences of its velocities, and report the largest difference."
     J, N = analytical_jacobian(field, X), numerical_jacobian(field, X, **options)
     difference = np.abs(J - N)
-    cell, effector, regulator = (int(i) for i in np.unravel_index(difference.argmax(), difference.shape))
+    cell, effector, regulator = map(int, np.unravel_index(difference.argmax(), difference.shape))
     largest = float(difference.max())
     return JacobianCheck(len(J), largest, largest / (float(np.abs(J).max()) or 1.0), cell, effector, regulator, rtol)

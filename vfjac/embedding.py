@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LocalMaps', 'local_maps', 'LiftedField', 'lift_field', 'regressed_loadings', 'decoded_jacobian']
 
-# %% ../nbs/11_embedding.ipynb #e4015b67
+# %% ../nbs/11_embedding.ipynb #8c76bfc6
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,8 +15,8 @@ import numpy as np
 from scipy.sparse import issparse
 from scipy.spatial import cKDTree
 
-from .blocks import map_blocks, row_blocks
-from .fields import VectorField, as_field, as_states, default_step, differentiate, patch
+from .blocks import check_numbers, map_blocks, row_blocks
+from .fields import VectorField, as_field, as_states, default_step, differentiate
 
 # %% ../nbs/11_embedding.ipynb #b5635dfa
 def _weighted_neighbours(U: np.ndarray, cells: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -29,11 +29,6 @@ def _weighted_neighbours(U: np.ndarray, cells: np.ndarray, k: int) -> tuple[np.n
     widest = distance[:, -1:] * 1.001
     return near, (1 - (distance / np.where(widest > 0, widest, 1)) ** 3) ** 3
 
-# %% ../nbs/11_embedding.ipynb #96f0bc02
-def _default_n_neighbours(n: int) -> int:
-    "A tenth of the cells, but at least 15 (or all, if fewer) and at most 100."
-    return min(n, max(15, min(100, n // 10)))
-
 # %% ../nbs/11_embedding.ipynb #91ef4b6c
 def _slope_weights(dU: np.ndarray, weights: np.ndarray, cutoff: float = 1e-3) -> np.ndarray:
     "S, (m, e, k): with these weights the values of neighbours at `dU` (m, k, e) add up to least-squares slopes."
@@ -44,7 +39,7 @@ def _slope_weights(dU: np.ndarray, weights: np.ndarray, cutoff: float = 1e-3) ->
     inverse = np.divide(1, s, out=np.zeros_like(s), where=keep)
     return np.einsum("mae,ma,mka->mek", right, inverse, left) * root[:, None]
 
-# %% ../nbs/11_embedding.ipynb #59cf263c
+# %% ../nbs/11_embedding.ipynb #e6255c5b
 @dataclass(frozen=True, eq=False)
 class LocalMaps:
     "Linear maps between an embedding and coordinates (genes or components) near each cell."
@@ -54,6 +49,10 @@ class LocalMaps:
     inward: np.ndarray        # Weights of the neighbours in A, coordinates → embedding, (m, e, k)
     r2: np.ndarray            # Share of the neighbours' variance in coordinates that B explains, (m,)
     r2_inward: np.ndarray     # Share of their variance on the embedding that A explains, (m,)
+
+    def __getitem__(self, rows) -> "LocalMaps":
+        "The maps of some of the cells."
+        return LocalMaps(*(values[rows] for values in vars(self).values()))
 
     def to_coordinates(self, table: np.ndarray) -> np.ndarray:
         "B, (m, n_columns, e), for some columns of the coordinates, (n, n_columns)."
@@ -82,7 +81,7 @@ def _explained(values, predicted, weights):
 def _centred(values, weights):
     return values - (np.einsum("mk,mkp->mp", weights, values) / weights.sum(axis=1)[:, None])[:, None]
 
-# %% ../nbs/11_embedding.ipynb #fa3583f9
+# %% ../nbs/11_embedding.ipynb #024384ac
 def local_maps(
     U,                            # Embedding of all cells, (n, e)
     Y,                            # Coordinates of all cells, (n, p): principal components, or expression of genes
@@ -100,13 +99,13 @@ def local_maps(
         raise ValueError(f"an embedding of {len(U)} cells and coordinates of {len(Y)}: expected the same cells")
     if inverse not in ("pseudo", "regression"):
         raise ValueError(f"inverse={inverse!r}: expected 'pseudo' or 'regression'")
-    if not (0 <= cutoff < 1 and 0 <= ridge < np.inf):
-        raise ValueError(f"cutoff = {cutoff}, ridge = {ridge}: expected a share from 0 to 1, and 0 or more")
-    cells = np.arange(len(U)) if cells is None else np.arange(len(U))[cells]
-    k = _default_n_neighbours(len(U)) if k is None else k
+    check_numbers("a share between 0 and 1", cutoff=cutoff)
+    check_numbers("zero or a positive number", ridge=ridge)
+    cells = np.arange(len(U))[slice(None) if cells is None else cells]
+    k = min(len(U), max(15, min(100, len(U) // 10))) if k is None else k
     near, weights = _weighted_neighbours(U, cells, k)
-    (m, e), p = (len(cells), U.shape[1]), Y.shape[1]
-    S, T, r2, r2_inward = np.empty((m, e, k)), np.empty((m, e, k)), np.empty(m), np.empty(m)
+    m, e, p = len(cells), U.shape[1], Y.shape[1]
+    (S, T), (r2, r2_inward) = np.empty((2, m, e, k)), np.empty((2, m))
     for s in row_blocks(m, k * (4 * p + 6 * e) + (inverse == "regression") * 4 * k * k):
         dU, dY, w = _centred(U[near[s]], weights[s]), _centred(Y[near[s]], weights[s]), weights[s]
         S[s] = _slope_weights(dU, w, cutoff)
@@ -115,7 +114,7 @@ def local_maps(
         r2_inward[s] = _explained(dU, dY @ (T[s] @ dY).transpose(0, 2, 1), w)
     return LocalMaps(cells, near, S, T, r2, r2_inward)
 
-# %% ../nbs/11_embedding.ipynb #cb147758
+# %% ../nbs/11_embedding.ipynb #b5ba15a6
 @dataclass(frozen=True, eq=False)
 class LiftedField:
     "A field on an embedding, as a field in coordinates: near each cell the local maps lead there and back."
@@ -139,11 +138,6 @@ class LiftedField:
         "The cell, as a row of `maps.cells`, whose maps hold at each state of `X` (n_cells, p): (n_cells,) int."
         return self._tree.query(as_states(X, self.n_dims))[1]
 
-    def _of(self, rows):
-        "The maps of some of the cells."
-        m = self.maps
-        return LocalMaps(m.cells[rows], m.near[rows], m.outward[rows], m.inward[rows], m.r2[rows], m.r2_inward[rows])
-
     def to_embedding(self, X: np.ndarray) -> np.ndarray:
         "Where the states `X` (n_cells, p) lie on the embedding: an array (n_cells, e)."
         X, rows = as_states(X, self.n_dims), self.nearest(X)
@@ -151,39 +145,32 @@ class LiftedField:
         U, away = self.embedding[cells], X - self.coordinates[cells]
         moved = np.flatnonzero(away.any(axis=1))
         for s in row_blocks(len(moved), 2 * self.maps.near.shape[1] * self.n_dims):
-            A = self._of(rows[moved[s]]).to_embedding(self._table)
+            A = self.maps[rows[moved[s]]].to_embedding(self._table)
             U[moved[s]] += np.einsum("nep,np->ne", A, away[moved[s]])
         return U
 
-# %% ../nbs/11_embedding.ipynb #18d8985d
-@patch
-def velocity(self: LiftedField, X: np.ndarray) -> np.ndarray:
-    "Velocities at the states `X` (n_cells, p): an array (n_cells, p)."
-    X, rows = as_states(X, self.n_dims), self.nearest(X)
-    f = self.field.velocity(self.to_embedding(X))
-    work = lambda s: np.einsum("npe,ne->np", self._of(rows[s]).to_coordinates(self._table), f[s])
-    return map_blocks(work, row_blocks(len(X), 2 * self.maps.near.shape[1] * self.n_dims))
+    def velocity(self, X: np.ndarray) -> np.ndarray:
+        "Velocities at the states `X` (n_cells, p): an array (n_cells, p)."
+        rows, f = self.nearest(X), self.field.velocity(self.to_embedding(X))
+        work = lambda s: np.einsum("npe,ne->np", self.maps[rows[s]].to_coordinates(self._table), f[s])
+        return map_blocks(work, row_blocks(len(rows), 2 * self.maps.near.shape[1] * self.n_dims))
 
-# %% ../nbs/11_embedding.ipynb #2c791e8d
-@patch
-def projected_jacobian(
-    self: LiftedField, X: np.ndarray, left: np.ndarray | None = None, right: np.ndarray | None = None
-) -> np.ndarray:
-    """`left @ B J A @ right.T` at the states `X`, for `left` (n_e, p) and `right` (n_r, p), of these genes only: an
-    array (n_cells, n_e, n_r). None is the identity."""
-    X, rows = as_states(X, self.n_dims), self.nearest(X)
-    on = lambda side: self._table if side is None else self._table @ np.asarray(side, dtype=np.float64).T
-    (Y_l, Y_r), J = (on(left), on(right)), self.field.jacobian(self.to_embedding(X))
-    out = np.empty((len(X), Y_l.shape[1], Y_r.shape[1]))
-    for s in row_blocks(len(X), self.maps.near.shape[1] * (Y_l.shape[1] + Y_r.shape[1]) + out[:1].size):
-        maps = self._of(rows[s])
-        np.matmul(maps.to_coordinates(Y_l) @ J[s], maps.to_embedding(Y_r), out=out[s])
-    return out
+    def projected_jacobian(
+        self, X: np.ndarray, left: np.ndarray | None = None, right: np.ndarray | None = None
+    ) -> np.ndarray:
+        """`left @ B J A @ right.T` at the states `X`, for `left` (n_e, p) and `right` (n_r, p), of these genes only:
+        an array (n_cells, n_e, n_r). None is the identity."""
+        rows, J = self.nearest(X), self.field.jacobian(self.to_embedding(X))
+        Y_l, Y_r = (self._table if side is None else self._table @ np.transpose(side) for side in (left, right))
+        out = np.empty((len(rows), Y_l.shape[1], Y_r.shape[1]))
+        for s in row_blocks(len(rows), self.maps.near.shape[1] * (Y_l.shape[1] + Y_r.shape[1]) + out[:1].size):
+            maps = self.maps[rows[s]]
+            np.matmul(maps.to_coordinates(Y_l) @ J[s], maps.to_embedding(Y_r), out=out[s])
+        return out
 
-@patch
-def jacobian(self: LiftedField, X: np.ndarray) -> np.ndarray:
-    "Jacobians at the states `X` (n_cells, p): an array (n_cells, p, p), `[cell, effector, regulator]`."
-    return self.projected_jacobian(X)
+    def jacobian(self, X: np.ndarray) -> np.ndarray:
+        "Jacobians at the states `X` (n_cells, p): an array (n_cells, p, p), `[cell, effector, regulator]`."
+        return self.projected_jacobian(X)
 
 # %% ../nbs/11_embedding.ipynb #1c6d4938
 def lift_field(
@@ -219,7 +206,7 @@ def regressed_loadings(
     r2 = np.where(some, (on_states**2).sum(axis=0) / np.where(some, total, 1), 0.0)
     return (right[keep].T @ (on_states / s[keep, None])).T, np.minimum(r2, 1)
 
-# %% ../nbs/11_embedding.ipynb #4c543c47
+# %% ../nbs/11_embedding.ipynb #260ae045
 def decoded_jacobian(
     field,                                 # A vector field in the latent space, or anything `as_field` takes
     decoder: Callable,                     # Expression of a table of latent states, (n, e) → (n, n_genes)
@@ -235,8 +222,9 @@ def decoded_jacobian(
     pseudo-inverse. In blocks of cells. Raises ValueError if decoder or Jacobian return other shapes."""
     field, Z = as_field(field), as_states(states)
     step = default_step(Z) if base_step is None else base_step
-    slopes = (lambda z, genes=slice(None): jac(z)[:, genes]) if jac is not None else (
-        lambda z, genes=slice(None): differentiate(lambda x: decoder(x)[:, genes], z, base_step=step)[0])
+    def slopes(z, genes=slice(None)):
+        if jac is not None: return jac(z)[:, genes]
+        return differentiate(lambda x: decoder(x)[:, genes], z, base_step=step)[0]
     n_genes = _decoded_genes(decoder, slopes, Z[:1])
     E, R = (np.arange(n_genes)[slice(None) if genes is None else genes] for genes in (effectors, regulators))
     moving = lambda z: np.einsum("nge,ne->ng", slopes(z, E), field.velocity(z))
