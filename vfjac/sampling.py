@@ -28,30 +28,32 @@ def _items(arr) -> np.ndarray:
     if not items.size: raise ValueError("arr is empty: there is nothing to choose from; check the filter that made it")
     return items
 
-# %% ../nbs/08_sampling.ipynb #a28ff960
+# %% ../nbs/08_sampling.ipynb #6dd33386
 def _table(values, what: str, n_cells: int) -> np.ndarray:
-    "Values as a float64 table with one row for each cell; states must be finite, velocities may be NaN."
+    "Values as a float64 table with one row for each cell."
     if values is None:
         raise ValueError(f"{what} are missing: this method needs a table with one row for each cell; "
                          f"give {'X' if what == 'states' else 'V'}=…")
     table = np.asarray(values.toarray() if issparse(values) else values, dtype=np.float64)
     if table.ndim != 2 or not table.size or len(table) != n_cells:
         raise ValueError(f"{what} have the shape {table.shape}, expected ({n_cells:,}, d): one row for each cell")
-    bad = (~np.isfinite(table) if what == "states" else np.isinf(table)).any(axis=1)
-    if bad.any():
-        kind, first = "NaN or infinite" if what == "states" else "infinite", np.flatnonzero(bad)[:5].tolist()
-        raise ValueError(f"{kind} {what} in {bad.sum():,} of {n_cells:,} cells (first rows: {first}); "
-                         "leave these cells out of arr and of the tables")
     return table
+
+def _refuse(bad: np.ndarray, what: str) -> None:
+    "Raise if a row holds a forbidden value; `bad` (n_cells, d) says where."
+    if (rows := np.flatnonzero(bad.any(axis=1))).size:
+        raise ValueError(f"{what} in {len(rows):,} of {len(bad):,} cells (first rows: {rows[:5].tolist()}); "
+                         "leave these cells out of arr and of the tables")
 
 # %% ../nbs/08_sampling.ipynb #34103195
 def _random_indices(items: np.ndarray, n: int, seed: int = 19491001) -> np.ndarray:
     "Positions of `n` different cells, all cells with equal chances."
     return np.random.default_rng(seed).choice(len(items), size=n, replace=False)
 
-# %% ../nbs/08_sampling.ipynb #ae8a18c9
+# %% ../nbs/08_sampling.ipynb #1c54b0c5
 def _velocity_indices(V: np.ndarray, n: int, seed: int = 19491001) -> np.ndarray:
     "Positions of `n` different cells, with chances proportional to speed; resting cells come last."
+    _refuse(np.isinf(V), "infinite velocities")
     unknown = np.isnan(V).any(axis=1)
     if unknown.any():
         message = f"{unknown.sum():,} of {len(V):,} cells have NaN velocities: they count as cells that do not move"
@@ -166,9 +168,10 @@ def _nearest_cells(X: np.ndarray, nodes: np.ndarray, distinct: bool) -> np.ndarr
         free[candidates[nearest[winners]]] = False
     return chosen
 
-# %% ../nbs/08_sampling.ipynb #ee3aca8c
+# %% ../nbs/08_sampling.ipynb #24245e5e
 def _trn_indices(X, n: int, seed=19491001, *, distinct=True, **parameters) -> np.ndarray:
     "Positions of the cells nearest to the nodes of `_neural_gas` with its `parameters`, in their order."
+    _refuse(~np.isfinite(X), "NaN or infinite states")
     if distinct and n == len(X): return np.arange(n)
     return _nearest_cells(X, _neural_gas(X, n, seed, **parameters), distinct)
 
@@ -184,10 +187,11 @@ def _spread_start(X: np.ndarray, n: int, seed: int) -> np.ndarray:
         chosen.append(min(int(np.searchsorted(total, draw * total[-1], side="right")), len(X) - 1))
     return np.array(chosen)
 
-# %% ../nbs/08_sampling.ipynb #a32a6ad0
+# %% ../nbs/08_sampling.ipynb #dc7bea20
 def _kmeans_indices(X, n: int, seed=19491001, *, max_iter=30) -> np.ndarray:
     "Positions of the different cells nearest to the centres of `n` clusters."
     from scipy.cluster.vq import vq
+    _refuse(~np.isfinite(X), "NaN or infinite states")
     if n == len(X): return np.arange(n)
     centres, labels = X[_spread_start(X, n, seed)], None
     for _ in range(max_iter):
