@@ -25,7 +25,7 @@ async function render({ model, el }) {
   host.className = "vfjac-chart";
   host.style.width = "100%";
   el.append(host);
-  const state = { shown: null, dark: null, width: 0, queue: Promise.resolve(), timers: {}, had: {} };
+  const state = { shown: null, dark: null, width: 0, queue: Promise.resolve(), timers: {}, due: new Set() };
   const width = () => host.clientWidth || state.width || 1120;
   const tell = error => { host.textContent = "The chart could not be drawn: " + error.message; };
   const next = work => { state.queue = state.queue.then(work).catch(tell); return state.queue; };
@@ -39,7 +39,7 @@ async function render({ model, el }) {
       if (Object.keys(boxes[p.name] || {}).length) p.value = boxes[p.name]; else delete p.value;
     }
     const [fit] = arranged(spec, width()), dark = isDark(model.get("theme"));
-    Object.assign(state, { dark, width: width(), had: {} });
+    Object.assign(state, { dark, width: width(), due: new Set(["cells", "means", "params"]) });
     host.style.minHeight = host.offsetHeight + "px";
     if (state.shown) state.shown.finalize();
     const options = { mode: "vega-lite", renderer: "canvas", actions: false, patch: seeThrough,
@@ -56,23 +56,25 @@ async function render({ model, el }) {
       if (d) report("square", { effector: d.effector, regulator: d.regulator, at: Date.now() }); });
     await update();
   }
-  async function update() {
-    const news = model.get("news");
-    if (!state.shown || !news) return;
-    for (const [name, table] of Object.entries(news.tables || {}))
-      if (state.had[name] !== table.at) {
-        state.had[name] = table.at;
-        state.shown.view.data(name, rowsOf(table.columns));
-      }
-    for (const [name, value] of Object.entries(news.params || {})) state.shown.view.signal(name, value);
+  async function update() { // tables and parameters in place of those of the specification
+    const due = [...state.due].filter(name => Object.keys(model.get(name) || {}).length);
+    state.due.clear();
+    if (!state.shown || !due.length) return;
+    for (const name of due) {
+      const value = model.get(name);
+      if (name !== "params") state.shown.view.data(name, rowsOf(value));
+      else for (const [param, to] of Object.entries(value)) state.shown.view.signal(param, to);
+    }
     await state.shown.view.runAsync();
   }
-  const redraw = () => next(embed), refresh = () => next(update);
+  const redraw = () => next(embed);
+  const numbers = Object.fromEntries(["cells", "means", "params"].map(
+    name => ["change:" + name, () => { state.due.add(name); next(update); }]));
   const look = () => { if (isDark(model.get("theme")) !== state.dark) redraw(); };
   const resized = () => { if (host.clientWidth && Math.abs(width() - state.width) > 24) {
     clearTimeout(state.timers.size); state.timers.size = setTimeout(redraw, 200); } };
   model.on("change:spec", redraw);
-  model.on("change:news", refresh);
+  for (const [event, refresh] of Object.entries(numbers)) model.on(event, refresh);
   model.on("change:theme", look);
   wishes.addEventListener("change", look);
   const themes = new MutationObserver(look), sizes = new ResizeObserver(resized);
@@ -81,7 +83,8 @@ async function render({ model, el }) {
   sizes.observe(host);
   await redraw();
   return () => {
-    model.off("change:spec", redraw); model.off("change:news", refresh); model.off("change:theme", look);
+    model.off("change:spec", redraw); model.off("change:theme", look);
+    for (const [event, refresh] of Object.entries(numbers)) model.off(event, refresh);
     wishes.removeEventListener("change", look); themes.disconnect(); sizes.disconnect();
     if (state.shown) state.shown.finalize();
   };
