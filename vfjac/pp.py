@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['PAIRS', 'VELOCITIES', 'RATES', 'KEPT', 'STALE', 'prepare']
 
-# %% ../nbs/17_pp.ipynb #2c52c03b
+# %% ../nbs/17_pp.ipynb #ccad0235
 import warnings
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from anndata import AnnData
 from scipy.linalg import eigh
 from scipy.sparse import csr_array, csr_matrix
 
-from .adata import check_adata, dense, gene_columns, listed, read_averages, read_mask, select_genes
+from .adata import check_adata, check_unique, dense, listed, read_averages, read_mask, select_genes
 from .blocks import is_lazy, row_blocks
 from .genejacobian import find_names
 from .noise import LARGEST_EXACT, find_averaging, nearest_cells, neighbour_means, state_averages
@@ -54,7 +54,7 @@ def _whole_counts(table: csr_array, name="the layer") -> tuple[csr_array, np.nda
         f"not multiples of one molecule in each cell: expected whole numbers. After a logarithm or a correction, start "
         f"again from the counts of velocyto, kallisto or STARsolo; shares of ambiguous reads (alevin-fry): round them")
 
-# %% ../nbs/17_pp.ipynb #fb34ffdc
+# %% ../nbs/17_pp.ipynb #e5795df2
 PAIRS = {("spliced", "unspliced"): (("Ms", "Mu"), ("M_s", "M_u")), ("total", "new"): (("M_t", "M_n"),)}
 VELOCITIES = ("velocity", "velocity_S", "velocity_T")
 
@@ -68,9 +68,15 @@ class _Tables:
     velocity: str | None               # Layer of velocities
     said: str                          # What was found, in words
 
-    def normalised(self, key, at) -> csr_array:
-        "Return counts of some genes for cells of median size."
-        return csr_array(self.counts[key][:, at].multiply(1 / self.sizes[key][:, None]))
+    def of_genes(self, at) -> "_Tables":
+        "Return the tables of some genes."
+        return replace(self, counts={key: counts[:, at] for key, counts in self.counts.items()})
+
+    def normalised(self, key) -> csr_array:
+        "Return counts for cells of median size."
+        counts = self.counts[key]
+        each = np.repeat(self.sizes[key], np.diff(counts.indptr))
+        return csr_array((counts.data / each, counts.indices, counts.indptr), shape=counts.shape)
 
 def _read_tables(adata, layers=None, velocity_key=None) -> _Tables:
     "Return what there is. Raises KeyError for named layers that are not there, ValueError if it is not enough."
@@ -82,12 +88,9 @@ def _read_tables(adata, layers=None, velocity_key=None) -> _Tables:
         averages = next((dict(zip(pair, names)) for names in named if all(n in adata.layers for n in names)), {})
         ways.append((pair, [key for key in pair if key in adata.layers], averages))
     pair, known, averages = max(ways, key=lambda way: len(way[1]) + len(way[2]))
-    if not averages and len(known) < 2 and not (known == ["spliced"] and velocity): raise ValueError(_lacking(adata))
-    return _with_counts(adata, pair, known, averages, velocity)
-
-def _lacking(adata) -> str:
-    "Return what is missing, and which tool makes it."
-    return (
+    if averages or len(known) == 2 or (known == ["spliced"] and velocity):
+        return _with_counts(adata, pair, known, averages, velocity)
+    raise ValueError(
         f"no counts of unspliced and spliced molecules (layers: {listed(adata.layers)}): expected layers 'spliced' "
         f"and 'unspliced', which velocyto, kb count --workflow nac, alevin-fry and STARsolo --soloFeatures Velocyto "
         f"make from reads; or 'total' and 'new' (labelled); or averages, 'Ms' and 'Mu' (scVelo), 'M_s' and 'M_u' "
@@ -148,13 +151,12 @@ def _dispersion(table, n_bins=20) -> np.ndarray:
     out[varies] = (log - like.transform("mean")) / like.transform("std").replace(0, np.nan).fillna(1)
     return out
 
-# %% ../nbs/17_pp.ipynb #3360ae0b
+# %% ../nbs/17_pp.ipynb #7482d326
 def _choose_genes(adata, tables, keep=(), min_shared_counts=20, n_top_genes=2000):
     "Return positions of the genes that are kept, and why in words. Raises ValueError if there are fewer than two."
     kept, said = np.ones(adata.n_vars, bool), "as they were chosen before"
     if not tables.averages and len(tables.counts) == 2:
-        shared = _shared_counts(*tables.counts.values())
-        kept = shared >= min_shared_counts
+        kept = _shared_counts(*tables.counts.values()) >= min_shared_counts
         said = f"{kept.sum():,} have {min_shared_counts} molecules in cells with both kinds"
     elif not tables.averages:
         kept = _told(adata.layers[tables.velocity])
@@ -164,8 +166,8 @@ def _choose_genes(adata, tables, keep=(), min_shared_counts=20, n_top_genes=2000
         f"genes, match their names before the layers are joined; if they are few, lower min_shared_counts")
     if n_top_genes is not None and kept.sum() > n_top_genes:
         at, key = np.flatnonzero(kept), tables.pair[0]
-        values = tables.normalised(key, at) if key in tables.counts else csr_array(
-            gene_columns(adata.layers[tables.averages[key]], at), dtype=np.float64)
+        values = tables.of_genes(at).normalised(key) if key in tables.counts else csr_array(
+            adata[:, at].layers[tables.averages[key]], dtype=np.float64)
         kept[at[np.argsort(-_dispersion(values), kind="stable")[n_top_genes:]]] = False
         said += f", the {n_top_genes:,} most variable"
     kept[find_names(keep, adata.var_names, "genes (asked for as keep)")] = True
@@ -176,16 +178,27 @@ def _told(layer) -> np.ndarray:
     size = np.ravel(abs(csr_array(layer, dtype=np.float64)).sum(axis=0))
     return np.isfinite(size) & (size > 0)
 
-# %% ../nbs/17_pp.ipynb #aa078675
-def _components(X, d):
+# %% ../nbs/17_pp.ipynb #0e607686
+def _components(X, d, largest=2500):
     "Return principal components, states (n_cells, d) and loadings (n_genes, d); X is centred in place, to save memory."
     X -= X.mean(axis=0)
-    wide = X.shape[1] > X.shape[0]
-    C = X @ X.T if wide else X.T @ X
+    K = _krylov(X, d + 10) if min(X.shape) > largest else None
+    Z = X if K is None else X @ K
+    wide = Z.shape[1] > Z.shape[0]
+    C = Z @ Z.T if wide else Z.T @ Z
     Q = eigh(C, subset_by_index=[len(C) - d, len(C) - 1])[1][:, ::-1]
-    if wide: Q = np.linalg.qr(X.T @ Q)[0]
+    if wide: Q = np.linalg.qr(Z.T @ Q)[0]
+    if K is not None: Q = K @ Q
     Q = Q * np.sign(Q[np.abs(Q).argmax(axis=0), np.arange(d)])
     return X @ Q, Q
+
+def _krylov(X, width, rounds=5):
+    "Return orthonormal columns whose span holds the main directions of a large X (Musco & Musco, NeurIPS 2015)."
+    Y, K = np.random.default_rng(0).normal(size=(X.shape[1], width)), []
+    for _ in range(rounds):
+        Y = np.linalg.qr(X.T @ (X @ Y))[0]
+        K.append(Y)
+    return np.linalg.qr(np.hstack(K))[0]
 
 def _nearest_average(normalised, n_neighbors, d=30) -> csr_array:
     "Return the matrix that averages over nearest cells, edges both ways, on components of the logarithm."
@@ -194,20 +207,20 @@ def _nearest_average(normalised, n_neighbors, d=30) -> csr_array:
     graph = csr_array((np.ones(near.size), near.ravel(), np.arange(0, near.size + 1, n_neighbors)), shape=(len(X),) * 2)
     return neighbour_means(graph, both_ways=True)
 
-# %% ../nbs/17_pp.ipynb #217bf927
-def _choose_average(adata, tables, at, n_neighbors=30):
+# %% ../nbs/17_pp.ipynb #e396b600
+def _choose_average(adata, tables, n_neighbors=30):
     """Return the average behind what is there, or one for the counts, None if it is not known, and which it is. Raises
     ValueError where there are no more cells than neighbours."""
     given = next(iter(tables.averages.values()), tables.velocity if len(tables.counts) < 2 else None)
     if given is not None:
-        some = dense(gene_columns(adata.layers[given], at[:: -(-len(at) // 64)]))
+        some = dense(adata[:, :: -(-adata.n_vars // 64)].layers[given])
         found = find_averaging(_candidates(adata), {given: some}, (given,))[0]
         if found is not None: return found.W, f"{found.graph}: proved for layers[{given!r}]"
         if len(tables.counts) < 2: return None, f"layers[{given!r}] is not proved to be averages over a stored graph"
     for words, W in read_averages(adata): return W, words
     if not 2 <= n_neighbors < adata.n_obs: raise ValueError(
         f"n_neighbors = {n_neighbors} for {adata.n_obs} cells: expected a number from 2 to {adata.n_obs - 1}")
-    W = _nearest_average(tables.normalised(tables.pair[0], at), n_neighbors)
+    W = _nearest_average(tables.normalised(tables.pair[0]), n_neighbors)
     return W, f"{n_neighbors} nearest cells on components of log1p of {tables.pair[0]} counts, edges both ways"
 
 def _candidates(adata):
@@ -216,25 +229,17 @@ def _candidates(adata):
     if "X_pca" in adata.obsm and adata.n_obs <= LARGEST_EXACT:
         yield from state_averages(dense(adata.obsm["X_pca"]), name="obsm['X_pca']")
 
-# %% ../nbs/17_pp.ipynb #e40e024b
+# %% ../nbs/17_pp.ipynb #62f4e1e6
 def _steady_state_gamma(Ms: np.ndarray, Mu: np.ndarray, extreme=5) -> np.ndarray:
     "Return γ where β = 1: each gene's slope in its extreme cells (in %); NaN without molecules."
     gamma = np.full(Ms.shape[1], np.nan)
     for s in row_blocks(Ms.shape[1], 8 * len(Ms)):
-        x, y = Ms[:, s], Mu[:, s]
+        x, y = (np.array(table[:, s].T, dtype=np.float64, order="C") for table in (Ms, Mu))   # a gene in each row
         with np.errstate(divide="ignore", invalid="ignore"):
-            both = x / x.max(axis=0) + y / y.max(axis=0)
-            w = both >= np.percentile(both, 100 - extreme, axis=0)
-            gamma[s] = (w * x * y).sum(axis=0) / (w * x * x).sum(axis=0)
+            both = x / x.max(axis=1, keepdims=True) + y / y.max(axis=1, keepdims=True)
+            x[both < np.percentile(both, 100 - extreme, axis=1, keepdims=True)] = 0
+            gamma[s] = (x * y).sum(axis=1) / np.square(x).sum(axis=1)
     return gamma
-
-def _explained(Ms, Mu, gamma) -> np.ndarray:
-    "Return the share of Mu that γ Ms explains over all cells; NaN for genes that don't vary."
-    r2 = np.full(len(gamma), np.nan)
-    for s in row_blocks(len(gamma), 4 * len(Ms)):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            r2[s] = 1 - np.square(Mu[:, s] - gamma[s] * Ms[:, s]).mean(axis=0) / Mu[:, s].var(axis=0)
-    return r2
 
 # %% ../nbs/17_pp.ipynb #e8cf7b52
 RATES = dict(velocity_gamma=None, fit_gamma="fit_beta", gamma="beta")   # γ and its β, in var
@@ -255,56 +260,75 @@ def _read_gamma(adata: AnnData) -> tuple[str, np.ndarray, np.ndarray] | None:
         if np.isfinite(gamma).any(): return where, gamma, unit
     return None
 
-# %% ../nbs/17_pp.ipynb #531c1b47
-def _choose_gamma(adata, at, Ms, Mu, usable=True):
-    """Return γ where β = 1, NaN if not known, which genes are trusted, and where it is from. Warns of γ ≤ 0; raises
-    ValueError if fewer than two genes are left."""
-    if (given := _read_gamma(adata)) is not None and usable:
-        said, gamma = f"{given[0]}, where β = 1", given[1][at]
-        rate, bad = (gamma > 0) & (Ms.mean(axis=0) > 0), adata.var_names[at][gamma <= 0]
-        balance = Mu.mean(axis=0)[rate] / (gamma * Ms.mean(axis=0))[rate]
-        usable = rate.any() and 1 / 3 < np.nanmedian(balance) < 3
-        if len(bad): warnings.warn(
-            f"γ of {given[0]} is not above 0 in {len(bad)} genes (first: {', '.join(bad[:3])}): expected rates; "
-            + ("they are marked in var['has_velocity'] and left out of components; without this column, γ is computed"
-               if usable else "γ is computed for all genes"), stacklevel=3)
-    if given is None or not usable:
-        gamma, said = _steady_state_gamma(Ms, Mu), "computed, steady state of extreme cells"
-        if given is not None: said += f" ({given[0]} has another unit, or other averages)"
-    believed = read_mask(adata.var["velocity_genes"]) if "velocity_genes" in adata.var else None
-    trusted = (gamma > 0) & (np.ptp(Ms, axis=0) > 0)
-    trusted &= _explained(Ms, Mu, gamma) > 0.01 if believed is None else believed[at]
-    said = f"{said}; {trusted.sum():,} of {len(at):,} genes have a trusted velocity"
-    if trusted.sum() > 1: return gamma, trusted, said
-    raise ValueError(f"γ: {said}: expected two at least; give more cells or genes, or take out var['velocity_genes']")
+# %% ../nbs/17_pp.ipynb #fac95967
+def _choose_gamma(adata, Ms, Mu, usable=True):
+    "Return γ where β = 1, NaN without molecules, and where it is from. Warns of γ ≤ 0, which are computed."
+    gamma, said = _steady_state_gamma(Ms, Mu), "computed, steady state of extreme cells"
+    if (given := _read_gamma(adata)) is None: return gamma, said
+    where, rates, _ = given
+    s, u = (table.mean(axis=0, dtype=np.float64) for table in (Ms, Mu))
+    known, bad = (rates > 0) & (s > 0), adata.var_names[(rates <= 0) & (gamma > 0)]
+    if len(bad): warnings.warn(
+        f"γ of {where} is not above 0 in {len(bad)} genes (first: {', '.join(bad[:3])}): expected rates; theirs are "
+        f"computed; to have all of them computed, take this column out", stacklevel=3)
+    if not usable or not known.any() or not 1 / 3 < np.nanmedian((u / (rates * s))[known]) < 3:
+        return gamma, f"{said} ({where} has another unit, or other averages)"
+    if known.all(): return rates, f"{where}, where β = 1"
+    return np.where(known, rates, gamma), f"{where}, where β = 1, for {known.sum():,} genes; for the others {said}"
 
-# %% ../nbs/17_pp.ipynb #d0ef52f7
-def _average(adata, tables, at, W):
+# %% ../nbs/17_pp.ipynb #7d80ade4
+def _choose_trusted(adata, Ms, Mu, made, gamma):
+    "Return which genes have a velocity to trust, and words. Raises ValueError if they are fewer than two."
+    with np.errstate(divide="ignore", invalid="ignore"):
+        explained = 1 - _mean_squares(made) / (_mean_squares(Mu) - Mu.mean(axis=0, dtype=np.float64)**2)
+    rated, said = (gamma > 0) & (np.ptp(Ms, axis=0) > 0), ""
+    trusted = rated & (explained > 0.01)
+    if "velocity_genes" in adata.var and (believed := read_mask(adata.var["velocity_genes"])) is not None:
+        judged = gamma > 0.01
+        if "fit_likelihood" in adata.var: judged &= adata.var["fit_likelihood"].notna().to_numpy()
+        more = (trusted & ~judged & ~believed).sum()
+        said = f", {more} of them not in velocity_genes (γ ≤ 0.01, or not fitted there)" * bool(more)
+        trusted = np.where(judged, believed & rated, trusted)
+    if trusted.sum() > 1: return trusted, f"{trusted.sum():,} of {len(trusted):,} genes have a trusted velocity{said}"
+    raise ValueError(
+        f"{trusted.sum()} of {len(trusted):,} genes have a velocity that can be trusted: expected two at least; give "
+        f"more cells or genes, or take out var['velocity_genes']")
+
+def _mean_squares(table): return np.einsum("ij,ij->j", table, table, dtype=np.float64) / len(table)
+
+# %% ../nbs/17_pp.ipynb #fbf84df6
+def _average(adata, tables, W):
     "Return averages of both kinds, where they are from, and whether those that were there agree."
     made, said, agree = [], [], tables.pair[1] != "new"
     for key in tables.pair:
         name = tables.averages.get(key)
-        given = None if name is None else _molecules(gene_columns(adata.layers[name], at), f"layers[{name!r}]")
+        given = None if name is None else _molecules(adata.layers[name], f"layers[{name!r}]")
         if key not in tables.counts or W is None:
-            made.append(_from_velocity(adata, tables, at, made) if given is None else given)
+            made.append(_from_velocity(adata, tables, made) if given is None else given)
             said.append(f"v + γ Ms of layers[{tables.velocity!r}]" if given is None else f"layers[{name!r}] as it is")
             continue
-        made.append(W @ tables.normalised(key, at).toarray())
+        made.append(_averaged(W, tables.normalised(key)))
         off = 0 if given is None else np.linalg.norm(made[-1] - given) / np.linalg.norm(given)
         agree = agree and off < 0.05
         how = "as it is" if off < 1e-3 else f"made anew from {key} counts (it differs by {off:.0%})"
         said.append(f"{key} averaged" if given is None else f"layers[{name!r}] {how}")
     return *made, ", ".join(said), agree
 
+def _averaged(W, table) -> np.ndarray:
+    "Return averages as float32, of some genes at a time."
+    out, by_gene = np.empty(table.shape, np.float32), table.tocsc()
+    for s in row_blocks(table.shape[1], 1, 8 * 32): out[:, s] = W @ by_gene[:, s].toarray()
+    return out
+
 def _molecules(values, name) -> np.ndarray:
-    "Return a table of averages; raise ValueError for NaN and negative numbers."
+    "Return a table of averages as float32; raise ValueError for NaN and negative numbers."
     values = dense(values, name)
-    if np.isfinite(values).all() and values.min(initial=0) >= 0: return values
+    if np.isfinite(values).all() and values.min(initial=0) >= 0: return values.astype(np.float32)
     raise ValueError(
         f"{name} holds NaN, infinite or negative numbers (the least is {np.nanmin(values):.3g}): expected averages of "
         f"molecules; take it out, and it is made from counts, or leave these genes out")
 
-def _from_velocity(adata, tables, at, made) -> np.ndarray:
+def _from_velocity(adata, tables, made) -> np.ndarray:
     "Return what velocities say of unspliced molecules, NaN for genes without one."
     rates = _read_gamma(adata)
     if rates is None or tables.velocity is None or not made: raise ValueError(
@@ -312,19 +336,19 @@ def _from_velocity(adata, tables, at, made) -> np.ndarray:
         f"({'not found' if rates is None else rates[0]}) and, in obsp, the graph that layers[{tables.velocity!r}] is "
         f"proved to be averaged over ({'found' if made else 'not found'}); keep layers[{tables.pair[1]!r}], or prepare "
         f"before cells are left out")
-    V = dense(gene_columns(adata.layers[tables.velocity], at))
+    V = dense(adata.layers[tables.velocity])
     V[:, ~_told(V)] = np.nan
-    return rates[2][at] * V + rates[1][at] * made[0]
+    return (rates[2] * V + rates[1] * made[0]).astype(np.float32)
 
-# %% ../nbs/17_pp.ipynb #b4570671
-def _choose_velocity(adata, tables, at, made, trusted, named=False):
+# %% ../nbs/17_pp.ipynb #c3e94d79
+def _choose_velocity(adata, tables, made, trusted, named=False):
     "Return velocities, which genes have one, and where they are from: Mu - γ Ms, `made`, unless others are named."
     if tables.velocity is None: return made, trusted, "Mu - γ Ms"
-    V = dense(gene_columns(adata.layers[tables.velocity], at))
+    V = dense(adata.layers[tables.velocity]).astype(np.float32)
     both = trusted & _told(V)
-    v, w = V[:, both], made[:, both]
-    in_unit = w * ((v * w).sum(axis=0) / np.square(w).sum(axis=0))   # each gene in its own unit of time
-    share = max(0, 1 - np.square(v - in_unit).sum() / np.square(v).sum()) if both.any() else 0
+    along = np.einsum("ij,ij->j", V, made, dtype=np.float64)[both] / len(V)
+    in_unit = np.square(along) / _mean_squares(made)[both]   # each gene in its own unit of time
+    share = in_unit.sum() / _mean_squares(V)[both].sum() if both.any() else 0
     said = f"layers[{tables.velocity!r}] (of which Mu - γ Ms explains {share:.0%})"
     if share > 0.99 or not named: return made, trusted, f"Mu - γ Ms, {'as' if share > 0.99 else 'not'} {said}"
     warnings.warn(
@@ -332,7 +356,7 @@ def _choose_velocity(adata, tables, at, made, trusted, named=False):
         f"velocity_key, velocities are computed", stacklevel=3)
     return V, both, f"{said} as it is"
 
-# %% ../nbs/17_pp.ipynb #b5267a5f
+# %% ../nbs/17_pp.ipynb #ca662012
 def prepare(
     adata: AnnData,                  # Counts, or what velocity tools made from them; not changed
     *,
@@ -358,18 +382,20 @@ def prepare(
     keep = select_genes(adata, keep, adata.var_names, "keep") if isinstance(keep, str) else list(keep)
     tables = _read_tables(adata, layers, velocity_key)
     at, of_genes = _choose_genes(adata, tables, keep, min_shared_counts, n_top_genes)
-    W, of_graph = _choose_average(adata, tables, at, n_neighbors)
-    Ms, Mu, of_averages, agree = _average(adata, tables, at, W)
-    gamma, trusted, of_gamma = _choose_gamma(adata, at, Ms, Mu, agree)
-    made = gamma * Ms
+    adata, tables = adata[:, at], tables.of_genes(at)
+    W, of_graph = _choose_average(adata, tables, n_neighbors)
+    Ms, Mu, of_averages, agree = _average(adata, tables, W)
+    gamma, of_gamma = _choose_gamma(adata, Ms, Mu, agree)
+    made = gamma.astype(np.float32) * Ms
     np.subtract(Mu, made, out=made)
-    velocity, trusted, of_velocity = _choose_velocity(adata, tables, at, made, trusted, velocity_key is not None)
+    trusted, of_trust = _choose_trusted(adata, Ms, Mu, made, gamma)
+    velocity, trusted, of_velocity = _choose_velocity(adata, tables, made, trusted, velocity_key is not None)
     velocity[:, ~trusted] = np.nan
-    cells = _new_cells(adata, tables, at, W)
-    of_states = _add_components(cells, Ms, velocity, trusted, n_components)
-    for key, table in dict(Ms=Ms, Mu=Mu, velocity=velocity).items(): cells.layers[key] = table.astype(np.float32)
-    cells.X, cells.var["gamma"], cells.var["beta"] = cells.layers["Ms"].copy(), gamma, 1.0
-    table = _report(tables.said, of_genes, of_graph, of_averages, of_gamma, of_velocity, of_states)
+    cells = _new_cells(adata, tables, W)
+    cells.layers.update(Ms=Ms, Mu=Mu, velocity=velocity)
+    cells.X, cells.var["gamma"], cells.var["beta"] = Ms.copy(), gamma, 1.0
+    of_states = _add_components(cells, trusted, n_components)
+    table = _report(tables.said, of_genes, of_graph, of_averages, f"{of_gamma}; {of_trust}", of_velocity, of_states)
     cells.uns["prepare"] = table
     if W is None: warnings.warn(
         f"{of_graph}: the noise that neighbours share can't be undone; keep counts, or the graph of the averages "
@@ -385,24 +411,23 @@ def _check(adata):
         f"counts, such as mdata[{next(iter(adata.mod))!r}]")
     check_adata(adata)
     if min(adata.shape) < 3: raise ValueError(f"adata has the shape {adata.shape}: expected (3, 3) or more")
-    for what, names in dict(obs=adata.obs_names, var=adata.var_names).items():
-        if not names.is_unique: raise ValueError(
-            f"{what} names repeat (first: {names[names.duplicated()][0]}): call adata.{what}_names_make_unique() first")
+    for what in ("obs", "var"):
+        check_unique(getattr(adata, f"{what}_names"), f"{what} names", f"adata.{what}_names_make_unique()")
 
-# %% ../nbs/17_pp.ipynb #f591059e
+# %% ../nbs/17_pp.ipynb #d5453a27
 KEPT = ("truth", "true_states")   # of simulated cells
 STALE = ("control_point_", "inlier_prob_", "jacobian_det_", "obs_vf_angle_", "local_r2_")   # of an older field, in obs
 
-def _new_cells(adata, tables, at, W) -> AnnData:
+def _new_cells(adata, tables, W) -> AnnData:
     "Return an AnnData with counts, sizes, the graph, and what is still true of the old one."
     rates = {*RATES, *RATES.values(), "mean", "std"}
     cells = AnnData(
         obs=adata.obs[[c for c in adata.obs if not str(c).startswith(STALE)]].copy(),
-        var=adata.var.iloc[at].drop(columns=[c for c in adata.var if c in rates]),
+        var=adata.var.drop(columns=[c for c in adata.var if c in rates]),
         uns={key: deepcopy(adata.uns[key]) for key in adata.uns if key.endswith("_colors") or key in KEPT})
     for key, name in zip(tables.pair, ("spliced", "unspliced")):
         if key not in tables.counts: continue
-        cells.layers[name] = csr_matrix(tables.counts[key][:, at], dtype=np.float32)
+        cells.layers[name] = csr_matrix(tables.counts[key], dtype=np.float32)
         cells.obs[f"size_factor_{name}"] = tables.sizes[key]
     for key, drawn in adata.obsm.items():
         drawing = key.startswith("X_") and key.count("_") == 1 and np.shape(drawn)[1] < 4
@@ -416,14 +441,16 @@ def _new_cells(adata, tables, at, W) -> AnnData:
         cells.uns["neighbors"] = dict(connectivities_key="connectivities", distances_key="distances", params=params)
     return cells
 
-def _add_components(cells, Ms, velocity, trusted, n_components) -> str:
+def _add_components(cells, trusted, n_components) -> str:
     "Put states, velocities and loadings of the trusted genes into the cells."
+    Ms, velocity = cells.layers["Ms"], cells.layers["velocity"]
     d = min(n_components, trusted.sum() - 1, cells.n_obs - 1)
-    cells.obsm["X_pca"], Q = _components(Ms[:, trusted], d)
-    cells.obsm["velocity_pca"], cells.varm["PCs"] = velocity[:, trusted] @ Q, np.zeros((cells.n_vars, d))
-    cells.varm["PCs"][trusted] = Q
-    cells.var["has_velocity"], cells.var["pca_mean"] = trusted, Ms.mean(axis=0)
-    variance = Ms.var(axis=0)
+    mean, Q = Ms.mean(axis=0, dtype=np.float64), np.zeros((cells.n_vars, d))
+    cells.obsm["X_pca"], Q[trusted] = _components(Ms[:, trusted].astype(np.float64), d)
+    blocks = row_blocks(cells.n_obs, cells.n_vars)
+    cells.obsm["velocity_pca"] = np.vstack([velocity[s][:, trusted] @ Q[trusted] for s in blocks])
+    cells.varm["PCs"], cells.var["has_velocity"], cells.var["pca_mean"] = Q, trusted, mean
+    variance = _mean_squares(Ms) - mean**2
     share = variance[trusted].sum() / variance.sum()
     return f"{d} components of Ms of the {trusted.sum():,} genes with a velocity ({share:.0%} of the variance)"
 
