@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['NO_EFFECT', 'MODEL_ERROR', 'size_factors', 'root_counts', 'common_factors', 'Factors', 'factors_of', 'own_share',
            'RegulatorStates', 'regulator_states', 'production_target', 'best_basis', 'fit_shared', 'mean_effects',
-           'spline_columns', 'sparse_sums', 'single_effects', 'inclusion', 'regulator_groups', 'expected_false',
-           'ProductionFit', 'fit_counts']
+           'spline_columns', 'sparse_sums', 'single_effects', 'inclusion', 'regulator_groups', 'joint_p',
+           'expected_false', 'ProductionFit', 'fit_counts']
 
-# %% ../nbs/07_production.ipynb #72ae2ce5
-from dataclasses import dataclass
+# %% ../nbs/07_production.ipynb #aa478dc0
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy.linalg import eigh
 from scipy.special import logsumexp, ndtr
-from scipy.stats import false_discovery_control
+from scipy.stats import chi2, false_discovery_control
 
 from .basis import Basis, Factor, FeatureTable, RidgePath, Sums
 from .blocks import single_threaded_blas
@@ -120,7 +120,7 @@ def own_share(
     if slope <= 0: return 0.0, z, slope
     return float(np.clip(shared / max(slope, 0.1) / float(r_s @ r_s), 0, 1)), z, slope
 
-# %% ../nbs/07_production.ipynb #ad5caf90
+# %% ../nbs/07_production.ipynb #104f7a28
 @dataclass(frozen=True, eq=False)
 class RegulatorStates:
     "States of regulators without their noise, half a splicing time back."
@@ -130,6 +130,7 @@ class RegulatorStates:
     own_share: np.ndarray   # Share of what other genes leave that is added back, (n_regulators,)
     own_z: np.ndarray       # How sure it is that there is such a share, (n_regulators,)
     gamma: np.ndarray       # Decay over splicing, from the states, (n_regulators,)
+    noise: np.ndarray       # Variance of the counts around the states, over that of the states, (n_regulators,)
     rank: int               # Number of factors
 
     @property
@@ -137,15 +138,16 @@ class RegulatorStates:
         "Whether a state may be made of other genes alone, (n_regulators,)."
         return ~((self.own_z > 1.64) & (self.own_share > 0))
 
-# %% ../nbs/07_production.ipynb #12e7d5bd
+# %% ../nbs/07_production.ipynb #85dc99c3
 def _one_state(factors, y, u, gene):
-    "Spliced and unspliced state of a regulator around its mean, with share and z of what is its own."
+    "Spliced and unspliced state of a regulator around its mean, what both leave, share and z of what is its own."
     F = factors.without(y, gene)
     s_fit = F @ factors.L[gene]
     u_fit = F @ np.linalg.lstsq(F, u, rcond=None)[0]
     w, z, slope = own_share(y, u, s_fit, u_fit)
     alone = w * (y - s_fit)
-    return s_fit + alone, u_fit + slope * alone, w, z
+    s_fit, u_fit = s_fit + alone, u_fit + slope * alone
+    return s_fit, u_fit, y - s_fit, u - u_fit, w, z
 
 
 def _most_counted(S, regulators, n_genes):
@@ -169,12 +171,15 @@ def regulator_states(
     Y -= mean
     factors = factors_of(Y)
     each = [_one_state(factors, Y[:, g], Y_u[:, k] - mean_u[k], g) for k, g in enumerate(at)]
-    s, u, w, z = (np.array(part) for part in zip(*each))
-    s, u = (np.maximum(a.T + m, 0.05) ** 2 for a, m in ((s, mean[at]), (u, mean_u)))
-    gamma = (s * u).sum(axis=0) / (s**2).sum(axis=0)
-    x = np.sqrt(np.maximum(s + 0.5 * (gamma * s - u), 0.02 * s.mean(axis=0)))
-    values = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-12)
-    return RegulatorStates(values, x.mean(axis=0), x.std(axis=0), w, z, gamma, factors.L.shape[1])
+    s, u, left_s, left_u, w, z = (np.array(part).T for part in zip(*each))
+    s, u = np.maximum(s + mean[at], 0.05), np.maximum(u + mean_u, 0.05)
+    gamma = (s**2 * u**2).sum(axis=0) / (s**4).sum(axis=0)
+    x = np.sqrt(np.maximum(s**2 + 0.5 * (gamma * s**2 - u**2), 0.02 * (s**2).mean(axis=0)))
+    left = ((1 + gamma / 2) * s * left_s - 0.5 * u * left_u) / x
+    scale = np.maximum(x.std(axis=0), 1e-12)
+    values = (x - x.mean(axis=0)) / scale
+    noise = left.var(axis=0) / scale**2
+    return RegulatorStates(values, x.mean(axis=0), scale, w, z, gamma, noise, factors.L.shape[1])
 
 # %% ../nbs/07_production.ipynb #480c39d1
 def production_target(
@@ -223,16 +228,15 @@ def fit_shared(
     noise = np.maximum(sums.v2 - (sums.b * z).sum(axis=0), 1e-14 * sums.v2 + 1e-300) / len(X)
     return Posterior(field, basis.kernel.beta, basis.coefficients(factor.root), noise)
 
-# %% ../nbs/07_production.ipynb #a5edc4dd
+# %% ../nbs/07_production.ipynb #fd5df97d
 def mean_effects(
     posterior: Posterior,    # The field with its errors
     X: np.ndarray,           # States, (n_cells, n_regulators)
-) -> tuple[np.ndarray, np.ndarray]:    # (n_genes, n_regulators) each
-    "Return the mean over cells of every pair's derivative, and its standard error."
+) -> tuple[np.ndarray, np.ndarray]:    # (n_genes, n_regulators); (n_regulators, n_regulators)
+    "Return every pair's derivative, its mean over cells; and the covariance of a gene's, its noise variance being 1."
     weight = np.full(len(X), 1 / len(X))
     mean = posterior.field.mean_jacobian(X, weight[:, None])[0]
-    G = mean_gram(posterior, iter([X]), iter([weight]))
-    return mean, np.sqrt(posterior.noise)[:, None] * np.sqrt(np.diag(G))
+    return mean, mean_gram(posterior, iter([X]), iter([weight]))
 
 # %% ../nbs/07_production.ipynb #cefb9ec8
 def spline_columns(
@@ -298,11 +302,12 @@ def _single_effect(blocks, r, tau, noise, largest):
     alpha = np.exp(log_odds - np.logaddexp(logsumexp(log_odds, axis=1), NO_EFFECT)[:, None])
     return alpha, (alpha[:, :, None] * blocks.means(r, tau, noise)).reshape(len(r), -1), tau
 
-# %% ../nbs/07_production.ipynb #e450bd7c
+# %% ../nbs/07_production.ipynb #e56b65c9
 def single_effects(
     sums: Sums,             # Sums over the features of all regulators, k for each, and targets
     n_regulators: int,      # Number of regulators
     noise: np.ndarray,      # First guess of the noise variance of each gene, (n_genes,)
+    added: np.ndarray | float = 0.0,   # Noise variance that is known and no residual shows, (n_genes,)
     n_effects: int = 8,     # Most effects of a gene
     max_iter: int = 60,     # Most rounds
 ) -> np.ndarray:            # (n_effects, n_genes, n_regulators): probability that this effect is this regulator's
@@ -319,7 +324,7 @@ def single_effects(
             total += parts[e]
         left = sums.v2 + (total * (total @ sums.A - 2 * target)).sum(axis=1)
         used = np.minimum(k * alpha.sum(axis=(0, 2)), sums.N / 2)
-        noise = np.maximum(left / (sums.N - used), 1e-9 * largest + 1e-300)
+        noise = np.maximum(left / (sums.N - used), 1e-9 * largest + 1e-300) + added
         if np.abs(alpha - before).max() < 0.01: break
     return alpha
 
@@ -330,7 +335,7 @@ def inclusion(
     "Return the probability that a regulator has some effect on a gene."
     return 1 - np.prod(1 - alpha, axis=0)
 
-# %% ../nbs/07_production.ipynb #7e672127
+# %% ../nbs/07_production.ipynb #39c3e0a7
 def regulator_groups(
     alpha: np.ndarray,      # From `single_effects`, (n_effects, n_genes, n_regulators)
     level: float = 0.95,    # Probability that the effect is that of one of the group
@@ -346,6 +351,16 @@ def regulator_groups(
             found[int(gene), tuple(order[gene, :size[gene]].tolist())] = float(within[gene, size[gene] - 1])
     return [(gene, members, p) for (gene, members), p in found.items()]
 
+
+def joint_p(
+    mean: np.ndarray,        # Mean effects on a gene, (n_regulators,)
+    cov: np.ndarray,         # Their covariance, (n_regulators, n_regulators)
+    members: tuple,          # Numbers of the regulators of a group
+) -> float:
+    "Return the p-value of a group: all its members have no effect (Wald)."
+    m, at = mean[list(members)], np.ix_(members, members)
+    return float(chi2.sf(m @ np.linalg.solve(cov[at], m), len(members)))
+
 # %% ../nbs/07_production.ipynb #a0c55d0e
 def expected_false(
     inclusion: np.ndarray,    # Inclusion of pairs, (n,)
@@ -356,8 +371,8 @@ def expected_false(
     out[order] = np.cumsum(1 - inclusion[order]) / np.arange(1, len(order) + 1)
     return out
 
-# %% ../nbs/07_production.ipynb #4f61cf26
-MODEL_ERROR = 0.07   # What the model is wrong by, as a share of all effects on a gene
+# %% ../nbs/07_production.ipynb #14a151e0
+MODEL_ERROR = 0.02   # What each state is wrong by in every direction, in its standard deviations
 
 
 @dataclass(frozen=True, eq=False)
@@ -368,15 +383,15 @@ class ProductionFit:
     states: RegulatorStates      # The states at which it was fitted
     regulators: np.ndarray       # Numbers of the regulators among the genes, (n_regulators,)
     mean: np.ndarray             # Mean effect, log production for one standard deviation, (n_genes, n_regulators)
-    stderr: np.ndarray           # Its standard error, same shape
+    stderr: np.ndarray           # Its standard error, with that of the states, same shape
     inclusion: np.ndarray        # Probability that a gene needs a regulator, same shape
-    groups: list                 # Groups that can't be told apart, see `regulator_groups`
+    groups: list                 # Groups that can't be told apart and are believed, see `regulator_groups`
     ridge: float                 # Noise variance over prior variance
 
     @property
     def z(self) -> np.ndarray:
-        "Mean effects over their standard errors, widened by the error of the model, (n_genes, n_regulators)."
-        return self.mean / np.hypot(self.stderr, MODEL_ERROR * np.linalg.norm(self.mean, axis=1, keepdims=True))
+        "Mean effects over their standard errors, (n_genes, n_regulators)."
+        return self.mean / self.stderr
 
     @property
     def score(self) -> np.ndarray:
@@ -395,7 +410,7 @@ class ProductionFit:
         "From which `fdr` on both models call each pair, (n_genes, n_regulators); 1 is never."
         levels, asked = np.ones(self.mean.shape), self.asked
         if asked.any(): levels[asked] = np.maximum(
-            false_discovery_control(2 * ndtr(-np.abs(self.z[asked]))), expected_false(self.inclusion[asked]) / 4)
+            false_discovery_control(2 * ndtr(-np.abs(self.z[asked]))), expected_false(self.inclusion[asked]))
         return levels
 
     def called(self, fdr: float = 0.05) -> np.ndarray:
@@ -430,7 +445,7 @@ def _checked_counts(S, U, regulators):
     if flat.size: raise ValueError(f"spliced counts of the regulators {flat.tolist()} are constant: leave them out")
     return S, U, regulators
 
-# %% ../nbs/07_production.ipynb #1c2c6aea
+# %% ../nbs/07_production.ipynb #6c8b5399
 def fit_counts(
     S: np.ndarray,             # Spliced counts, raw, (n_cells, n_genes)
     U: np.ndarray,             # Unspliced counts, raw, (n_cells, n_genes)
@@ -439,6 +454,7 @@ def fit_counts(
     M: int = 300,              # Number of control points
     n_tune: int = 4000,        # Most cells that are used to choose kernels and ridge
     seed: int = 0,             # Seed of the choice of cells
+    states: RegulatorStates | None = None,   # The regulators' states, if they are known, as in simulations
 ) -> ProductionFit:
     """Fit the production of all genes on the states of regulators.
 
@@ -446,12 +462,15 @@ def fit_counts(
     S, U, regulators = _checked_counts(S, U, regulators)
     size_s, size_u = size_factors(S), size_factors(U)
     with single_threaded_blas():
-        states = regulator_states(S, U[:, regulators], regulators, size_s, size_u)
+        if states is None: states = regulator_states(S, U[:, regulators], regulators, size_s, size_u)
         Y, share = production_target(U, size_s, size_u)
         basis, ridge = best_basis(states.values, Y, M, n_tune, seed)
         posterior = fit_shared(basis, states.values, Y, ridge)
-        effects = mean_effects(posterior, states.values)
-        sums = sparse_sums(states.values, Y, share)
-        alpha = single_effects(sums, len(regulators), posterior.noise)
-    return ProductionFit(posterior.field, posterior, states, regulators, *effects, inclusion(alpha),
-                         regulator_groups(alpha), ridge)
+        mean, gram = mean_effects(posterior, states.values)
+        added = mean**2 @ (states.noise + len(S) * MODEL_ERROR**2)
+        posterior = replace(posterior, noise=posterior.noise + added)
+        alpha = single_effects(sparse_sums(states.values, Y, share), len(regulators), posterior.noise, added)
+    stderr = np.sqrt(np.outer(posterior.noise, np.diag(gram)))
+    groups = [(gene, members, p) for gene, members, p in regulator_groups(alpha) if gene not in regulators[[*members]]
+              and joint_p(mean[gene], posterior.noise[gene] * gram, members) < 0.01]
+    return ProductionFit(posterior.field, posterior, states, regulators, mean, stderr, inclusion(alpha), groups, ridge)

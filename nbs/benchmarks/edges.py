@@ -1,6 +1,7 @@
 """From counts to edges: rankings, signs and calls on simulated counts whose network is known.
 
     python nbs/benchmarks/edges.py --out nbs/benchmarks/edges.json             all settings
+    python nbs/benchmarks/edges.py --out nbs/benchmarks/edges.json --renew     production again, the others as they are
     python nbs/benchmarks/edges.py --quick                                     one small data set: to see it work
 
 Each data set is simulated whole: a network of regulators and targets, unspliced and spliced molecules of cells that
@@ -12,6 +13,7 @@ sign    share of the true edges whose score has the right sign
 fdp     share of the called pairs that are no edges (calls at a false discovery rate of 5 %)
 found   share of the true edges that are called
 constant  share of the pairs of genes made at a constant rate that are called
+groups  groups of regulators that can't be told apart; right_groups: those that hold a regulator of the gene
 permuted  pairs called for targets whose unspliced counts are permuted among the cells, regulators as they are
 """
 
@@ -31,6 +33,7 @@ import pandas as pd
 from accuracy import auprc, save
 
 import vfjac as vf
+from vfjac.production import RegulatorStates, fit_counts
 
 # name, arguments of vf.datasets.counts, regulators
 SETTINGS = {
@@ -116,6 +119,7 @@ def by_velocity(cells, at):
 
 METHODS = dict(correlation=by_correlation, ridge=by_ridge, lasso=by_lasso, trees=by_trees, clusters=by_clusters,
                dynamo=by_dynamo, velocity=by_velocity)
+OWN = ("production", "true states known")
 
 
 # ---------------------------------------------------------------- figures
@@ -148,13 +152,6 @@ def figures(scores, signs, called=None, constant=None):
                         calls=int(calls.sum()), constant=float(calls[fixed].mean()) if fixed.any() else 0.0)
 
 
-def as_called(table, signs):
-    "A table of called pairs as yes and no, like the table of true signs."
-    called = pd.DataFrame(False, signs.index, signs.columns)
-    for pair in table[["effector", "regulator"]].itertuples(index=False): called.loc[*pair] = True
-    return called
-
-
 def permuted(cells, at, seed=0):
     "The same cells; the unspliced counts of all genes but the regulators are those of other cells."
     mixed, order = cells.copy(), np.random.default_rng(seed).permutation(cells.n_obs)
@@ -166,21 +163,18 @@ def permuted(cells, at, seed=0):
 
 # ---------------------------------------------------------------- one data set
 
-def by_production(cells, names, fdr=0.05):
-    "Scores and calls of the production fit."
-    fit = vf.fit_production(cells, names)
-    scores = pd.DataFrame(np.sign(fit.mean) * fit.score, cells.var_names, names)
-    return scores, vf.gene_jacobian(cells, of="production").significant(fdr=fdr)
+def by_production(cells, at, states=None):
+    "The fit of production."
+    U, S = (vf.adata.dense(cells.layers[layer]) for layer in ("unspliced", "spliced"))
+    return fit_counts(S, U, at, states=states)
 
 
-def known_states(raw, cells, signs):
-    "The same regression on the true states of the regulators: what is possible."
-    from sklearn.linear_model import RidgeCV
-    X = np.sqrt(pd.DataFrame(raw.obsm["true_states"], raw.obs_names, list(signs.columns)).to_numpy())
-    U = vf.adata.dense(cells.layers["unspliced"])
-    Y = np.log1p(U / U.sum(axis=1, keepdims=True) * U.sum(axis=1).mean())
-    fit = RidgeCV(np.logspace(-1, 5, 25)).fit(standardised(X), Y)
-    return pd.DataFrame(fit.coef_, signs.index, signs.columns)
+def known_states(raw, names):
+    "The true states of the regulators, half a splicing time back as the fit has them: what is possible."
+    s, u = (vf.adata.dense(raw[:, names].layers[f"true_{kind}"]) for kind in ("spliced", "unspliced"))
+    gamma, ones = (s * u).sum(axis=0) / (s**2).sum(axis=0), np.ones(len(names))
+    x = np.sqrt(np.maximum(s + 0.5 * (gamma * s - u), 0.02 * s.mean(axis=0)))
+    return RegulatorStates(standardised(x), x.mean(axis=0), x.std(axis=0), ones, 9 * ones, gamma, 0 * ones, 0)
 
 
 def one(task):
@@ -198,13 +192,18 @@ def one(task):
         found = work()
         rows.append(dict(setting=setting, seed=seed, method=method, **found, seconds=time.process_time() - begun,
                          base=float((signs.to_numpy() != 0).mean())))
-    def production():
-        scores, called = by_production(cells, names)
-        return figures(scores, signs, as_called(called, signs), constant) | dict(
-            permuted=int((~by_production(permuted(cells, at), names)[1]["effector"].isin(names)).sum()))
-    add("production", production)
-    add("true states known", lambda: figures(known_states(raw, cells, signs), signs))
-    for method in methods:
+    def production(states=None):
+        fit = by_production(cells, at, states)
+        tables = np.sign(fit.mean) * fit.score, fit.called()
+        scores, called = (pd.DataFrame(a, signs.index, signs.columns) for a in tables)
+        right = sum(int((signs.to_numpy()[gene, list(members)] != 0).any()) for gene, members, _ in fit.groups)
+        return figures(scores, signs, called, constant) | dict(groups=len(fit.groups), right_groups=right)
+    def own():
+        others = ~np.isin(np.arange(cells.n_vars), at)
+        return production() | dict(permuted=int(by_production(permuted(cells, at), at).called()[others].sum()))
+    if "production" in methods: add("production", own)
+    if "true states known" in methods: add("true states known", lambda: production(known_states(raw, names)))
+    for method in [method for method in methods if method in METHODS]:
         scores = partial(METHODS[method], cells, at)
         add(method, lambda scores=scores: figures(pd.DataFrame(scores(), signs.index, signs.columns), signs))
     return rows
@@ -215,7 +214,8 @@ def one(task):
 def table(rows):
     "Median over data sets, with the worst false discovery proportion."
     frame = pd.DataFrame(rows)
-    numbers = [c for c in ("auprc", "sign", "fdp", "found", "constant", "permuted", "seconds") if c in frame]
+    numbers = [c for c in ("auprc", "sign", "fdp", "found", "constant", "groups", "right_groups", "permuted", "seconds")
+               if c in frame]
     median = frame.groupby(["setting", "method"], sort=False)[numbers].median()
     if "fdp" in frame: median.insert(3, "worst fdp", frame.groupby(["setting", "method"], sort=False)["fdp"].max())
     return median.assign(data_sets=frame.groupby(["setting", "method"], sort=False).size())
@@ -228,15 +228,18 @@ def main():
     parser.add_argument("--cells", type=int, default=2000, help="cells of each data set")
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, help="only these")
     parser.add_argument("--methods", nargs="*", choices=METHODS, default=list(METHODS), help="comparators; all")
+    parser.add_argument("--renew", action="store_true", help="production again, others as they are in the file")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write all rows to this JSON file, and go on with it")
     parser.add_argument("--jobs", type=int, default=1, help="processes, each with one BLAS thread")
     given = parser.parse_args()
     if given.quick: given.seeds, given.cells, given.settings = 1, 600, ["20 regulators, depth 3"]
     report = dict(cells=given.cells, rows=[])
     if given.out and given.out.exists(): report = json.loads(given.out.read_text(encoding="utf-8"))
-    there = {(row["setting"], row["seed"]) for row in report["rows"]}
-    tasks = [(setting, 100 + seed, given.cells, given.methods) for seed in range(given.seeds)
-             for setting in given.settings or SETTINGS if (setting, 100 + seed) not in there]
+    if given.renew: report["rows"] = [row for row in report["rows"] if row["method"] not in OWN]
+    there = {(row["setting"], row["seed"], row["method"]) for row in report["rows"]}
+    missing = {(setting, seed): [m for m in (*OWN, *given.methods) if (setting, seed, m) not in there]
+               for seed in range(100, 100 + given.seeds) for setting in given.settings or SETTINGS}
+    tasks = [(setting, seed, given.cells, methods) for (setting, seed), methods in missing.items() if methods]
     os.environ |= {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
     with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
         futures = [pool.submit(one, task) for task in tasks]
