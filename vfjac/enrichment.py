@@ -13,7 +13,6 @@ from scipy.stats import rankdata
 
 from .adata import dense, listed
 from .genejacobian import GeneJacobian, _ratio
-from .production import MODEL_ERROR
 from .ranking import as_gene_jacobian
 from .regulation import _stored
 
@@ -22,8 +21,7 @@ def _production_scores(cells):
     "Return the signed scores of the stored fit of production, effectors × regulators."
     stored = _stored(cells)
     mean, error, inclusion = (np.asarray(stored[k]) for k in ("mean", "stderr", "inclusion"))
-    widened = np.hypot(error, MODEL_ERROR * np.linalg.norm(mean, axis=1, keepdims=True))
-    scores = mean / widened * (inclusion + 0.05)
+    scores = mean / error * (inclusion + 0.05)
     return pd.DataFrame(scores, stored["effectors"], stored["regulators"])
 
 
