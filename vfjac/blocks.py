@@ -218,16 +218,17 @@ def map_chunks(
         _task, dask.delayed(func, traverse=False), dtype=dtype, meta=np.empty((0, 0, 0), dtype), new_axis=2,
         chunks=(X.chunks[0], *shape))
 
-# %% ../nbs/00_blocks.ipynb #6636a7d7
+# %% ../nbs/00_blocks.ipynb #cd67752a
 def _fold_rows(contribution, X, combine, block_rows, cores=1, update=lambda n: None):
-    "Contributions of all rows put together, floats in float64, by threads with a total each; None without rows."
+    "Contributions of all rows put together in float64, by threads with a total each; None without rows."
     blocks = list(row_blocks(len(X), 1, 8 * (block_rows or len(X))))
     cores = max(1, min(cores, len(X) // (block_rows or len(X) or 1)))
     def fold(own):
         total = None
         for s in own:
             part = np.asarray(contribution(X[s]))
-            if total is None: total = part.astype(np.float64 if part.dtype.kind == "f" else part.dtype)
+            dtype = np.float64 if part.dtype.kind == "f" else part.dtype
+            if total is None: total = part.astype(dtype)
             else: combine(total, part, out=total)
             update(s.stop - s.start)
         return total
@@ -262,7 +263,7 @@ def _fold_chunks(contributions, X, codes, combine, block_rows):
         parts = [join(*parts[i:i + 2], combine) if i + 1 < len(parts) else parts[i] for i in range(0, len(parts), 2)]
     return parts[0].compute()
 
-# %% ../nbs/00_blocks.ipynb #5054f4d0
+# %% ../nbs/00_blocks.ipynb #498dc904
 def fold_groups(
     contributions: Sequence[Callable[[np.ndarray], np.ndarray]],   # For each group, from states (n, d) to any array
     X,                                  # States, (n_cells, d), a numpy or dask array
@@ -278,7 +279,9 @@ def fold_groups(
     Raises ValueError for a group without cells, and for cells given twice if the array is one of dask."""
     n_cells = [len(X) if isinstance(own, slice) else len(own) for own in rows]
     if 0 in n_cells: raise ValueError(f"{n_cells} cells in the groups: expected at least one in each; leave it out")
-    if is_lazy(X): return _fold_chunks(contributions, X, _group_codes(rows, n_cells, len(X)), combine, block_rows)
+    if is_lazy(X):
+        codes = _group_codes(rows, n_cells, len(X))
+        return _fold_chunks(contributions, X, codes, combine, block_rows)
     options = (combine, block_rows, count_cores(cores))
     with progress(total=sum(n_cells), desc=what, unit=" cells") as bar:
         return [_fold_rows(c, X[own], *options, bar.update) for c, own in zip(contributions, rows)]

@@ -85,18 +85,19 @@ def _assembled(field: VectorField, X, V, genes, obs, uns, embedding=None, at=Non
     adata.uns.update(pca_mean=mean, **uns)
     return adata
 
-# %% ../nbs/16_datasets.ipynb #5dbe1b05
+# %% ../nbs/16_datasets.ipynb #e21ddf1b
 def _cells_of(
-    field: VectorField, X, genes, groups, noise, rng, uns: dict, embedding=None, outliers=0.0, **columns,
+    field: VectorField, X, genes, groups, noise, rng, uns, embedding=None, outliers=0.0, **columns
 ) -> AnnData:
-    "Return cells with a known field as an AnnData: the velocities get noise, groups and others a column."
+    "Return cells with a known field as an AnnData: velocities get noise, groups and others a column."
     true, index = field.velocity(X), [f"cell{i}" for i in range(len(X))]
     V, wrong = true + noise * rng.normal(size=X.shape), np.zeros(len(X), dtype=bool)
     if outliers:
         wrong[rng.choice(len(X), round(outliers * len(X)), replace=False)] = True
         V[wrong] = rng.uniform(true.min(axis=0), true.max(axis=0), size=(wrong.sum(), X.shape[1]))
         columns["outlier"] = wrong
-    return _assembled(field, X, V, genes, pd.DataFrame(dict(group=groups) | columns, index), uns, embedding)
+    obs = pd.DataFrame(dict(group=groups) | columns, index)
+    return _assembled(field, X, V, genes, obs, uns, embedding)
 
 # %% ../nbs/16_datasets.ipynb #9c0d570b
 def _reached(field: VectorField, X, genes, fates: dict[str, str], settle=50.0) -> pd.Categorical:
@@ -105,28 +106,31 @@ def _reached(field: VectorField, X, genes, fates: dict[str, str], settle=50.0) -
     names = np.select([end.eval(rule) for rule in fates.values()], list(fates), "elsewhere")
     return pd.Categorical(names, categories=[*fates, *{"elsewhere"} & set(names)])
 
-# %% ../nbs/16_datasets.ipynb #32e4c5c9
+# %% ../nbs/16_datasets.ipynb #406bb224
 def _system(field_of: Callable, parameters: dict) -> dict:
-    "Return the name of a system and all parameters of its field, those given and the defaults of the others."
+    "Return the name of a system and all parameters of its field: those given, and defaults."
     bound = inspect.signature(field_of).bind(**parameters)
     bound.apply_defaults()
     named = dict(name=field_of.__name__.removesuffix("_field")) | bound.arguments
     return {key: np.array(v) if np.ndim(v) else v for key, v in named.items()}
 
-# %% ../nbs/16_datasets.ipynb #a827e866
+# %% ../nbs/16_datasets.ipynb #6bbec132
 def _grown(
-    field_of: Callable, genes: list[str], fates: dict[str, str], n_cells: int, start: Callable, *,
+    field_of: Callable, genes: list[str], fates: dict[str, str], n_cells: int, start: tuple | Callable, *,
     max_time=8.0, noise=0.1, thickness=0.15, seed=0, outliers=0.0,
     plane=None, settle=50.0, signs=None, shares=True, **parameters,
 ) -> AnnData:
-    """Simulate cells along the field with some parameters, from their starts (a function of random numbers and the
-    shape), each caught at a random time; noise and thickness are amounts unless they are `shares`."""
+    """Simulate cells along a field, each caught at a random time; amounts of noise are absolute unless `shares`.
+
+    They start anywhere between two numbers (of each gene), or where a function of random numbers and shape says."""
     check_numbers("a whole number, 1 or more", n_cells=n_cells)
     check_numbers("zero or a positive number", noise=noise, thickness=thickness, max_time=max_time)
     check_numbers("a share between 0 and 1", outliers=outliers)
     field, rng = field_of(**parameters), np.random.default_rng(seed)
     uns: dict = dict(system=_system(field_of, parameters))
-    X, times = start(rng, (n_cells, len(genes))), rng.uniform(0, max_time, size=n_cells)
+    shape = n_cells, len(genes)
+    X = rng.uniform(start[0], start[1], size=shape) if isinstance(start, tuple) else start(rng, shape)
+    times = rng.uniform(0, max_time, size=n_cells)
     X = _follow(field, X, times)
     X = X + thickness * (X.std(axis=0) if shares else 1.0) * rng.normal(size=X.shape)
     if signs is not None: X, uns["network"] = np.abs(X), _network(signs, genes)
@@ -135,7 +139,7 @@ def _grown(
     groups = _reached(field, X, genes, fates, settle)
     return _cells_of(field, X, genes, groups, noise, rng, uns, embedding, outliers, time=times)
 
-# %% ../nbs/16_datasets.ipynb #9df3ef1f
+# %% ../nbs/16_datasets.ipynb #65272b13
 def toggle_switch(
     n_cells: int = 500,          # Number of cells
     *,
@@ -160,9 +164,10 @@ def toggle_switch(
              "Gata1-high": "Gata1 > Spi1", "Spi1-high": "Spi1 > Gata1"}
     a, b = (parameters.get(name, 1.0) for name in "ab")
     return _grown(
-        toggle_switch_field, genes, fates, n_cells, lambda rng, shape: np.abs(0.3 + 0.12 * rng.normal(size=shape)),
-        noise=noise, thickness=scatter, seed=seed, max_time=max_time, outliers=outliers, shares=False,
-        signs=[[a, -b], [-b, a]], plane=genes, settle=0.0, **parameters)
+        toggle_switch_field, genes, fates, n_cells,
+        lambda rng, shape: np.abs(0.3 + 0.12 * rng.normal(size=shape)),
+        noise=noise, thickness=scatter, seed=seed, max_time=max_time, outliers=outliers,
+        shares=False, signs=[[a, -b], [-b, a]], plane=genes, settle=0.0, **parameters)
 
 # %% ../nbs/16_datasets.ipynb #67fd3fea
 def linear_field(
@@ -178,7 +183,7 @@ def linear_field(
     if not np.isfinite(A).all(): raise ValueError("A holds NaN or infinite values, expected finite numbers")
     return FunctionField(lambda X: (X - centre) @ A.T, lambda X: np.repeat(A[None], len(X), axis=0))
 
-# %% ../nbs/16_datasets.ipynb #568234bd
+# %% ../nbs/16_datasets.ipynb #8702c940
 def linear_system(
     A: np.ndarray,                       # The Jacobian, (n_genes, n_genes), rows are effectors, 1 / time
     n_cells: int = 300,                  # Number of cells
@@ -205,7 +210,8 @@ def linear_system(
     far = (distance := np.linalg.norm(X - centre, axis=1)) > np.median(distance)
     groups = pd.Categorical(np.where(far, "far", "near"), categories=["near", "far"])
     A = np.array(A, dtype=np.float64)
-    uns = dict(system=dict(name="linear_system", A=A, centre=centre), network=_network(A * (1 - np.eye(len(A))), genes))
+    system, edges = dict(name="linear_system", A=A, centre=centre), A * (1 - np.eye(len(A)))
+    uns = dict(system=system, network=_network(edges, genes))
     return _cells_of(field, X, genes, groups, noise, rng, uns, outliers=outliers)
 
 # %% ../nbs/16_datasets.ipynb #696af969
@@ -214,7 +220,7 @@ def ying_field() -> FunctionField:   # States (n_cells, 2), any sign
     P, Q = np.array([[9.0, 9.0], [-11.0, 11.0]]), np.array([[2.0, 2.0], [-2.0, 2.0]])
     return FunctionField(lambda X: [-1.0, 1.0] + X @ P.T - X**3 @ Q.T, lambda X: P - 3 * Q * X[:, None, :] ** 2)
 
-# %% ../nbs/16_datasets.ipynb #a844ebf8
+# %% ../nbs/16_datasets.ipynb #ab455de9
 def ying(
     n_cells: int = 1000,         # Number of cells
     *,
@@ -230,9 +236,8 @@ def ying(
     `X_embedding` the plane of x1 and x2; no `uns["network"]`. Raises ValueError on parameters out of range."""
     valleys = {"both low": "(x1 < 0) & (x2 < 0)", "x2 high": "x1 < 0", "x1 high": "x2 < 0", "both high": "x1 > 0"}
     return _grown(
-        ying_field, ["x1", "x2"], valleys, n_cells, lambda rng, shape: rng.uniform(-2.5, 2.5, size=shape),
-        noise=noise, thickness=thickness, seed=seed, max_time=max_time, outliers=outliers,
-        plane=("x1", "x2"), settle=5.0)
+        ying_field, ["x1", "x2"], valleys, n_cells, (-2.5, 2.5), noise=noise, thickness=thickness,
+        seed=seed, max_time=max_time, outliers=outliers, plane=("x1", "x2"), settle=5.0)
 
 # %% ../nbs/16_datasets.ipynb #1146e872
 def boolean_network_field(
@@ -306,7 +311,7 @@ def neurogenesis_field(
 
     return FunctionField(velocity, jacobian)
 
-# %% ../nbs/16_datasets.ipynb #7063da88
+# %% ../nbs/16_datasets.ipynb #64b4f08e
 def neurogenesis(
     n_cells: int = 1000,         # Number of cells
     **options,                   # Of `ying`, max_time here 8; and of `neurogenesis_field`: a, K, n
@@ -315,7 +320,7 @@ def neurogenesis(
 
     Laid out as by `toggle_switch`; `obs["group"]` is the fate reached: neuron, astrocyte or oligodendrocyte;
     `X_embedding` the two decisions, Hes5 - Mash1 and Scl - Olig2. Raises ValueError on parameters out of range."""
-    extra = pd.Series(dict(Pax6=0.5, Mash1=0.2, Hes5=0.2)).reindex(_NEUROGENESIS, fill_value=0.0).to_numpy()
+    extra = [dict(Pax6=0.5, Mash1=0.2, Hes5=0.2).get(gene, 0.0) for gene in _NEUROGENESIS]
     fates = dict(neuron="Mash1 > Hes5", astrocyte="Scl > Olig2", oligodendrocyte="Olig2 > Scl")
     return _grown(
         neurogenesis_field, list(_NEUROGENESIS), fates, n_cells,
@@ -353,7 +358,7 @@ def _progenitor() -> tuple[list[float], list[float]]:
     high = dict.fromkeys(_MYELOID, 0.3) | {"Gata2": 1.0, "Cebpa": 1.0, "Pu.1": 1.0, "cJun": 0.9, "EgrNab": 0.9}
     return list(low.values()), list(high.values())
 
-# %% ../nbs/16_datasets.ipynb #12f4252d
+# %% ../nbs/16_datasets.ipynb #badcadb2
 _BLOOD_FATES = dict(
     erythrocyte="(Gata1 > `Pu.1` + 0.1) & (EKLF > Fli1)",
     megakaryocyte="(Gata1 > `Pu.1` + 0.1) & (Fli1 > EKLF)",
@@ -371,8 +376,7 @@ def myeloid(
     granulocyte; `X_embedding` is Gata1 - Pu.1 and Fli1 - EKLF + Gfi1 - EgrNab, a corner for each fate.
     Raises ValueError on parameters out of range."""
     return _grown(
-        myeloid_field, list(_MYELOID), _BLOOD_FATES, n_cells,
-        lambda rng, shape: rng.uniform(*_progenitor(), size=shape),
+        myeloid_field, list(_MYELOID), _BLOOD_FATES, n_cells, _progenitor(),
         signs=_signs(_MYELOID), plane=("Gata1 - `Pu.1`", "Fli1 - EKLF + Gfi1 - EgrNab"), **options)
 
 # %% ../nbs/16_datasets.ipynb #db4fe800
@@ -418,7 +422,7 @@ _PUBLISHED = dict(
     mCAD=(_MCAD, dict(anterior="Fgf8 > Emx2", posterior="Emx2 > Fgf8")),
 )
 
-# %% ../nbs/16_datasets.ipynb #c6dddb5d
+# %% ../nbs/16_datasets.ipynb #8d135182
 def boolean_network(
     rules: dict[str, str] | str,  # When each gene is on: gene → rule; or a published network: HSC, GSD, VSC, mCAD
     n_cells: int = 1000,          # Number of cells
@@ -435,7 +439,7 @@ def boolean_network(
     fates, settle = {f"{first} high": high, f"{first} low": f"not ({high})"}, 0.0
     if isinstance(rules, str): fates, settle = _PUBLISHED[rules][1], 50.0
     return _grown(
-        boolean_network_field, list(table), fates, n_cells, lambda rng, shape: rng.uniform(0, 1, size=shape),
+        boolean_network_field, list(table), fates, n_cells, (0, 1),
         signs=_signs(table), settle=settle, rules=rules, **options)
 
 # %% ../nbs/16_datasets.ipynb #c50c5672
@@ -454,7 +458,7 @@ def repressilator_field(
 
     return FunctionField(velocity, lambda X: -alpha * hill_slope(X, 1.0, n)[:, None, :] * ring - np.eye(3))
 
-# %% ../nbs/16_datasets.ipynb #0efac260
+# %% ../nbs/16_datasets.ipynb #6fc778e4
 def repressilator(
     n_cells: int = 1000,         # Number of cells
     *,
@@ -467,7 +471,7 @@ def repressilator(
     CI-high); `X_embedding` the first two components. Raises ValueError on parameters out of range."""
     phases = {"LacI-high": "(LacI >= TetR) & (LacI >= CI)", "TetR-high": "TetR >= CI", "CI-high": "CI > TetR"}
     return _grown(
-        repressilator_field, ["LacI", "TetR", "CI"], phases, n_cells, lambda rng, shape: rng.uniform(0, 4, size=shape),
+        repressilator_field, ["LacI", "TetR", "CI"], phases, n_cells, (0, 4),
         max_time=max_time, signs=-np.roll(np.eye(3), 1, axis=0), settle=0.0, **options)
 
 # %% ../nbs/16_datasets.ipynb #3ae27f16
@@ -662,7 +666,7 @@ def _counted(genes, cells, expression: dict, batch_sd, overdispersion, rng) -> A
     adata.obsm["true_states"] = true["true_spliced"][:, genes["regulator"]]
     return adata
 
-# %% ../nbs/16_datasets.ipynb #32e5f3fd
+# %% ../nbs/16_datasets.ipynb #764e6a2c
 def counts(
     network: str | dict[str, str] = "random",   # random; HSC, GSD, VSC, mCAD; or the regulators' rules: gene → rule
     n_cells: int = 2000,              # Number of cells
@@ -692,9 +696,11 @@ def counts(
     constant, leader, gamma, threshold, poorly_counted, scale: counts for a unit of expression), `splicing`,
     `intrinsic_noise`. `depth` is the mean of `true_spliced` before regulators are poorly counted.
     See `true_production_jacobian`, `knock_out`. Raises ValueError on parameters out of range."""
-    check_numbers("a whole number, 1 or more", n_cells=n_cells, n_targets=n_targets, batches=batches)
-    check_numbers("zero or a positive number", intrinsic_noise=intrinsic_noise, overdispersion=overdispersion,
-                  library_sd=library_sd, nuclear_sd=nuclear_sd, batch_sd=batch_sd)
+    check_numbers(
+        "a whole number, 1 or more", n_cells=n_cells, n_targets=n_targets, batches=batches)
+    check_numbers(
+        "zero or a positive number", intrinsic_noise=intrinsic_noise, library_sd=library_sd,
+        overdispersion=overdispersion, nuclear_sd=nuclear_sd, batch_sd=batch_sd)
     check_numbers("a positive number", depth=depth, splicing=splicing, max_time=max_time)
     check_numbers("a share between 0 and 1", programmes=programmes, poorly_counted=poorly_counted)
     rng = np.random.default_rng(seed)

@@ -26,7 +26,7 @@ def analytical_jacobian(
     "The field's own Jacobian at every cell: for a Gaussian field the closed form of notebook 02, in blocks of cells."
     return map_cells(as_field(field).jacobian, as_states(X), cores)
 
-# %% ../nbs/09_differentiation.ipynb #29056639
+# %% ../nbs/09_differentiation.ipynb #acc180b0
 def numerical_jacobian(
     field: VectorField | object,       # A vector field, or a function of states (n, d) → (n, d)
     X: np.ndarray,                     # States, (n_cells, d)
@@ -36,7 +36,7 @@ def numerical_jacobian(
     num_steps: int = 3,                # Steps h, h/2, h/4 … that numdifftools extrapolates to zero
     base_step: float | None = None,    # The largest step h, in state units; None: the field's own, or `default_step`
 ) -> np.ndarray:                       # (n_cells, d, d), `[cell, effector, regulator]`
-    "The Jacobian at every cell by finite differences of the velocity (numdifftools), all cells of a block at once."
+    "The Jacobian at every cell by finite differences of the velocity (numdifftools), in parts of the cells."
     field, X = as_field(field), as_states(X)
     if base_step is None: base_step = getattr(field, "step", None) or default_step(X)
     how: dict = dict(order=order, num_steps=num_steps, base_step=base_step)
@@ -78,7 +78,7 @@ def _by_jax(func, X, dtype):
             return np.array(J)
     return np.array(V), jacobian
 
-# %% ../nbs/09_differentiation.ipynb #9ba7aa42
+# %% ../nbs/09_differentiation.ipynb #53e6004e
 _LIBRARIES = dict(jax=_by_jax, torch=_by_torch)
 
 def _find_backend(func: Callable, X: np.ndarray, backend: str | None = None, dtype: str | None = None) -> str:
@@ -88,8 +88,9 @@ def _find_backend(func: Callable, X: np.ndarray, backend: str | None = None, dty
     there = [name for name in _LIBRARIES if importlib.util.find_spec(name)]
     if backend in there: return backend
     if backend or not there:
-        raise ImportError(f"automatic differentiation with {backend or 'jax or torch'}, which is not installed: "
-                          f'pip install "vfjac[{backend or "jax"}]", or use numerical_jacobian')
+        raise ImportError(
+            f"automatic differentiation with {backend or 'jax or torch'}, which is not installed: "
+            f'pip install "vfjac[{backend or "jax"}]", or use numerical_jacobian')
     refused = []
     for name in sorted(there, key=lambda name: name not in sys.modules):
         try:
@@ -131,7 +132,7 @@ def autodiff_jacobian(
     width = X.shape[1] * _traced(func, X[:1], backend, dtype)[0].shape[1]
     return map_blocks(lambda s: _traced(func, X[s], backend, dtype)[1](), row_blocks(len(X), 4 * width))
 
-# %% ../nbs/09_differentiation.ipynb #7fac32b6
+# %% ../nbs/09_differentiation.ipynb #eeb3b7d3
 @dataclass(frozen=True, eq=False)
 class AutodiffField:
     "A field given by a JAX or PyTorch function of states, differentiated automatically."
@@ -146,7 +147,8 @@ class AutodiffField:
         work = lambda s: _traced(self.func, X[s], backend, self.dtype)[0]
         V = map_blocks(work, row_blocks(len(X), 16 * X.shape[1]))
         if V.shape[1] == X.shape[1]: return V
-        raise ValueError(f"the function gives {V.shape[1]} velocities for {X.shape[1]} dimensions: expected as many")
+        raise ValueError(
+            f"the function gives {V.shape[1]} velocities for {X.shape[1]} dimensions: expected as many")
 
     def jacobian(self, X: np.ndarray) -> np.ndarray:
         "Jacobians at the states `X` (n_cells, d): an array (n_cells, d, d), `[cell, effector, regulator]`."

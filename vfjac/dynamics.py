@@ -81,14 +81,15 @@ class Determinant(NamedTuple):
     sign: np.ndarray      # -1, 0 or 1, (n_cells,)
     log_abs: np.ndarray   # Natural logarithm of the magnitude, (n_cells,); -inf where the determinant is zero
 
-# %% ../nbs/13_dynamics.ipynb #b7190971
+# %% ../nbs/13_dynamics.ipynb #3edc01d6
 def determinant(
     field: VectorField,   # A vector field, or anything `as_field` takes
     X: np.ndarray,        # States, (n_cells, d)
 ) -> Determinant:         # Signs and logarithms, (n_cells,) each
     "Determinant of the Jacobian at every cell, which can neither underflow nor overflow."
     field, X = _prepared(field, X)
-    return Determinant(*_over_jacobians(lambda J: np.stack(np.linalg.slogdet(J), axis=1), field, X).T)
+    parts = _over_jacobians(lambda J: np.stack(np.linalg.slogdet(J), axis=1), field, X)
+    return Determinant(*parts.T)
 
 # %% ../nbs/13_dynamics.ipynb #ac7d78cd
 def curl(
@@ -105,9 +106,9 @@ def curl(
     turning = J - np.swapaxes(J, 1, 2)
     return turning[:, 1, 0] if d == 2 else np.stack([turning[:, 2, 1], turning[:, 0, 2], turning[:, 1, 0]], axis=1)
 
-# %% ../nbs/13_dynamics.ipynb #6cfe6745
+# %% ../nbs/13_dynamics.ipynb #00a7891c
 def _motion(field, X) -> tuple:
-    "The field, the states, and what a cell has there that follows the field: velocity and acceleration, (n_cells, d)."
+    "The field, the states, and velocity and acceleration there of a cell that follows the field."
     field, X = _prepared(field, X)
     v = field.velocity(X)
     return field, X, v, directional_derivative(field, X, v)

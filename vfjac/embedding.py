@@ -114,7 +114,7 @@ def local_maps(
         r2_inward[s] = _explained(dU, dY @ (T[s] @ dY).transpose(0, 2, 1), w)
     return LocalMaps(cells, near, S, T, r2, r2_inward)
 
-# %% ../nbs/11_embedding.ipynb #b5ba15a6
+# %% ../nbs/11_embedding.ipynb #ba4f8062
 @dataclass(frozen=True, eq=False)
 class LiftedField:
     "A field on an embedding, as a field in coordinates: near each cell the local maps lead there and back."
@@ -152,8 +152,9 @@ class LiftedField:
     def velocity(self, X: np.ndarray) -> np.ndarray:
         "Velocities at the states `X` (n_cells, p): an array (n_cells, p)."
         rows, f = self.nearest(X), self.field.velocity(self.to_embedding(X))
-        work = lambda s: np.einsum("npe,ne->np", self.maps[rows[s]].to_coordinates(self._table), f[s])
-        return map_blocks(work, row_blocks(len(rows), 2 * self.maps.near.shape[1] * self.n_dims))
+        B = lambda s: self.maps[rows[s]].to_coordinates(self._table)
+        blocks = row_blocks(len(rows), 2 * self.maps.near.shape[1] * self.n_dims)
+        return map_blocks(lambda s: np.einsum("npe,ne->np", B(s), f[s]), blocks)
 
     def projected_jacobian(
         self, X: np.ndarray, left: np.ndarray | None = None, right: np.ndarray | None = None
@@ -161,9 +162,10 @@ class LiftedField:
         """`left @ B J A @ right.T` at the states `X`, for `left` (n_e, p) and `right` (n_r, p), of these genes only:
         an array (n_cells, n_e, n_r). None is the identity."""
         rows, J = self.nearest(X), self.field.jacobian(self.to_embedding(X))
-        Y_l, Y_r = (self._table if side is None else self._table @ np.transpose(side) for side in (left, right))
+        on = lambda side: self._table if side is None else self._table @ np.transpose(side)
+        (Y_l, Y_r), k = (on(left), on(right)), self.maps.near.shape[1]
         out = np.empty((len(rows), Y_l.shape[1], Y_r.shape[1]))
-        for s in row_blocks(len(rows), self.maps.near.shape[1] * (Y_l.shape[1] + Y_r.shape[1]) + out[:1].size):
+        for s in row_blocks(len(rows), k * sum(out.shape[1:]) + out[:1].size):
             maps = self.maps[rows[s]]
             np.matmul(maps.to_coordinates(Y_l) @ J[s], maps.to_embedding(Y_r), out=out[s])
         return out

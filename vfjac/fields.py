@@ -97,7 +97,7 @@ def _project_outputs(field, X, left, right) -> np.ndarray:
         if rows.size: out[:, rows] += on_left[rows, None].astype(field.dtype) * one.projected_jacobian(X, None, right)
     return out
 
-# %% ../nbs/02_fields.ipynb #0c471ee5
+# %% ../nbs/02_fields.ipynb #e24d654f
 @dataclass(frozen=True, eq=False)
 class GaussianField(_KernelField):
     """A sum of kernels on a straight trend, `f(x) = offset + slope x + Σ_m k(x, c_m) C_m`.
@@ -113,8 +113,8 @@ class GaussianField(_KernelField):
     profile: str = "gaussian"          # Shape of the kernels, see `kernels.PROFILES`
 
     def __post_init__(self):
-        shape, of, widths = (np.shape(a) for a in (self.control_points, self.coefficients, self.beta))
-        own = of[1:] + shape[1:]   # of what each output and dimension have for themselves
+        shape, of = np.shape(self.control_points), np.shape(self.coefficients)
+        widths, own = np.shape(self.beta), of[1:] + shape[1:]   # of what each output and dimension have for themselves
         if not (len(of) == 2 == len(shape) and of[0] == shape[0] > 0 and (
                 of == shape or own in (widths, np.shape(self.slope)))):
             raise ValueError(
@@ -127,10 +127,11 @@ class GaussianField(_KernelField):
         if np.dtype(self.dtype) not in (np.float32, np.float64):
             raise ValueError(f"dtype = {self.dtype!r}: expected 'float64' or 'float32'")
         beta = Kernel(np.ravel(self.beta) if widths else self.beta, self.profile).beta
-        checked: dict = dict(beta=np.reshape(beta, widths) if widths else beta, dtype=np.dtype(self.dtype).name)
-        for name, expected in dict(control_points=shape, coefficients=of, offset=of[1:], slope=own).items():
+        checked: dict = dict(dtype=np.dtype(self.dtype).name, beta=np.reshape(beta, widths) if widths else beta)
+        expected = dict(control_points=shape, coefficients=of, offset=of[1:], slope=own)
+        for name, its_shape in expected.items():
             values = getattr(self, name)
-            if values is not None: checked[name] = _finite(values, expected, name)
+            if values is not None: checked[name] = _finite(values, its_shape, name)
         for name, value in checked.items(): object.__setattr__(self, name, value)
         around = np.square(self.control_points - componentwise_median(self.control_points))
         if np.median((np.atleast_2d(self.beta).max(axis=0) * around).sum(axis=1)) > 1e9:

@@ -28,15 +28,15 @@ def _items(arr) -> np.ndarray:
     if not items.size: raise ValueError("arr is empty: there is nothing to choose from; check the filter that made it")
     return items
 
-# %% ../nbs/08_sampling.ipynb #6dd33386
+# %% ../nbs/08_sampling.ipynb #17389b0b
 def _table(values, what: str, n_cells: int) -> np.ndarray:
     "Values as a float64 table with one row for each cell."
     if values is None:
-        raise ValueError(f"{what} are missing: this method needs a table with one row for each cell; "
+        raise ValueError(f"{what} are missing: this method needs a table, one row for each cell; "
                          f"give {'X' if what == 'states' else 'V'}=…")
     table = np.asarray(values.toarray() if issparse(values) else values, dtype=np.float64)
     if table.ndim != 2 or not table.size or len(table) != n_cells:
-        raise ValueError(f"{what} have the shape {table.shape}, expected ({n_cells:,}, d): one row for each cell")
+        raise ValueError(f"{what} have the shape {table.shape}, expected ({n_cells:,}, d): one row a cell")
     return table
 
 def _refuse(bad: np.ndarray, what: str) -> None:
@@ -102,9 +102,9 @@ def _nearest_nodes(distances: np.ndarray, count: int) -> np.ndarray:
     near = distances.argpartition(count - 1)[:count]
     return near[distances[near].argsort()]
 
-# %% ../nbs/08_sampling.ipynb #2bf4ebd5
+# %% ../nbs/08_sampling.ipynb #fe5373af
 def _learn(W: np.ndarray, points: np.ndarray, fractions: np.ndarray, moving: np.ndarray) -> None:
-    "Present `points` (x, |x|²/2) to the nodes: the nearest `moving` ones go `fractions` of their way."
+    "Present `points` (x, |x|²/2) to nodes: the nearest `moving` ones go `fractions` of their way."
     for p, count, a in zip(points, moving.tolist(), fractions):
         if not count: continue
         distances = W[-1] - p[:-1] @ W[:-1]

@@ -47,9 +47,9 @@ def _cube(rule: ast.expr, H: dict, twice: list[int]) -> np.ndarray | float:
     on, off = (_cube(rule, H | {gene: state}, others) for state in (1.0, 0.0))
     return H[gene] * on + (1 - H[gene]) * off
 
-# %% ../nbs/15_simulation.ipynb #70a28298
+# %% ../nbs/15_simulation.ipynb #75a1a80f
 def _parsed(gene: str, rule: str, genes: list[str]) -> tuple:
-    """Return a rule as a syntax tree of genes' numbers, these numbers, and those that stand there more than once.
+    """Return a rule as a syntax tree of genes' numbers, these numbers, and those named more than once.
 
     Raises ValueError if it can't be read."""
     if not rule: return None, [], []
@@ -62,11 +62,12 @@ def _parsed(gene: str, rule: str, genes: list[str]) -> tuple:
     except SyntaxError:
         expected = "expected names of genes joined by and, or, not and brackets"
         raise ValueError(f"the rule of {gene} is {rule!r}: {expected}") from None
-    counts: Counter = Counter(node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    named = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    counts: Counter = Counter(named)
     _degree(tree, dict.fromkeys(counts, 0.0))   # refuses what is no rule
     return tree, list(counts), [number for number, count in counts.items() if count > 1]
 
-# %% ../nbs/15_simulation.ipynb #0ac4a462
+# %% ../nbs/15_simulation.ipynb #650cabdc
 @dataclass(frozen=True)
 class HillNetwork:
     "A network of genes whose production follows rules, with its exact derivative."
@@ -87,7 +88,8 @@ class HillNetwork:
         "Each gene's rule as `_parsed` returns it, with threshold and largest rate."
         regulators = list(self.rules)[:self.n_regulators]
         K, rate = (np.broadcast_to(value, len(self.rules)).tolist() for value in (self.K, self.rate))
-        return [(*_parsed(*rule, regulators), *rest) for rule, *rest in zip(self.rules.items(), K, rate)]
+        of_genes = zip(self.rules.items(), K, rate)
+        return [(*_parsed(*rule, regulators), *numbers) for rule, *numbers in of_genes]
 
     def production(
         self,
@@ -119,7 +121,7 @@ class HillNetwork:
         return np.sign(half.round(12)).astype(int)
 
     def _at(self, s: np.ndarray, parsed: list[tuple]) -> Iterator[tuple]:
-        "Yield entries of `parsed` in which regulators' numbers have become how far they are on, number → (n_cells,)."
+        "Yield entries of `parsed`, where each regulator's number leads to how far it is on, (n_cells,)."
         z = np.ascontiguousarray(np.asarray(s, dtype=np.float64).T[:self.n_regulators]) ** self.n
         for rule, regulators, twice, K, rate in parsed:
             yield rule, {j: z[j] / (K**self.n + z[j]) for j in regulators}, twice, K, rate
