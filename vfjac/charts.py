@@ -9,12 +9,12 @@ __all__ = ['VEGALITE_MIME', 'VEGALITE', 'NO_GROUP', 'SCHEME', 'INK', 'QUIET', 'M
            'repainted', 'arrows_table', 'linked_rows', 'linked_squares', 'linked_params', 'linked_chart', 'redrawn',
            'page_levels', 'pair_chart', 'page_html', 'write_whole', 'save_html']
 
-# %% ../nbs/20_charts.ipynb #e1b3dcbf
+# %% ../nbs/20_charts.ipynb #14d7f0f9
 import html
 import json
 import os
 import secrets
-from dataclasses import dataclass
+from copy import deepcopy
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -23,19 +23,19 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-# %% ../nbs/20_charts.ipynb #31268555
+# %% ../nbs/20_charts.ipynb #5cb5591f
 VEGALITE_MIME = "application/vnd.vegalite.v5+json"
-VEGALITE = "_".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])   # Altair's version of it, as vl-convert names it
+VEGALITE = "_".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])   # as vl-convert names it
 
 def stored_bundle(spec: dict, **metadata) -> tuple[dict, dict]:
-    "What a notebook stores for a chart: the Vega-Lite spec, and its title as plain text."
+    "Return what a notebook stores for a chart: its Vega-Lite spec, and its title as plain text."
     title = spec.get("title", spec.get("description", "untitled"))
     text = title.get("text") if isinstance(title, dict) else title
     spec = {**spec, "$schema": "https://vega.github.io/schema/vega-lite/v5.json"}
     return {VEGALITE_MIME: spec, "text/plain": f"chart: {text}"}, {}
 
 def stored_charts() -> None:
-    "From here on, Altair's charts are stored in the notebook as Vega-Lite text and nothing else."
+    "From here on, store Altair's charts in the notebook as Vega-Lite text and nothing else."
     alt.renderers.register("vfjac_stored", stored_bundle)
     alt.renderers.enable("vfjac_stored")
 
@@ -56,147 +56,164 @@ def entry_words(
     rising = f"{regulator} itself" if effector == regulator else regulator
     return f"How the velocity of {effector} changes as {rising} rises"
 
-# %% ../nbs/20_charts.ipynb #9042df89
+# %% ../nbs/20_charts.ipynb #bf36baa2
 def symmetric_domain(
     values, # Any shape; NaN and infinities are left out
     quantile: float = 1.0, # Part of the |values| that the scale holds, 0 to 1; 1 = all of them
 ) -> list[float]: # [-m, m] with m > 0
-    "The colour domain that is symmetrical about zero and never empty. Raises ValueError for a quantile outside 0 to 1."
+    """Return the colour domain that is symmetrical about zero and never empty.
+
+    Raises ValueError for a quantile outside 0 to 1."""
     if not 0 <= quantile <= 1:
-        raise ValueError(f"quantile is {quantile}, expected a number from 0 to 1; 1 holds every value")
+        raise ValueError(
+            f"quantile is {quantile}, expected a number from 0 to 1; 1 holds every value")
     size = np.abs(np.asarray(values, dtype=float)).ravel()
     size = size[np.isfinite(size)]
-    tops = [np.quantile(size, quantile), size.max()] if size.size else []
-    top = next((float(t) for t in tops if t > 0), 1.0)
-    return [-top, top]
+    top = float(np.quantile(size, quantile) or size.max()) if size.size else 0.0
+    return [-(top or 1.0), top or 1.0]
 
-# %% ../nbs/20_charts.ipynb #ba1eae0b
+# %% ../nbs/20_charts.ipynb #d1380dd5
 def significant(
     values, # Numbers, any shape
     digits: int = 3, # How many digits to keep, counted from the first that is not zero
 ) -> np.ndarray: # Same shape, float64; NaN and infinities as they were
-    "Values rounded to significant digits."
-    values = np.asarray(values, dtype=float)
-    rounded, whole = values.copy(), np.isfinite(values) & (values != 0)
-    places = digits - 1 - np.floor(np.log10(np.abs(values[whole]))).astype(int)
+    "Round values to significant digits."
+    rounded = np.array(values, dtype=float)
+    whole = np.isfinite(rounded) & (rounded != 0)
+    places = digits - 1 - np.floor(np.log10(np.abs(rounded[whole]))).astype(int)
     up, down = 10.0 ** np.clip(places, 0, None), 10.0 ** np.clip(-places, 0, None)
-    rounded[whole] = np.round(values[whole] * up / down) / up * down
+    rounded[whole] = np.round(rounded[whole] * up / down) / up * down
     return rounded
 
-# %% ../nbs/20_charts.ipynb #b38ee4f2
+# %% ../nbs/20_charts.ipynb #cd021b6a
 def _with_columns(df: pd.DataFrame, needed: list[str]) -> pd.DataFrame:
-    "A copy of `df` with a plain index, after checking its columns. Raises ValueError naming all that are missing."
+    "Return a copy of `df` with a plain index. Raises ValueError naming all missing columns."
     missing = [c for c in needed if c not in df.columns]
-    if missing:
-        raise ValueError(f"no column {', '.join(map(repr, missing))} in the table; it has {list(df.columns)}. "
-                         f"Expected {needed}: rename the columns or add them")
-    return df.reset_index(drop=True).copy()
+    if not missing: return df.reset_index(drop=True).copy()
+    raise ValueError(
+        f"no column {', '.join(map(repr, missing))} in the table; it has {list(df.columns)}. "
+        f"Expected {needed}: rename the columns or add them")
 
-# %% ../nbs/20_charts.ipynb #a51b2027
+# %% ../nbs/20_charts.ipynb #7c466723
 NO_GROUP = "no group"
 
 def _levels(names: pd.Series) -> list[str]:
-    "The names that occur, as text, in the order to draw them: categories first to last, or as they appear."
-    if isinstance(names.dtype, pd.CategoricalDtype):
-        names = names.sort_values()
+    "Return the names that occur, in the order of their categories, or as they appear."
+    if isinstance(names.dtype, pd.CategoricalDtype): names = names.sort_values()
     return list(dict.fromkeys(_as_text(names)))
 
 def _as_text(names: pd.Series) -> list[str]:
-    "Names as text; a missing one is `no group`."
+    "Return names as text; a missing one is `no group`."
     return [NO_GROUP if pd.isna(name) else str(name) for name in names]
 
-# %% ../nbs/20_charts.ipynb #0e3fefc3
+# %% ../nbs/20_charts.ipynb #c996991f
 def chart_data(
     df: pd.DataFrame, # Tidy table, any number of rows
 ) -> dict: # {"values": one dict per row}
-    "The rows of a table as a chart keeps them: NaN and infinities are null."
+    "Return the rows of a table as a chart keeps them: NaN and infinities are null."
     return {"values": json.loads(df.to_json(orient="records", double_precision=15))}
 
-# %% ../nbs/20_charts.ipynb #addc1609
+# %% ../nbs/20_charts.ipynb #fc241a76
 def _csv(df: pd.DataFrame) -> str:
-    "The rows of a table as CSV; NaN and infinities are empty, which Vega-Lite reads as null."
-    numbers = df.select_dtypes("float").columns
-    return df.assign(**{c: df[c].where(np.isfinite(df[c])) for c in numbers}).to_csv(index=False, lineterminator="\n")
+    "Return the rows as CSV; NaN and infinities are empty, which Vega-Lite reads as null."
+    finite = {c: df[c].where(np.isfinite(df[c])) for c in df.select_dtypes("float")}
+    return df.assign(**finite).to_csv(index=False, lineterminator="\n")
 
 def _csv_format(df: pd.DataFrame) -> dict:
-    "How Vega-Lite is to read it."
+    "Return how Vega-Lite is to read it."
     kinds = {c: "number" if pd.api.types.is_numeric_dtype(df[c]) else "string" for c in df}
     return {"type": "csv", "parse": kinds}
 
-# %% ../nbs/20_charts.ipynb #7670c65e
-SCHEME = "blueorange" # diverging; blue and orange are told apart with every common colour blindness
+# %% ../nbs/20_charts.ipynb #25b56075
+SCHEME = "blueorange" # diverging; told apart with every common colour blindness
 INK, QUIET, MISSING, EDGE = "#1f2933", "#616e7c", "#c2c7cd", "#5b6770"
 FALLS_RISES = "Blue: it falls. Orange: it rises."
+_LEGEND = dict(titleColor=INK, labelColor=INK, titleFontSize=12, labelFontSize=11, titleLimit=260)
 
 def signed_colour(
     field: str, # Column that holds the signed values
     domain: list, # [-m, m], numbers or Vega expressions
     title: str | None, # Title of the legend; None draws no legend
-    length: int = 160, # Length of the legend in pixels
+    length: float = 160, # Length of the legend in pixels
     orient: str = "right", # Side of the chart on which the legend stands
 ):
-    "The colour encoding of a signed value: diverging, symmetrical, grey where there is no value."
-    ticks = 5 if length > 100 and orient == "right" else 3
+    "Return the colour of a signed value: diverging, symmetrical, grey where there is no value."
     legend = None if title is None else alt.Legend(
-        title=title, format=".2~g", orient=orient, gradientLength=length, tickCount=ticks,
-        titleLimit=260, titleColor=INK, labelColor=INK, titleFontSize=12, labelFontSize=11)
-    colour = alt.Color(f"{field}:Q", scale=alt.Scale(scheme=SCHEME, domain=domain, clamp=True), legend=legend)
+        title=title, format=".2~g", orient=orient, gradientLength=length,
+        tickCount=5 if length > 100 and orient == "right" else 3, **_LEGEND)
+    scale = alt.Scale(scheme=SCHEME, domain=domain, clamp=True)
+    colour = alt.Color(f"{field}:Q", scale=scale, legend=legend)
     return alt.condition(f"!isValid(datum.{field})", alt.value(MISSING), colour)
 
-# %% ../nbs/20_charts.ipynb #d8732400
-_BLANK = dict(stroke=None) # no frame round a chart
-_AXIS = dict(grid=False, tickCount=5, labelFontSize=11, titleFontSize=12, labelColor=QUIET, titleColor=INK,
-             domainColor=MISSING, tickColor=MISSING)
-_NAMES = dict(domain=False, ticks=False, titleFontSize=12, labelColor=INK, titleColor=QUIET, labelLimit=140)
+# %% ../nbs/20_charts.ipynb #6737ce83
+_BARE = alt.ViewBackground(stroke=None) # no frame round a chart
+_EMPTY = "#f1f3f5" # where there is no square
+_AXIS = dict(grid=False, tickCount=5, labelFontSize=11, titleFontSize=12, labelColor=QUIET,
+             titleColor=INK, domainColor=MISSING, tickColor=MISSING)
+_NAMES = dict(domain=False, ticks=False, titleFontSize=12, labelColor=INK, titleColor=QUIET,
+              labelLimit=140)
 
 def _titled(text, lines: list[str], frame: str = "bounds") -> alt.TitleParams:
-    "A title with quieter lines below; frame `group` starts it where the plot starts."
-    return alt.TitleParams(text=text, subtitle=lines, anchor="start", frame=frame, offset=14, fontSize=15, color=INK,
-                           subtitleColor=QUIET, subtitleFontSize=12, subtitlePadding=5)
+    "Return a title with quieter lines below; frame `group` starts it where the plot starts."
+    return alt.TitleParams(
+        text=text, subtitle=lines, anchor="start", frame=frame, offset=14, fontSize=15, color=INK,
+        subtitleColor=QUIET, subtitleFontSize=12, subtitlePadding=5)
 
-def _place(field: str, title: str) -> dict:
-    "Settings of a position axis that keeps the points off the edges."
-    return dict(shorthand=f"{field}:Q", title=title, axis=alt.Axis(titleAnchor="start", **_AXIS),
-                scale=alt.Scale(zero=False, nice=False, padding=12))
+def _place(channel, field: str, title: str):
+    "Return a position that keeps the points off the edges."
+    return channel(f"{field}:Q", title=title, axis=alt.Axis(titleAnchor="start", **_AXIS),
+                   scale=alt.Scale(zero=False, nice=False, padding=12))
 
-# %% ../nbs/20_charts.ipynb #193f510a
-_SHOWN = "isValid(datum.value) ? format(datum.value, '.3~g') : 'no value'"
+def _plane(x_title: str, y_title: str, x: str = "x", y: str = "y") -> dict:
+    "Return the positions of points in a plane."
+    return dict(x=_place(alt.X, x, x_title), y=_place(alt.Y, y, y_title))
 
-def _tips(df: pd.DataFrame, title: str) -> list[alt.Tooltip]:
-    "What a pointer says of a row: its names, then its value as text (column `shown`). `title` must be our own words."
-    names = [alt.Tooltip(f"{c}:N") for c in ("cell", "effector", "regulator", "group") if c in df]
-    return [*names, alt.Tooltip("shown:N", title=title)]
+def _dot_size(n: int, room: float = 40_000) -> float:
+    "Return the size of dots: smaller for more cells."
+    return float(np.clip(room / max(n, 1), 12, room / 700))
 
-# %% ../nbs/20_charts.ipynb #3b815cd9
+# %% ../nbs/20_charts.ipynb #c4022e91
+def _told(base: alt.Chart) -> alt.Chart:
+    "Return rows with value and error as text, `shown` and `shown_error`."
+    return base.transform_calculate(
+        shown="isValid(datum.value) ? format(datum.value, '.3~g') : 'no value'",
+        shown_error="isValid(datum.error) ? '± ' + format(datum.error, '.2~g') : 'not known'")
+
+def _tips(columns, title: str) -> list[alt.Tooltip]:
+    "Return what a pointer says of a row of `_told`. `title` must be our own words."
+    names = [c for c in ("cell", "effector", "regulator", "group") if c in columns]
+    error = [alt.Tooltip("shown_error:N", title="standard error")] * ("error" in columns)
+    return [*(alt.Tooltip(f"{c}:N") for c in names), alt.Tooltip("shown:N", title=title), *error]
+
+# %% ../nbs/20_charts.ipynb #fd31bcd3
 def _placed(df: pd.DataFrame) -> pd.Series:
-    "Which rows have a finite position."
+    "Return which rows have a finite position."
     return np.isfinite(df["x"]) & np.isfinite(df["y"])
 
 def _notes(df: pd.DataFrame, top: float) -> str:
-    "What a reader must know of an embedding whose colours end at ±top."
+    "Return what a reader must know of an embedding whose colours end at ±top."
     value, lost = df.loc[_placed(df), "value"], int((~_placed(df)).sum())
-    notes = [FALLS_RISES]
-    if (value.abs() > top).any(): notes.append(f"Darkest beyond ±{top:.2g}.")
-    if value.isna().any(): notes.append(f"Grey: no value ({value.isna().sum():,}).")
-    if lost: notes.append(f"Not drawn: no position ({lost:,}).")
-    return " ".join(notes)
+    notes = {
+        FALLS_RISES: True, f"Darkest beyond ±{top:.2g}.": (value.abs() > top).any(),
+        f"Grey: no value ({value.isna().sum():,}).": value.isna().any(),
+        f"Not drawn: no position ({lost:,}).": lost}
+    return " ".join(note for note, applies in notes.items() if applies)
 
-# %% ../nbs/20_charts.ipynb #a63300a7
-def _dots(df: pd.DataFrame) -> alt.Chart:
-    "One dot per row, the strongest value last; numbers rounded; size by their count."
-    order = np.argsort(df["value"].abs().fillna(-1).to_numpy(), kind="stable")
-    df = df.assign(x=significant(df["x"], 4), y=significant(df["y"], 4), value=significant(df["value"])).iloc[order]
-    size = float(np.clip(40_000 / max(len(df), 1), 12, 60))
-    return alt.Chart(chart_data(df)).transform_calculate(shown=_SHOWN).mark_circle(
-        size=size, opacity=0.9, stroke=EDGE, strokeWidth=0.25, invalid=None)
-
-# %% ../nbs/20_charts.ipynb #9fc68dbb
+# %% ../nbs/20_charts.ipynb #540a0f69
 def _range_words(values: pd.Series) -> str:
-    "Between which values numbers lie, as in `from -0.41 to 0.02`."
+    "Return between which values numbers lie, as in `from -0.41 to 0.02`."
     known = values[np.isfinite(values)]
     return f"from {known.min():.2g} to {known.max():.2g}" if len(known) else "no number known"
 
-# %% ../nbs/20_charts.ipynb #a9d92a91
+# %% ../nbs/20_charts.ipynb #8cdc8ae1
+def _strongest_last(df: pd.DataFrame) -> pd.DataFrame:
+    "Return rows in rising order of |value|, with few digits."
+    digits = dict(x=4, y=4) | {c: 3 for c in df.select_dtypes("float") if c not in "xy"}
+    df = df.assign(**{c: significant(df[c], n) for c, n in digits.items()})
+    order = np.argsort(df["value"].abs().fillna(-1).to_numpy(), kind="stable")
+    return df.iloc[order].reset_index(drop=True)
+
+# %% ../nbs/20_charts.ipynb #40816574
 def embedding_chart(
     df: pd.DataFrame, # One row per cell: x, y, cell, value, and group if there are groups
     effector: str, # Gene whose velocity changes
@@ -209,344 +226,347 @@ def embedding_chart(
     width: int = 420, # Pixels
     height: int = 400, # Pixels
 ) -> alt.Chart: # Cells as dots, coloured by ∂f_effector / ∂x_regulator
-    "Cells on an embedding, coloured by one entry of the Jacobian. Raises ValueError when a column is missing."
+    """Draw cells on an embedding, coloured by one entry of the Jacobian.
+
+    Raises ValueError when a column is missing."""
     df = _with_columns(df, ["x", "y", "cell", "value"])
     if "group" in df: df["group"] = _as_text(df["group"])
     domain = [float(end) for end in significant(symmetric_domain(df["value"], quantile))]
-    title = _titled(entry_label(effector, regulator), [entry_words(effector, regulator), _notes(df, domain[1])])
-    return _dots(df[_placed(df)]).encode(
-        x=alt.X(**_place("x", x_title)), y=alt.Y(**_place("y", y_title)),
-        color=signed_colour("value", domain, "∂f / ∂x", orient=legend), tooltip=_tips(df, "∂f / ∂x"),
+    entry, words = entry_label(effector, regulator), entry_words(effector, regulator)
+    rows = chart_data(_strongest_last(df[_placed(df)]))
+    return _told(alt.Chart(rows)).mark_circle(
+        size=_dot_size(len(df)), opacity=0.9, **_DOT
+    ).encode(
+        **_plane(x_title, y_title), color=signed_colour("value", domain, "∂f / ∂x", orient=legend),
+        tooltip=_tips(df, "∂f / ∂x")
     ).properties(
-        width=width, height=height, title=title, view=alt.ViewBackground(**_BLANK),
-        description=f"{len(df):,} cells on {x_title} and {y_title}, coloured by {entry_label(effector, regulator)}: "
-                    f"{entry_words(effector, regulator)}, {_range_words(df['value'])}")
+        width=width, height=height, title=_titled(entry, [words, _notes(df, domain[1])]),
+        view=_BARE, description=f"{len(df):,} cells on {x_title} and {y_title}, coloured by "
+                                f"{entry}: {words}, {_range_words(df['value'])}")
 
-# %% ../nbs/20_charts.ipynb #2df1b9e5
+_DOT = dict(stroke=EDGE, strokeWidth=0.25, invalid=None)
+
+# %% ../nbs/20_charts.ipynb #7176f098
 def _one_each(df: pd.DataFrame, keys: list[str]) -> None:
-    "Raises ValueError where two rows are about the same thing."
+    "Raise ValueError where two rows are about the same thing."
     twice = df[df.duplicated(keys)]
-    if len(twice):
-        first = ", ".join(f"{k} {twice.iloc[0][k]!r}" for k in keys)
-        raise ValueError(f"{len(twice):,} rows repeat another, the first for {first}; "
-                         f"expected one value for each of {keys}: average them or drop one")
+    if not len(twice): return
+    first = ", ".join(f"{k} {twice.iloc[0][k]!r}" for k in keys)
+    raise ValueError(
+        f"{len(twice):,} rows repeat another, the first for {first}; expected one value for each "
+        f"of {keys}: average them or drop one")
 
-# %% ../nbs/20_charts.ipynb #37a00b49
-def _squares(df: pd.DataFrame, title: str, step: float) -> alt.Chart:
-    "One coloured square for each effector and regulator, `step` pixels wide."
-    effectors, regulators = list(dict.fromkeys(df["effector"])), list(dict.fromkeys(df["regulator"]))
-    names = dict(labelFontSize=float(np.clip(step - 3, 7, 11)), **_NAMES)
-    colour = signed_colour("value", symmetric_domain(df["value"]), title, length=_legend_length(step * len(effectors)))
-    return _framed(df).encode(
-        x=alt.X("regulator:N", sort=regulators, title="regulator", axis=alt.Axis(labelAngle=-45, **names)),
-        y=alt.Y("effector:N", sort=effectors, title="effector", axis=alt.Axis(**names)),
-        color=colour, tooltip=_tips(df, "value"),
-    ).properties(width=alt.Step(step), height=alt.Step(step), view=alt.ViewBackground(**_BLANK))
+# %% ../nbs/20_charts.ipynb #2fbb97c9
+def _gene_axes(genes: list, step: float, limit: int = 140) -> dict:
+    "Return positions of squares of `step` pixels: effectors down, regulators across."
+    effectors, regulators = genes
+    look = {**_NAMES, "labelLimit": limit, "labelFontSize": float(np.clip(step - 3, 7, 11))}
+    how = lambda genes, title: dict(scale=alt.Scale(domain=genes), title=title)
+    x = alt.X("regulator:N", axis=alt.Axis(labelAngle=-45, **look), **how(regulators, "regulator"))
+    return dict(x=x, y=alt.Y("effector:N", axis=alt.Axis(**look), **how(effectors, "effector")))
 
-def _framed(df: pd.DataFrame) -> alt.Chart:
-    "Squares with a frame round those that `chosen` marks; drawn last, so that no neighbour covers the frame."
-    if "chosen" not in df: df = df.assign(chosen=False)
-    frame = dict(stroke=alt.condition("datum.chosen", alt.value(INK), alt.value("white")),
-                 strokeWidth=alt.condition("datum.chosen", alt.value(2), alt.value(1)))
-    rows = chart_data(df.sort_values("chosen", kind="stable"))
-    return alt.Chart(rows).transform_calculate(shown=_SHOWN).mark_rect(invalid=None).encode(**frame)
+def _squares(base, genes, step, domain, title, chosen, tips, limit=140, **look) -> alt.LayerChart:
+    "Return a square for each pair, with a frame round those for which `chosen` is true."
+    height, width = (step * len(names) for names in genes)
+    base = _told(base).encode(**_gene_axes(genes, step, limit), tooltip=tips)
+    colour = signed_colour("value", domain, title, length=int(np.clip(height, 70, 160)))
+    squares = base.mark_rect(stroke="white", invalid=None, **look).encode(
+        color=colour, opacity=_strength(1, 0.35))
+    frame = base.transform_filter(chosen).mark_rect(filled=False, stroke=INK, strokeWidth=2)
+    return alt.LayerChart(layer=[squares, frame]).properties(
+        width=width, height=height, view=alt.ViewBackground(fill=_EMPTY, stroke=None))
 
-def _legend_length(height: float) -> int:
-    "A legend as high as its chart, within reason."
-    return int(np.clip(height, 70, 160))
+def _strength(strong: float, weak: float):
+    "Return the opacity of marks: clear, or faint where a number is not to be trusted."
+    return alt.when("datum.faded").then(alt.value(weak)).otherwise(alt.value(strong))
 
-# %% ../nbs/20_charts.ipynb #559ad4ca
-def _panels(groups: list[str], panel: float, width: float) -> dict:
-    "Settings of a facet with one panel of `panel` pixels per group, in rows of at most `width` pixels."
-    header = alt.Header(labelFontSize=12, labelFontWeight="bold", labelColor=INK, labelAnchor="start", labelLimit=400)
-    room = max([panel, 60] + [6.8 * len(g) for g in groups]) + 14
-    return dict(facet=alt.Facet("group:N", sort=groups, title=None, header=header), columns=max(1, int(width // room)),
-                spacing={"row": 16, "column": room - panel})
+# %% ../nbs/20_charts.ipynb #06d0c996
+def _in_panels(panels: dict, title: alt.TitleParams, about: str, columns: int):
+    "Return the panels of groups in rows, or the only one, below a headline."
+    if len(panels) == 1:
+        return next(iter(panels.values())).properties(title=title, description=about)
+    look = dict(anchor="start", frame="group", fontSize=12, color=INK)
+    named = [panel.properties(title=alt.TitleParams(text=group, **look))
+             for group, panel in panels.items()]
+    return alt.concat(*named, columns=columns, spacing=24).properties(title=title, description=about)
 
-# %% ../nbs/20_charts.ipynb #ac5fbe80
-def _ragged(n_groups: int, columns: int) -> bool:
-    "Whether panels in rows of `columns` leave the last of several rows unfilled."
-    return n_groups > columns and n_groups % columns > 0
+def _fit(n_panels: int, n_effectors: int, n_regulators: int, width: float, height: float) -> tuple:
+    "Return the side of a square, 11 to 36 pixels, and how many panels stand in a row."
+    def side(columns):
+        rows = -(-n_panels // columns)
+        return min((width / columns - 90) / n_regulators, (height / rows - 90) / n_effectors)
+    columns = max(range(1, n_panels + 1), key=side)
+    return float(np.clip(int(side(columns)), 11, 36)), columns
 
-def _step(groups: list[str], n_effectors: int, n_regulators: int, width: float, height: float) -> float:
-    "The largest side of a square, 11 to 36 pixels, with which all panels fit into width × height."
-    for step in range(36, 10, -1):
-        columns = _panels(groups, step * n_regulators, width)["columns"]
-        rows = -(-max(len(groups), 1) // columns)
-        labels = 70 * (rows if _ragged(len(groups), columns) else 1)
-        if step * n_regulators <= width and rows * (step * n_effectors + 40) + labels <= height: break
-    return float(step)
-
-# %% ../nbs/20_charts.ipynb #df9b7ed0
+# %% ../nbs/20_charts.ipynb #9ad26f38
 def heatmap_chart(
-    df: pd.DataFrame, # One row per square: effector, regulator, value; if wanted group, and chosen (bool): framed
+    df: pd.DataFrame, # One row per square: effector, regulator, value; group, chosen (bool: framed)
     *,
     title: str = "Mean Jacobian", # Headline
     value_title: str = "mean ∂f / ∂x", # What the values are, for the legend
-    width: int = 800, # Pixels to fill with panels before a new row begins
-    height: int = 560, # Pixels that the squares should fit into, if that leaves them 11 pixels
-    step: float | None = None, # Side of a square in pixels; None fits them into width × height, at most 36
-) -> alt.Chart | alt.FacetChart: # One heatmap, or one panel per group
-    """Effectors × regulators in colour, on one scale symmetrical about zero.
+    words: str = FALLS_RISES, # What the colours mean
+    signs: bool = False, # Whether + and − stand in the squares
+    width: int = 800, # Pixels that panels should fit into, if that leaves squares 11 pixels
+    height: int = 560, # The same for their height
+) -> alt.LayerChart | alt.ConcatChart: # One heatmap, or one panel per group
+    """Draw effectors × regulators in colour, on one scale symmetrical about zero.
+
     Raises ValueError for missing columns or repeated squares."""
     df = _with_columns(df, ["effector", "regulator", "value"])
-    groups = _levels(df["group"]) if "group" in df else []
-    keys = ["effector", "regulator"] + ["group"] * bool(groups)
+    groups = _levels(df["group"]) if "group" in df else [""]
+    keys = ["effector", "regulator"] + ["group"] * ("group" in df)
+    genes = [_levels(df[side]) for side in keys[:2]]
     df = df.assign(value=significant(df["value"]), **{k: _as_text(df[k]) for k in keys})
     _one_each(df, keys)
-    n_regulators, n_effectors = df["regulator"].nunique(), df["effector"].nunique()
-    step = step or _step(groups, n_effectors, n_regulators, width, height)
-    chart: alt.Chart | alt.FacetChart = _squares(df, value_title, step)
-    if groups:
-        panels = _panels(groups, step * n_regulators, width)
-        chart = chart.facet(**panels)
-        if _ragged(len(groups), panels["columns"]): chart = chart.resolve_axis(x="independent")
-    about = f"{title}: {n_effectors} effectors by {n_regulators} regulators, {value_title} {_range_words(df['value'])}"
-    return chart.properties(title=_titled(title, ["Row: whose velocity. Column: which gene rises.", FALLS_RISES]),
-                            description=about + (f", one panel for each of {len(groups)} groups" if groups else ""))
+    n_effectors, n_regulators = map(len, genes)
+    domain = symmetric_domain(df["value"])
+    step, columns = _fit(len(groups), n_effectors, n_regulators, width, height)
+    def panel(group):
+        base = alt.Chart(chart_data(df[df["group"] == group] if "group" in df else df))
+        chart = _squares(
+            base, genes, step, domain, value_title, "datum.chosen", _tips(df, "value"))
+        if not signs: return chart
+        strong = f"abs(datum.value) > {0.55 * domain[1]}"
+        sign = base.transform_calculate(sign="datum.value > 0 ? '+' : '−'")
+        return chart + sign.mark_text(fontSize=step * 0.6, fontWeight="bold").encode(
+            **_gene_axes(genes, step), text="sign:N",
+            color=alt.condition(strong, alt.value("white"), alt.value(INK)))
+    about = (f"{title}: {n_effectors} effectors by {n_regulators} regulators, {value_title} "
+             f"{_range_words(df['value'])}")
+    if len(groups) > 1: about += f", one panel for each of {len(groups)} groups"
+    lines = ["Row: whose velocity. Column: which gene rises.", words]
+    headline = _titled(title, lines, "group" if len(groups) == 1 else "bounds")
+    return _in_panels({group: panel(group) for group in groups}, headline, about, columns)
 
-# %% ../nbs/20_charts.ipynb #c831fd33
-DARK = {INK: "#e6e9ed", QUIET: "#a3adb8", MISSING: "#4c555f", EDGE: "#8b96a1", "white": "#15181c", "#fff": "#15181c"}
-DARK_SIGNED = ["#7cc4ff", "#3e86c4", "#27506f", "#2b3036", "#7a4a17", "#d07a1f", "#ffc078"] # blue, dark, orange
+# %% ../nbs/20_charts.ipynb #eb781b72
+DARK = {INK: "#e6e9ed", QUIET: "#a3adb8", MISSING: "#4c555f", EDGE: "#8b96a1", "white": "#15181c",
+        "#fff": "#15181c", _EMPTY: "#22272c"}
+DARK_SIGNED = ["#7cc4ff", "#3e86c4", "#27506f", "#2b3036", "#7a4a17", "#d07a1f", "#ffc078"]
 
 def repainted(
     spec, # A Vega-Lite specification, or a part of it
 ): # The same with the colours of a dark page
-    "A specification for a dark background. Data are left as they are."
+    "Return a specification for a dark background. Data are left as they are."
     if isinstance(spec, list): return [repainted(part) for part in spec]
     if isinstance(spec, str): return DARK.get(spec, spec)
     if not isinstance(spec, dict): return spec
     if spec.get("scheme") == SCHEME:
         spec = {key: value for key, value in spec.items() if key != "scheme"}
         spec |= {"range": DARK_SIGNED, "interpolate": "rgb"}
-    return {key: value if key in ("datasets", "values") else repainted(value) for key, value in spec.items()}
+    kept = ("datasets", "values")
+    return {key: value if key in kept else repainted(value) for key, value in spec.items()}
 
-# %% ../nbs/20_charts.ipynb #23bbf4da
+# %% ../nbs/20_charts.ipynb #65869b61
 def _packaged(name: str) -> str:
-    "The text of a file that is installed beside the modules."
+    "Return the text of a file that is installed beside the modules."
     return (files("vfjac") / name).read_text(encoding="utf-8")
 
 _COLOURS = dict(DARK=DARK, SIGNED=DARK_SIGNED, SCHEME=SCHEME)
 LOOKS_JS = "".join(f"const {name} = {json.dumps(value)};\n" for name, value in _COLOURS.items())
 LOOKS_JS += _packaged("looks.js")
 
-# %% ../nbs/20_charts.ipynb #d2cc2ee4
-_IN_GROUP = "chosen_group < 0 || datum.group == groups[chosen_group]"
-_SYMBOLS = "'∂f_' + effector_name + ' / ∂x_' + regulator_name"
-_RISING = "(effector_name == regulator_name ? regulator_name + ' itself' : regulator_name)"
-
+# %% ../nbs/20_charts.ipynb #18d282fc
 _js = lambda expression: alt.ExprRef(expr=expression) # a setting that Vega computes
 
 def _param_values(**values) -> list[alt.Parameter]:
-    "Parameters that hold plain values and can be set from outside while the chart is drawn."
+    "Return parameters with plain values, which can be set while the chart is drawn."
     return [alt.param(name=name, value=value) for name, value in values.items()]
 
-# %% ../nbs/20_charts.ipynb #f365e8f8
-_SEEN = {"and": [{"param": "brush"}, {"param": "plane"}, _IN_GROUP]}
+# %% ../nbs/20_charts.ipynb #272b1d36
+_IN_GROUP = "chosen_group < 0 || datum.group == groups[chosen_group]"
+_SEEN = [{"param": "brush"}, {"param": "plane"}, _IN_GROUP]
 
 def _seen(base: alt.Chart) -> alt.Chart:
-    "Only the cells in the boxes and in the chosen group."
-    return base.transform_filter({"param": "brush"}).transform_filter({"param": "plane"}).transform_filter(_IN_GROUP)
+    "Keep only the cells in the boxes and in the chosen group."
+    return base.transform_filter({"and": _SEEN})
 
 def _opacity():
-    "Clear for a cell that is seen, faint where its number is not to be trusted, almost gone where it is not seen."
-    seen, faint = alt.PredicateComposition(_SEEN), alt.PredicateComposition({"and": [*_SEEN["and"], "datum.faded"]})
-    return alt.when(faint).then(alt.value(0.3)).when(seen).then(alt.value(0.92)).otherwise(alt.value(0.07))
+    "Return clear for a cell that is seen, faint for an unsure number, almost gone for others."
+    seen, faint = ({"and": parts} for parts in (_SEEN, [*_SEEN, "datum.faded"]))
+    when = alt.when(alt.PredicateComposition(faint)).then(alt.value(0.3))
+    return when.when(alt.PredicateComposition(seen)).then(alt.value(0.92)).otherwise(alt.value(0.07))
 
-def _strength(strong: float, weak: float):
-    "Clear, or faint where the number is not to be trusted; for marks of which only the seen are drawn."
-    return alt.when("datum.faded").then(alt.value(weak)).otherwise(alt.value(strong))
-
-# %% ../nbs/20_charts.ipynb #4abada63
-_ERROR = "isValid(datum.error) ? '± ' + format(datum.error, '.2~g') : ''"
-
-def _cell_tips(errors: bool) -> list[alt.Tooltip]:
-    "Tooltips of a cell."
-    tips = [alt.Tooltip("cell:N"), alt.Tooltip("group:N"), alt.Tooltip("shown:N", title="∂f / ∂x")]
-    return tips + [alt.Tooltip("shown_error:N", title="standard error")] * errors
-
-def _told(base: alt.Chart) -> alt.Chart:
-    "Rows with their numbers as text."
-    return base.transform_calculate(shown=_SHOWN, shown_error=_ERROR)
-
-# %% ../nbs/20_charts.ipynb #1e29077b
-NAMED_COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a800", "#7f7f7f"] # Okabe & Ito
+# %% ../nbs/20_charts.ipynb #4996709a
+NAMED_COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a800",
+                 "#7f7f7f"] # Okabe & Ito
 
 def _cell_colour(kind: str, title: str, names: list[str]):
-    "The colour of cells: `signed`, `number` or `names`."
+    "Return the colour of cells: `signed`, `number` or `names`."
     if kind == "signed":
-        return signed_colour("colour", [_js("-colour_limit"), _js("colour_limit")], title, length=130)
-    looks = dict(title=title, orient="right", titleLimit=110, titleColor=INK, labelColor=INK, titleFontSize=12,
-                 labelFontSize=11)
+        ends = [_js("-colour_limit"), _js("colour_limit")]
+        return signed_colour("colour", ends, title, length=130)
+    looks = dict(title=title, orient="right", **{**_LEGEND, "titleLimit": 110})
     if kind == "number":
         legend = alt.Legend(gradientLength=130, tickCount=4, format=".2~g", **looks)
         colour = alt.Color("colour:Q", scale=alt.Scale(scheme="viridis"), legend=legend)
         return alt.condition("!isValid(datum.colour)", alt.value(MISSING), colour)
-    colours = [NAMED_COLOURS[i % 8] for i in range(len(names))]
+    scale = alt.Scale(domain=names, range=[NAMED_COLOURS[i % 8] for i in range(len(names))])
     legend = alt.Legend(symbolLimit=13, labelLimit=84, symbolOpacity=1, symbolType="circle", **looks)
-    return alt.Color("colour:N", scale=alt.Scale(domain=names, range=colours), legend=legend)
+    return alt.Color("colour:N", scale=scale, legend=legend)
 
-# %% ../nbs/20_charts.ipynb #1bf4dd0d
-_DOT = dict(stroke=EDGE, strokeWidth=0.25, invalid=None)
+# %% ../nbs/20_charts.ipynb #645127e5
+_CELL_TIPS = _tips(("cell", "group", "error"), "∂f / ∂x")
+_ENTRY = signed_colour("value", [_js("-limit"), _js("limit")], None)   # explained elsewhere
 
-def _dot_size(n_cells: int) -> float:
-    "Smaller dots for more cells."
-    return float(np.clip(30_000 / max(n_cells, 1), 10, 44))
-
-def _cells_view(base: alt.Chart, colour, x_title, y_title, n_cells: int, errors: bool, size: dict, box=None):
-    "Cells on the embedding; `colour` as from `_cell_colour`."
-    x, y = alt.X(**_place("x", x_title)), alt.Y(**_place("y", y_title))
-    title = _titled("Cells", ["Drag a box to select cells, click to let go."], "group")
-    return _brushed_dots(base, "brush", box, n_cells, errors, x=x, y=y, color=colour).properties(title=title, **size)
-
-def _brushed_dots(base: alt.Chart, name: str, box, n_cells: int, errors: bool, **channels) -> alt.Chart:
-    "Cells as dots in a view whose box selects, perhaps drawn already: {'x': [low, high], 'y': [low, high]}."
-    dots = _told(base).mark_circle(size=_dot_size(n_cells), **_DOT).encode(
-        **channels, tooltip=_cell_tips(errors), opacity=_opacity())
+def _brushed_dots(base: alt.Chart, name: str, box, n: int, **channels) -> alt.Chart:
+    "Return n cells as dots; a box selects, perhaps drawn already: {'x': [low, high], 'y': …}."
+    dots = _told(base).mark_circle(size=_dot_size(n, 30_000), **_DOT).encode(
+        **channels, tooltip=_CELL_TIPS, opacity=_opacity())
     brush = alt.selection_interval(name=name, value=box or alt.Undefined)
-    return dots.add_params(brush).properties(view=alt.ViewBackground(**_BLANK))
+    return dots.add_params(brush).properties(view=_BARE)
 
-# %% ../nbs/20_charts.ipynb #eb641784
+def _cells_view(base, colour, x_title, y_title, n: int, size: dict, box=None) -> alt.Chart:
+    "Return cells on the embedding; `colour` as from `_cell_colour`."
+    title = _titled("Cells", ["Drag a box to select cells, click to let go."], "group")
+    dots = _brushed_dots(base, "brush", box, n, color=colour, **_plane(x_title, y_title))
+    return dots.properties(title=title, **size)
+
+# %% ../nbs/20_charts.ipynb #f250891e
 def arrows_table(
     xy: np.ndarray, # Positions, (n_cells, 2)
     velocity: np.ndarray, # Velocities in the same plane, (n_cells, 2)
     n: int = 14, # Squares of the grid along each side
-) -> pd.DataFrame: # One row per square that has cells: x, y, angle (degrees, clockwise from up), size
-    "Mean velocities on a grid, as arrows."
+) -> pd.DataFrame: # One row a square with cells: x, y, angle (degrees, clockwise from up), size
+    "Return mean velocities on a grid, as arrows."
     good = np.isfinite(xy).all(axis=1) & np.isfinite(velocity).all(axis=1)
     xy, velocity = xy[good], velocity[good]
     if not len(xy): return pd.DataFrame({"x": [], "y": [], "angle": [], "size": []})
     low, span = xy.min(axis=0), np.where(np.ptp(xy, axis=0) > 0, np.ptp(xy, axis=0), 1)
-    column, row = np.minimum((xy - low) / span * n, n - 1).astype(int).T
-    table = pd.DataFrame({"x": xy[:, 0], "y": xy[:, 1], "u": velocity[:, 0] / span[0], "v": velocity[:, 1] / span[1]})
-    mean = table.groupby([column, row]).mean()
+    squares = np.minimum((xy - low) / span * n, n - 1).astype(int)
+    table = pd.DataFrame(np.hstack([xy, velocity / span]), columns=list("xyuv"))
+    mean = table.groupby([*squares.T]).mean().reset_index(drop=True)
     speed = np.hypot(mean["u"], mean["v"])
-    size = 60 + 160 * speed / (speed.max() or 1)
-    angle = np.degrees(np.arctan2(mean["u"], mean["v"])).round().to_numpy()
-    return pd.DataFrame(dict(x=significant(mean["x"], 4), y=significant(mean["y"], 4), size=size.round().to_numpy(),
-                             angle=angle))
+    return pd.DataFrame(dict(
+        x=significant(mean["x"], 4), y=significant(mean["y"], 4),
+        angle=np.degrees(np.arctan2(mean["u"], mean["v"])).round(),
+        size=(60 + 160 * speed / (speed.max() or 1)).round()))
 
 def _arrows_view(arrows: pd.DataFrame) -> alt.Chart:
-    "Arrows on the embedding."
-    looks = dict(shape="arrow", filled=True, fill=INK, stroke="white", strokeWidth=0.8, opacity=0.85)
-    return alt.Chart(chart_data(arrows)).mark_point(**looks).encode(
-        x="x:Q", y="y:Q", angle=alt.Angle("angle:Q", scale=None), size=alt.Size("size:Q", scale=None))
+    "Return arrows on the embedding."
+    looks = dict(filled=True, fill=INK, stroke="white", strokeWidth=0.8, opacity=0.85)
+    return alt.Chart(chart_data(arrows)).mark_point(shape="arrow", **looks).encode(
+        x="x:Q", y="y:Q", angle=alt.Angle("angle:Q", scale=None),
+        size=alt.Size("size:Q", scale=None))
 
-# %% ../nbs/20_charts.ipynb #9893342d
-def _panel_step(effectors: list[str], regulators: list[str], side: int) -> float:
-    "Side of a square, so that the larger number of genes fits."
-    return float(np.clip(side / max(len(regulators), len(effectors)), 9, 34))
+# %% ../nbs/20_charts.ipynb #40392a0b
+def _means_view(base: alt.Chart, genes: list, side: int) -> alt.LayerChart:
+    "Return means over the cells that are seen, effectors × regulators, the chosen pair framed."
+    step = float(np.clip(side / max(map(len, genes)), 9, 34))
+    chosen = "datum.effector == effector_name && datum.regulator == regulator_name"
+    return _squares(
+        base, genes, step, [_js("-mean_limit"), _js("mean_limit")], "mean", chosen,
+        _tips(("effector", "regulator", "error"), "mean"), limit=80, cursor="pointer"
+    ).properties(name="means", title=_titled(
+        "Mean over the cells in view", ["Click a square to choose its pair."], "group"))
 
-def _means_view(base: alt.Chart, effectors: list, regulators: list, errors: bool, side: int) -> alt.LayerChart:
-    "Effectors × regulators: means over the cells that are seen, the chosen pair framed."
-    step = _panel_step(effectors, regulators, side)
-    names = dict(labelFontSize=float(np.clip(step - 3, 7, 11)), **{**_NAMES, "labelLimit": 80})
-    base = _told(base).encode(
-        x=alt.X("regulator:N", scale=alt.Scale(domain=regulators), title="regulator",
-                axis=alt.Axis(labelAngle=-45, **names)),
-        y=alt.Y("effector:N", scale=alt.Scale(domain=effectors), title="effector", axis=alt.Axis(**names)))
-    height, ends = step * len(effectors), [_js("-mean_limit"), _js("mean_limit")]
-    tips = [*_tips({"effector", "regulator"}, "mean"), *[alt.Tooltip("shown_error:N", title="standard error")] * errors]
-    squares = base.mark_rect(stroke="white", invalid=None, cursor="pointer").encode(
-        color=signed_colour("value", ends, "mean", length=_legend_length(height)), tooltip=tips,
-        opacity=_strength(1, 0.35))
-    frame = base.transform_filter("datum.effector == effector_name && datum.regulator == regulator_name").mark_rect(
-        filled=False, stroke=INK, strokeWidth=2)
-    return alt.LayerChart(layer=[squares, frame]).properties(
-        name="means", width=step * len(regulators), height=height, view=alt.ViewBackground(**_BLANK),
-        title=_titled("Mean over the cells in view", ["Click a square to choose its pair."], "group"))
-
-# %% ../nbs/20_charts.ipynb #8a0cc074
-def _signed_dots() -> alt.Color:
-    "Dots in the colour of the entry, explained elsewhere."
-    return signed_colour("value", [_js("-limit"), _js("limit")], None)
-
-def _plane_view(base: alt.Chart, n_cells: int, errors: bool, size: dict, box=None) -> alt.Chart:
-    "Expression of regulator and effector, coloured by the entry."
+# %% ../nbs/20_charts.ipynb #d9dd6a24
+def _plane_view(base: alt.Chart, n: int, size: dict, box=None) -> alt.Chart:
+    "Return the cells by expression of regulator and effector, coloured by the entry."
     base = base.transform_filter("isValid(datum.regulator_x) && isValid(datum.effector_x)")
-    x = alt.X(**_place("regulator_x", "regulator expression"))
-    y = alt.Y(**_place("effector_x", "effector expression"))
-    title = _titled(_js("effector_name + ' against ' + regulator_name"), ["Colour: ∂f / ∂x. A box selects here too."],
-                    "group")
-    dots = _brushed_dots(base, "plane", box, n_cells, errors, x=x, y=y, color=_signed_dots())
-    return dots.properties(title=title, **size)
+    place = _plane("regulator expression", "effector expression", "regulator_x", "effector_x")
+    title = _titled(_js("effector_name + ' against ' + regulator_name"),
+                    ["Colour: ∂f / ∂x. A box selects here too."], "group")
+    return _brushed_dots(base, "plane", box, n, color=_ENTRY, **place).properties(title=title, **size)
 
-# %% ../nbs/20_charts.ipynb #eba08d6d
-def _response_view(base: alt.Chart, along_title, n_cells: int, errors: bool, size: dict) -> alt.LayerChart:
-    "The entry against `along`: dots, and means in bins with a band of two standard errors."
+# %% ../nbs/20_charts.ipynb #85dd2f0c
+def _zero_line(**looks) -> alt.Chart:
+    "Return the line of zero of a vertical axis."
+    return alt.Chart({"values": [{"zero": 0}]}).mark_rule(**looks).encode(y="zero:Q")
+
+def _response_view(base: alt.Chart, along_title, n: int, size: dict) -> alt.LayerChart:
+    "Return the entry against `along`: dots, and means in bins with two standard errors."
     good = _seen(base).transform_filter("isValid(datum.along) && isValid(datum.value)")
-    x = alt.X(**_place("along", along_title))
     y = alt.Y("value:Q", title="∂f / ∂x", axis=alt.Axis(format=".2~g", **_AXIS))
-    zero = alt.Chart({"values": [{"zero": 0}]}).mark_rule(color=MISSING).encode(y="zero:Q")
-    dots = _told(good).mark_circle(size=max(8, _dot_size(n_cells) / 2), **_DOT).encode(
-        x=x, y=y, tooltip=_cell_tips(errors), color=_signed_dots(), opacity=_strength(0.8, 0.25))
-    means = good.transform_bin(["bin", "bin_end"], "along", bin=alt.Bin(maxbins=14)).transform_aggregate(
+    dots = _told(good).mark_circle(size=_dot_size(n, 15_000), **_DOT).encode(
+        x=_place(alt.X, "along", along_title), y=y, tooltip=_CELL_TIPS, color=_ENTRY,
+        opacity=_strength(0.8, 0.25))
+    means = good.transform_bin(["bin", "bin_end"], "along", bin=alt.Bin(maxbins=14))
+    means = means.transform_aggregate(
         groupby=["bin", "bin_end"], mean="mean(value)", along="mean(along)", error="mean(error)")
     line = means.mark_line(color=INK, strokeWidth=2).encode(x="along:Q", y="mean:Q")
-    band = means.transform_calculate(low="datum.mean - 2 * datum.error", high="datum.mean + 2 * datum.error").mark_area(
-        color=QUIET, opacity=0.28).encode(x="along:Q", y=alt.Y("low:Q"), y2="high:Q")
-    says = ", ± 2 standard errors." if errors else "."
-    return alt.LayerChart(layer=[zero, dots, *[band] * errors, line]).properties(
-        view=alt.ViewBackground(**_BLANK), title=_titled("Response", [f"Line: mean in bins{says}"], "group"), **size)
+    band = means.transform_filter("isValid(datum.error)").transform_calculate(
+        low="datum.mean - 2 * datum.error", high="datum.mean + 2 * datum.error"
+    ).mark_area(color=QUIET, opacity=0.28).encode(x="along:Q", y="low:Q", y2="high:Q")
+    words = ["Line: mean in bins. Band: ± 2 errors."]
+    return alt.LayerChart(layer=[_zero_line(color=MISSING), dots, band, line]).properties(
+        view=_BARE, title=_titled("Response", words, "group"), **size)
 
-# %% ../nbs/20_charts.ipynb #35623d38
-def _groups_view(base: alt.Chart, groups: list[str], errors: bool, size: dict) -> alt.LayerChart:
-    "The entry of each seen cell, by group, with medians and counts."
-    row, width = float(np.clip(size["height"] / len(groups), 10, 32)), size["width"] - 110
-    seen = _seen(base)
+# %% ../nbs/20_charts.ipynb #6eaebc03
+def _groups_view(base: alt.Chart, groups: list[str], size: dict) -> alt.LayerChart:
+    "Return the entry of each seen cell, by group, with medians and counts."
+    seen, row = _seen(base), float(np.clip(size["height"] / len(groups), 10, 32))
+    look = {**_NAMES, "labelLimit": 90, "labelFontSize": float(np.clip(row - 2, 8, 11))}
+    y = alt.Y("group:N", title=None, scale=alt.Scale(domain=groups), axis=alt.Axis(**look))
     ends = alt.Scale(domain=[_js("-1.06 * reach"), _js("1.06 * reach")], nice=False)
-    x = alt.X("value:Q", title="∂f / ∂x", scale=ends, axis=alt.Axis(format=".2~g", **{**_AXIS, "tickCount": 3}))
-    names = {**_NAMES, "labelLimit": 90, "labelFontSize": float(np.clip(row - 2, 8, 11))}
-    y = alt.Y("group:N", title=None, scale=alt.Scale(domain=groups), axis=alt.Axis(**names))
+    axis = alt.Axis(format=".2~g", **{**_AXIS, "tickCount": 3})
     jitter = alt.YOffset("jitter:Q", scale=alt.Scale(domain=[-0.2, 1.2]))
     zero = alt.Chart({"values": [{"zero": 0}]}).mark_rule(color=MISSING).encode(x="zero:Q")
     dots = _told(seen).mark_circle(size=12, stroke=EDGE, strokeWidth=0.2).encode(
-        x=x, y=y, yOffset=jitter, tooltip=_cell_tips(errors), opacity=_strength(0.85, 0.25), color=_signed_dots())
+        x=alt.X("value:Q", title="∂f / ∂x", scale=ends, axis=axis), y=y, yOffset=jitter,
+        tooltip=_CELL_TIPS, opacity=_strength(0.85, 0.25), color=_ENTRY)
     median = seen.mark_tick(thickness=2.5, color=INK, size=row - 4).encode(x="median(value):Q", y=y)
-    count = seen.mark_text(align="left", dx=6, color=QUIET, fontSize=names["labelFontSize"]).encode(
+    count = seen.mark_text(align="left", dx=6, color=QUIET, fontSize=look["labelFontSize"]).encode(
         x=alt.value("width"), y=y, text=alt.Text("valid(value):Q", format=","))
     return alt.LayerChart(layer=[zero, dots, median, count]).properties(
-        width=width, height=row * len(groups), view=alt.ViewBackground(**_BLANK),
+        width=size["width"] - 110, height=row * len(groups), view=_BARE,
         title=_titled("By group", ["Bar: median. Right: number of cells."], "group"))
 
-# %% ../nbs/20_charts.ipynb #a458dff5
-def _side_by_side(views: list, columns: int) -> alt.ConcatChart:
-    "Views in rows of so many."
-    chart = alt.concat(*views, columns=columns, align="each", spacing={"row": 16, "column": 22})
-    return chart.resolve_scale(color="independent", yOffset="independent", size="independent", angle="independent")
+# %% ../nbs/20_charts.ipynb #4b8ce3fb
+def _five_views(
+    cells, means, genes: list, groups: list, shown, n: int, size: dict, columns: int, *,
+    titles: tuple, colour, arrows=None, boxes=None
+) -> alt.ConcatChart:
+    "Return views of n cells, with the columns `shown`, and of means over `genes` (two lists)."
+    x_title, y_title, along_title = titles
+    boxes, side = boxes or {}, min(size.values()) - 20
+    first = _cells_view(cells, colour, x_title, y_title, n, size, boxes.get("brush"))
+    if arrows is not None:
+        first = alt.layer(first, _arrows_view(arrows)).resolve_scale(size="independent")
+    views, plane = [first, _means_view(means, genes, side)], "effector_x" in shown
+    if plane: views.append(_plane_view(cells, n, size, boxes.get("plane")))
+    if "along" in shown: views.append(_response_view(cells, along_title, n, size))
+    views.append(_groups_view(cells, groups, size))
+    chart = alt.concat(
+        *views, columns=columns, align="each", spacing={"row": 16, "column": 22}
+    ).resolve_scale(
+        color="independent", yOffset="independent", size="independent", angle="independent")
+    return chart if plane else chart.add_params(*_param_values(plane=True))
 
-# %% ../nbs/20_charts.ipynb #54310a34
-_COLUMNS = ["cell", "x", "y", "group", "value", "error", "effector_x", "regulator_x", "along", "colour", "faded"]
+# %% ../nbs/20_charts.ipynb #5d5ca83a
+_COLUMNS = ["cell", "x", "y", "group", "value", "error", "effector_x", "regulator_x", "along",
+            "colour", "faded", "jitter"]
 
 def linked_rows(
-    df: pd.DataFrame, # One row per cell: cell, x, y, value, and those of the other columns that there are
+    df: pd.DataFrame, # One row per cell: cell, x, y, value, and others of the columns of the views
 ) -> pd.DataFrame: # All columns that the views read, rounded; the strongest value last
-    "Cells as the views read them. Raises ValueError for missing columns."
+    "Return cells as the views read them. Raises ValueError for missing columns."
     df = _with_columns(df, ["cell", "x", "y", "value"])
-    df = df.assign(group=_as_text(df["group"]) if "group" in df else "all cells",
-                   faded=df["faded"].astype(int) if "faded" in df else 0)
     if "colour" not in df: df["colour"] = df["value"]
     if df["colour"].dtype.kind not in "fiu": df["colour"] = _as_text(df["colour"])
-    numbers = df.select_dtypes("number").columns.drop("faded")
-    df = df.assign(**{name: significant(df[name], 4 if name in ("x", "y") else 3) for name in numbers},
-                   jitter=(np.arange(len(df)) * 0.618034 % 1).round(2))
-    order = np.argsort(df["value"].abs().fillna(-1).to_numpy(), kind="stable")
-    return df[[c for c in (*_COLUMNS, "jitter") if c in df]].iloc[order].reset_index(drop=True)
+    df = df.assign(
+        group=_as_text(df["group"]) if "group" in df else "all cells",
+        faded=df["faded"].astype(int) if "faded" in df else 0, jitter=_jitter(len(df)))
+    return _strongest_last(df)[[c for c in _COLUMNS if c in df]]
 
-# %% ../nbs/20_charts.ipynb #3f51e216
+def _jitter(n): return (np.arange(n) * 0.618034 % 1).round(2)
+
+# %% ../nbs/20_charts.ipynb #fc9a057c
 def linked_squares(
-    means: pd.DataFrame, # One row per square: effector, regulator, value; error and faded if there are
+    means: pd.DataFrame, # One row per square: effector, regulator, value; error, faded if there
 ) -> pd.DataFrame: # Rounded, with all columns that the views read
-    "Means as the views read them. Raises ValueError for missing columns or repeated squares."
-    means = _with_columns(means, ["effector", "regulator", "value"])
-    means = means.assign(**{c: _as_text(means[c]) for c in ("effector", "regulator")})
-    _one_each(means, ["effector", "regulator"])
+    """Return means as the views read them.
+
+    Raises ValueError for missing columns or repeated squares."""
+    pair = ["effector", "regulator"]
+    means = _with_columns(means, [*pair, "value"])
+    means = means.assign(**{c: _as_text(means[c]) for c in pair})
+    _one_each(means, pair)
     means["faded"] = means["faded"].astype(int) if "faded" in means else 0
     numbers = [c for c in ("value", "error") if c in means]
     means = means.assign(**{c: significant(means[c]) for c in numbers})
-    return means[["effector", "regulator", *numbers, "faded"]]
+    return means[[*pair, *numbers, "faded"]]
 
-# %% ../nbs/20_charts.ipynb #889ddf8a
+# %% ../nbs/20_charts.ipynb #0f3fee85
 def linked_params(
     df: pd.DataFrame, # Cells, as for `linked_chart`
     means: pd.DataFrame, # Means, as for `linked_chart`
@@ -557,62 +577,63 @@ def linked_params(
     group: str = "", # The group whose cells are looked at; empty: all
     quantile: float = 0.99, # Part of the |values| inside the colour scales
 ) -> dict: # Name -> value of each parameter
-    "What the views must know besides the rows: names, and the ends of the scales."
+    "Return what the views must know besides the rows: names, and the ends of the scales."
     groups = groups or (_levels(df["group"]) if "group" in df else ["all cells"])
-    end = lambda values, q: float(significant(symmetric_domain(values, q)[1]))
     signed = "colour" in df and df["colour"].dtype.kind in "fiu"
-    limit = end(df["value"], quantile)
-    return dict(effector_name=effector, regulator_name=regulator, limit=limit, reach=end(df["value"], 1.0),
-                colour_limit=end(df["colour"], quantile) if signed else limit, mean_limit=end(means["value"], 1.0),
-                groups=groups, chosen_group=groups.index(group) if group else -1)
+    return dict(
+        effector_name=effector, regulator_name=regulator, limit=_end(df["value"], quantile),
+        reach=_end(df["value"]), mean_limit=_end(means["value"]),
+        colour_limit=_end(df["colour" if signed else "value"], quantile),
+        groups=groups, chosen_group=groups.index(group) if group else -1)
 
-# %% ../nbs/20_charts.ipynb #08896e9e
+def _end(values, quantile: float = 1.0) -> float:
+    "Return where a scale of values ends."
+    return float(significant(symmetric_domain(values, quantile)[1]))
+
+# %% ../nbs/20_charts.ipynb #93c2ba1f
 def linked_chart(
-    df: pd.DataFrame, # One row per cell: cell, x, y, value, and the other columns of the views if there are
-    means: pd.DataFrame, # One row per square: effector, regulator, value; error and faded if there are
+    df: pd.DataFrame, # One row per cell: cell, x, y, value, and other columns of the views
+    means: pd.DataFrame, # One row per square: effector, regulator, value; error, faded if there
     effector: str, # The chosen pair: gene whose velocity changes
     regulator: str, # Gene that rises
     *,
     x_title: str = "component 1", # Title of the first axis
     y_title: str = "component 2", # Title of the second axis
     along_title: str = "regulator expression", # What `along` is
-    colour: str = "signed", # What `colour` holds: signed numbers, plain numbers ("number"), or "names"
+    colour: str = "signed", # What `colour` holds: "signed" numbers, plain ones ("number"), "names"
     colour_title: str = "∂f / ∂x", # Title of these colours
     colour_names: list[str] | None = None, # The names, in the order of the legend
     arrows: pd.DataFrame | None = None, # Arrows on the embedding, from `arrows_table`
-    boxes: dict | None = None, # Boxes drawn already: {"brush": {"x": [low, high], "y": …}, "plane": {"regulator_x": …}}
+    boxes: dict | None = None, # Boxes drawn already: {"brush": {"x": [low, high], …}, "plane": …}
     title: str | list | None = None, # Headline: a line, or a line and those below it
     columns: int = 3, # Views in a row
     width: int = 280, # Width of a view in pixels
     height: int = 205, # Height of a view in pixels
     **names, # groups, group, quantile of `linked_params`
-) -> alt.ConcatChart: # Embedding, means, gene plane, response, groups; boxes on the first and third select
-    "Five linked views of one pair of genes. Raises ValueError for missing columns."
-    rows = linked_rows(df)
-    known, n, errors = linked_params(df, means, effector, regulator, **names), len(rows), "error" in rows
-    size, boxes, side = dict(width=width, height=height), boxes or {}, min(width, height) - 20
-    squares = linked_squares(means)
-    data = {name: {"name": name, "format": _csv_format(table)} for name, table in (("cells", rows), ("means", squares))}
-    base = alt.Chart(data["cells"])
-    cells = _cells_view(base, _cell_colour(colour, colour_title, colour_names or known["groups"]), x_title, y_title,
-                        n, errors, size, boxes.get("brush"))
-    if arrows is not None: cells = alt.layer(cells, _arrows_view(arrows)).resolve_scale(size="independent")
-    rows_of, columns_of = (list(dict.fromkeys(means[what])) for what in ("effector", "regulator"))
-    views = [cells, _means_view(alt.Chart(data["means"]), rows_of, columns_of, errors, side)]
-    plane = {"effector_x", "regulator_x"} <= set(rows)
-    if plane: views.append(_plane_view(base, n, errors, size, boxes.get("plane")))
-    if "along" in rows: views.append(_response_view(base, along_title, n, errors, size))
-    views.append(_groups_view(base, known["groups"], errors, size))
-    chart = _side_by_side(views, columns).add_params(*_param_values(**known))
-    if not plane: chart = chart.add_params(*_param_values(plane=True))
-    about = ("One entry of the Jacobian in linked views: cells on an embedding, means of the chosen pairs, the plane "
-             "of the two genes, the response, the groups")
-    chart = chart.properties(datasets={"cells": _csv(rows), "means": _csv(squares)}, description=about,
-                             usermeta={"view": width, "panel": side})
+) -> alt.ConcatChart: # Embedding, means, gene plane, response, groups
+    "Draw five linked views of one pair of genes. Raises ValueError for missing columns."
+    rows, squares = linked_rows(df), linked_squares(means)
+    known = linked_params(df, means, effector, regulator, **names)
+    genes = [_levels(squares[side]) for side in ("effector", "regulator")]
+    size = dict(width=width, height=height)
+    chart = _five_views(
+        _named_data("cells", rows), _named_data("means", squares), genes, known["groups"],
+        rows.columns, len(rows), size, columns, titles=(x_title, y_title, along_title),
+        colour=_cell_colour(colour, colour_title, colour_names or known["groups"]), arrows=arrows,
+        boxes=boxes)
+    about = ("One entry of the Jacobian in linked views: cells on an embedding, means of the "
+             "chosen pairs, the plane of the two genes, the response, the groups")
+    chart = chart.add_params(*_param_values(**known)).properties(
+        datasets={"cells": _csv(rows), "means": _csv(squares)}, description=about,
+        usermeta={"view": width, "panel": min(size.values()) - 20})
     headline, *below = [title] if isinstance(title, str) else title or [None]
     return chart if title is None else chart.properties(title=_titled(headline, below))
 
-# %% ../nbs/20_charts.ipynb #e947f279
+def _named_data(name: str, table: pd.DataFrame) -> alt.Chart:
+    "Return a chart of a table that stands under its name in the datasets."
+    return alt.Chart({"name": name, "format": _csv_format(table)})
+
+# %% ../nbs/20_charts.ipynb #a83813ed
 def redrawn(
     spec: dict, # From `linked_chart(…).to_dict()`; not changed
     df: pd.DataFrame, # Cells, with the same columns as before
@@ -620,240 +641,191 @@ def redrawn(
     params: dict, # From `linked_params`
     boxes: dict | None = None, # Boxes, as for `linked_chart`
 ) -> dict: # The specification that `linked_chart` would make of these
-    "A finished specification with other numbers, genes and boxes."
-    others = {name: rows for name, rows in spec["datasets"].items() if name not in ("cells", "means")}
-    squares, spec = linked_squares(means), json.loads(json.dumps({**spec, "datasets": {}}))
-    genes = {axis: list(dict.fromkeys(squares[what])) for axis, what in (("x", "regulator"), ("y", "effector"))}
-    for view in spec["concat"]:
-        if view.get("name") == "means": _resize(view, genes, spec["usermeta"]["panel"])
+    "Return a finished specification with other numbers, genes and boxes."
+    squares = linked_squares(means)
+    datasets = {**spec["datasets"], "cells": _csv(linked_rows(df)), "means": _csv(squares)}
+    spec = deepcopy({**spec, "datasets": {}})
+    genes = [_levels(squares[side]) for side in ("effector", "regulator")]
+    old = next(view for view in spec["concat"] if view.get("name") == "means")
+    drawn = old["layer"][0]["encoding"]
+    if [drawn[axis]["scale"]["domain"] for axis in "yx"] != genes:
+        base, side = _named_data("means", squares), spec["usermeta"]["panel"]
+        new = _means_view(base, genes, side).to_dict(validate=False)
+        old.update({key: new[key] for key in old})
     for param in spec["params"]:
         if param["name"] in params: param["value"] = params[param["name"]]
         if "select" in param:
             param.pop("value", None)
             if box := (boxes or {}).get(param["name"]): param["value"] = box
-    return {**spec, "datasets": {**others, "cells": _csv(linked_rows(df)), "means": _csv(squares)}}
+    return {**spec, "datasets": datasets}
 
-def _resize(view: dict, genes: dict, side: int) -> None:
-    "Give the heatmap other genes, in place."
-    step = _panel_step(genes["y"], genes["x"], side)
-    view["width"], view["height"] = step * len(genes["x"]), step * len(genes["y"])
-    for layer in view["layer"]:
-        for axis in "xy":
-            layer["encoding"][axis]["scale"]["domain"] = genes[axis]
-            layer["encoding"][axis]["axis"]["labelFontSize"] = float(np.clip(step - 3, 7, 11))
-    length = _legend_length(view["height"])
-    view["layer"][0]["encoding"]["color"]["legend"] |= dict(gradientLength=length, tickCount=5 if length > 100 else 3)
+# %% ../nbs/20_charts.ipynb #05df1bed
+def _whole(values: np.ndarray, names: list[str], levels: int = 999) -> tuple[pd.DataFrame, dict]:
+    "Return columns as whole numbers, and the size of one in each: off by at most half of it."
+    steps = {name: float(f"{_top(v) / levels:.6g}") for name, v in zip(names, values.T)}
+    known = np.where(np.isfinite(values), values, np.nan)
+    whole = pd.DataFrame(np.round(known / [*steps.values()]), columns=names)
+    return whole.astype("Float64").astype("Int64"), steps
 
-# %% ../nbs/20_charts.ipynb #5c08c202
-def _quantise(values, levels: int = 999) -> tuple[np.ndarray, float]:
-    "Values as whole numbers (float64, NaN kept) and the step they are counted in; the error is at most half a step."
-    step = float(f"{symmetric_domain(values)[1] / levels:.6g}")
-    return np.round(np.where(np.isfinite(values), values, np.nan) / step), step
+def _top(values): return symmetric_domain(values)[1]
 
-# %% ../nbs/20_charts.ipynb #734b9c23
-@dataclass(frozen=True)
-class _PairTable:
-    "The cells and pairs of a page in wide form, as Vega-Lite keeps them."
-    data: dict # Inline CSV: cell, x, y, group, outside, jitter, j<effector>_<regulator>, g<gene>, s<regulator>
-    n_cells: int # Number of rows
-    effectors: list[str] # In the order of the menu
-    regulators: list[str] # In the order of the menu
-    groups: list[str] # In the order of the menu
-    steps: dict[str, float] # Column -> size of one whole number
-    limits: dict[str, float] # Column -> end of its colour scale
-    reaches: dict[str, float] # Column -> its largest |value|
-    start: tuple[int, int] # Effector and regulator to begin with
-    top_mean: float # End of the colour scale of the means
-    gene_steps: list[float] # For each gene with expression, the size of one whole number
-    effector_genes: list[int] # For each effector the position of its gene among these
-    regulator_genes: list[int] # For each regulator likewise
-    error_parts: list[float] # For each effector, what its standard errors are multiplied with
-    error_steps: list[float] # For each regulator, the size of one whole number of its standard errors
+def page_levels(
+    n_values: int, # Cells × pairs
+) -> int: # The largest whole number
+    "Return how finely a page keeps its numbers: 999 steps to each side, 499 for many."
+    return 999 if n_values <= 400_000 else 499
 
-# %% ../nbs/20_charts.ipynb #e4bb7815
-def _spread(entries: pd.DataFrame, cells: pd.DataFrame, column: str = "value") -> pd.DataFrame:
-    "One row per cell in the order of `cells`, one column per (effector, regulator)."
-    _one_each(entries, ["cell", "effector", "regulator"])
-    _one_each(cells, ["cell"])
-    strangers = entries.loc[~entries["cell"].isin(cells["cell"]), "cell"].unique()
-    if len(strangers):
-        raise ValueError(f"{len(strangers):,} cells have entries but no position, the first is {strangers[0]!r}; "
-                         "expected every cell of `entries` in `cells`")
-    pair = ["effector", "regulator"]
-    pairs = pd.MultiIndex.from_product([list(dict.fromkeys(entries[c])) for c in pair])
-    return entries.pivot(index="cell", columns=pair, values=column).reindex(index=cells["cell"], columns=pairs)
-
-# %% ../nbs/20_charts.ipynb #67ee6d33
+# %% ../nbs/20_charts.ipynb #031b6a99
 def _named(df: pd.DataFrame, needed: list[str]) -> pd.DataFrame:
-    "A checked copy whose cells and genes are text."
+    "Return a checked copy whose cells and genes are text."
     df = _with_columns(df, needed)
-    return df.assign(**{c: _as_text(df[c]) for c in ("cell", "effector", "regulator") if c in df})
+    texts = [c for c in ("cell", "effector", "regulator", "gene") if c in df]
+    return df.assign(**{c: _as_text(df[c]) for c in texts})
+
+def _spread(df: pd.DataFrame, cells: pd.DataFrame, by: list[str], value: str = "value"):
+    "Return one row per cell in the order of `cells`, and one column for each of `by`."
+    _one_each(df, ["cell", *by])
+    columns = by if len(by) > 1 else by[0]
+    wide = df.pivot(index="cell", columns=columns, values=value).reindex(cells["cell"])
+    if len(by) == 1: return wide
+    pairs = pd.MultiIndex.from_product([list(dict.fromkeys(df[c])) for c in by])
+    return wide.reindex(columns=pairs)
 
 def _strongest(wide: pd.DataFrame) -> tuple[str, str]:
-    "The effector and regulator with the largest |mean|, two different genes if there are any."
+    "Return the effector and regulator with the largest |mean|, of different genes if there are."
     size = wide.mean().abs().fillna(-1)
     different = size[[effector != regulator for effector, regulator in size.index]]
     return (different if len(different) else size).idxmax()
 
-# %% ../nbs/20_charts.ipynb #0b1e408b
-def page_levels(
-    n_values: int, # Cells × pairs
-) -> int: # The largest whole number
-    "How finely a page keeps its numbers: 999 steps to each side, 499 where it would grow too large."
-    return 999 if n_values <= 400_000 else 499
-
-def _columns(wide: pd.DataFrame, quantile: float) -> tuple[dict, dict, dict, dict]:
-    "Whole-number columns by id, and per id: step, end of the colours, largest |value|."
-    n_regulators = wide.columns.get_level_values(1).nunique()
-    whole, steps, limits, reaches = {}, {}, {}, {}
-    for i, values in enumerate(wide.to_numpy(dtype=float).T):
-        key = f"j{i // n_regulators}_{i % n_regulators}"
-        numbers, steps[key] = _quantise(values, page_levels(wide.size))
-        whole[key] = pd.array(numbers, dtype="Float64").astype("Int64")
-        limits[key], reaches[key] = (float(significant(symmetric_domain(values, q)[1])) for q in (quantile, 1.0))
-    return whole, steps, limits, reaches
-
-# %% ../nbs/20_charts.ipynb #c09c4a8c
-def _page_rows(cells: pd.DataFrame, whole: dict) -> dict:
-    "The rows of a page as inline CSV for Vega-Lite; `jitter` spreads dots that would hide one another."
-    rows = pd.DataFrame({"cell": cells["cell"], "x": significant(cells["x"], 4), "y": significant(cells["y"], 4),
-                         "group": _as_text(cells["group"]), "outside": cells["outside"].astype(int),
-                         "jitter": (np.arange(len(cells)) * 0.618034 % 1).round(2), **whole})
-    return {"values": _csv(rows), "format": _csv_format(rows)}
-
-def _top_mean(wide: pd.DataFrame, groups: list[str]) -> float:
-    "The largest |mean| of any pair in any group or in all cells."
-    means = pd.concat([wide.groupby(np.array(groups, dtype=object)).mean(), wide.mean().to_frame().T])
-    return float(significant(symmetric_domain(means)[1]))
-
-# %% ../nbs/20_charts.ipynb #c34f65b6
-def _whole_columns(wide: pd.DataFrame, prefix: str) -> tuple[dict, list[float]]:
-    "Columns of whole numbers, called by prefix and position, and the size of one whole number in each."
-    pairs = [_quantise(values) for values in wide.to_numpy(dtype=float).T]
-    whole = {f"{prefix}{i}": pd.array(numbers, dtype="Float64").astype("Int64") for i, (numbers, _) in enumerate(pairs)}
-    return whole, [step for _, step in pairs]
-
+# %% ../nbs/20_charts.ipynb #7ea735a1
 def _error_parts(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    "Errors (n_cells, n_effectors, n_regulators) as parts of the effectors times parts (n_cells, n_regulators)."
+    "Return errors (n_cells, n_e, n_r) as parts (n_e,) times parts (n_cells, n_r)."
     known = np.where(np.isfinite(errors), errors, 0)
     top = known.max(axis=(0, 2))
-    parts, rest = np.where(top > 0, top, 0) / (top.max() or 1), known[:, np.argmax(top)]
-    if not np.allclose(parts[:, None] * rest[:, None, :], known, rtol=1e-3, atol=1e-6 * (top.max() or 1)):
-        raise ValueError("standard errors are not a product of a part of the effector and one of cell and regulator; "
-                         "expected those of GeneJacobian.stderr: leave the column 'error' out for others")
+    largest = top.max() or 1
+    parts, rest = top / largest, known[:, np.argmax(top)]
+    product = parts[:, None] * rest[:, None, :]
+    if not np.allclose(product, known, rtol=1e-3, atol=1e-6 * largest):
+        raise ValueError(
+            "standard errors are not a product of a part of the effector and one of cell and "
+            "regulator; expected those of GeneJacobian.stderr: leave the column 'error' out for "
+            "others")
     return parts, np.where(np.isfinite(errors[:, np.argmax(top)]), rest, np.nan)
 
-# %% ../nbs/20_charts.ipynb #065c7f63
-def _pair_table(entries: pd.DataFrame, cells: pd.DataFrame, expression=None, quantile: float = 0.99) -> _PairTable:
-    "The entries of several pairs laid out for a page, in wide form and whole numbers."
-    entries, cells = _named(entries, ["cell", "effector", "regulator", "value"]), _named(cells, ["cell", "x", "y"])
-    kept = _placed(cells).to_numpy()
-    wide, (parts, rest) = _spread(entries, cells)[kept], _page_errors(entries, cells)
-    defaults = {name: value for name, value in dict(outside=0, group="all cells").items() if name not in cells}
-    cells = cells[kept].reset_index(drop=True).assign(**defaults)
-    whole, steps, limits, reaches = _columns(wide, quantile)
+# %% ../nbs/20_charts.ipynb #2ad96170
+def _page_cells(entries: pd.DataFrame, cells: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    "Return the rows of a page without its numbers, and which cells these are."
+    _one_each(cells, ["cell"])
+    strangers = entries.loc[~entries["cell"].isin(cells["cell"]), "cell"].unique()
+    if len(strangers):
+        raise ValueError(
+            f"{len(strangers):,} cells have entries but no position, the first is "
+            f"{strangers[0]!r}; expected every cell of `entries` in `cells`")
+    cells = cells[_placed(cells)].reset_index(drop=True)
+    if "group" not in cells: cells["group"] = "all cells"
+    outside = cells["outside"].astype(int) if "outside" in cells else 0
+    return pd.DataFrame(dict(
+        cell=cells["cell"], x=significant(cells["x"], 4), y=significant(cells["y"], 4),
+        group=_as_text(cells["group"]), outside=outside, jitter=_jitter(len(cells)))), cells
+
+def _page_table(entries, cells, expression=None, quantile=0.99) -> tuple[pd.DataFrame, dict, dict]:
+    "Return the rows of a page, the tables that its expressions look up, and its first choice."
+    pair = ["effector", "regulator"]
+    entries = _named(entries, ["cell", *pair, "value"])
+    rows, cells = _page_cells(entries, _named(cells, ["cell", "x", "y"]))
+    wide = _spread(entries, rows, pair)
     effectors, regulators = (list(wide.columns.unique(level)) for level in (0, 1))
-    error_whole, error_steps = _whole_columns(rest[kept], "s")
-    genes, gene_whole, gene_steps = _page_genes(expression, cells, effectors, regulators)
-    effector, regulator = _strongest(wide)
-    return _PairTable(
-        data=_page_rows(cells, {**whole, **gene_whole, **error_whole}), n_cells=len(cells), effectors=effectors,
-        regulators=regulators, groups=_levels(cells["group"]), steps=steps, limits=limits, reaches=reaches,
-        start=(effectors.index(effector), regulators.index(regulator)),
-        top_mean=_top_mean(wide, _as_text(cells["group"])), gene_steps=gene_steps,
-        effector_genes=[genes.index(g) if g in genes else -1 for g in effectors],
-        regulator_genes=[genes.index(g) if g in genes else -1 for g in regulators], error_parts=parts,
-        error_steps=error_steps)
+    n_e, n_r, values = len(effectors), len(regulators), wide.to_numpy(dtype=float)
+    keys = [f"j{e}_{r}" for e in range(n_e) for r in range(n_r)]
+    tables, parts, genes = [_whole(values, keys, page_levels(values.size))], np.array([]), []
+    if "error" in entries:
+        errors = _spread(entries, rows, pair, "error").to_numpy(dtype=float)
+        parts, rest = _error_parts(errors.reshape(-1, n_e, n_r))
+        tables.append(_whole(rest, [f"s{r}" for r in range(n_r)]))
+    if expression is not None:
+        levels = _spread(_named(expression, ["cell", "gene", "value"]), rows, ["gene"])
+        genes = [gene for gene in dict.fromkeys([*effectors, *regulators]) if gene in levels]
+        names = [f"g{i}" for i in range(len(genes))]
+        tables.append(_whole(levels[genes].to_numpy(dtype=float), names))
+    place = lambda names: [genes.index(name) if name in genes else -1 for name in names]
+    ends = lambda q: {key: _end(column, q) for key, column in zip(keys, values.T)}
+    means = pd.concat([wide.groupby(np.array(rows["group"])).mean(), wide.mean().to_frame().T])
+    first = dict(zip(pair, (names.index(name) for names, name in zip(
+        (effectors, regulators), _strongest(wide)))), mean_limit=_end(means))
+    return pd.concat([rows, *(whole for whole, _ in tables)], axis=1), dict(
+        effectors=effectors, regulators=regulators, groups=_levels(cells["group"]),
+        steps={key: step for _, steps in tables for key, step in steps.items()},
+        limits=ends(quantile), reaches=ends(1.0), effector_genes=place(effectors),
+        regulator_genes=place(regulators), error_parts=significant(parts, 5).tolist()), first
 
-def _page_errors(entries: pd.DataFrame, cells: pd.DataFrame) -> tuple[list[float], pd.DataFrame]:
-    "Error parts of the effectors, and those of cells and regulators; none if the entries have no errors."
-    if "error" not in entries: return [], pd.DataFrame(index=range(len(cells)))
-    wide = _spread(entries, cells, "error")
-    shape = [len(wide), *(wide.columns.unique(level).size for level in (0, 1))]
-    parts, rest = _error_parts(wide.to_numpy(dtype=float).reshape(shape))
-    return [float(p) for p in significant(parts, 5)], pd.DataFrame(rest)
-
-def _page_genes(expression, cells: pd.DataFrame, effectors: list, regulators: list) -> tuple[list, dict, list]:
-    "Genes with expression, their columns of whole numbers, and the size of one whole number in each."
-    if expression is None: return [], {}, []
-    expression = _with_columns(expression, ["cell", "gene", "value"])
-    _one_each(expression, ["cell", "gene"])
-    wide = expression.assign(cell=_as_text(expression["cell"])).pivot(index="cell", columns="gene", values="value")
-    genes = [gene for gene in dict.fromkeys([*effectors, *regulators]) if gene in wide]
-    return genes, *_whole_columns(wide.reindex(cells["cell"])[genes], "g")
-
-# %% ../nbs/20_charts.ipynb #83cd64c2
-def _menu(name: str, label: str, labels: list[str], start: int, first: int = 0) -> alt.Parameter:
-    "A parameter that a menu sets: the position of a name."
+# %% ../nbs/20_charts.ipynb #a4188675
+def _menu(name: str, labels: list[str], start: int, *, label: str, first: int = 0) -> alt.Parameter:
+    "Return a parameter that a menu sets: the position of a name."
     positions = list(range(first, first + len(labels)))
     menu = alt.binding_select(options=positions, labels=labels, name=f"{label} ")
     return alt.param(name=name, value=start, bind=menu)
 
-_LOOKUPS = ("effectors", "regulators", "groups", "steps", "limits", "reaches", "gene_steps", "effector_genes",
-            "regulator_genes", "error_parts", "error_steps")
+def _page_params(tables: dict, first: dict) -> list[alt.Parameter]:
+    "Return menus for effector, regulator and group, and what follows from them."
+    groups = ["all groups", *tables["groups"]]
+    menus = [_menu(side, tables[side + "s"], first[side], label=side)
+             for side in ("effector", "regulator")]
+    menus.append(_menu("chosen_group", groups, -1, label="group", first=-1))
+    chosen = {name: json.dumps(table) for name, table in tables.items()} | dict(
+        pair="'j' + effector + '_' + regulator", limit="limits[pair]", reach="reaches[pair]",
+        colour_limit="limit", effector_name="effectors[effector]",
+        regulator_name="regulators[regulator]")
+    computed = [alt.param(name=name, expr=expr) for name, expr in chosen.items()]
+    return [*menus, *computed, *_param_values(mean_limit=first["mean_limit"])]
 
-def _pair_params(table: _PairTable) -> list[alt.Parameter]:
-    "Menus for effector, regulator and group, and what follows from them."
-    lookups = [alt.param(name=name, expr=json.dumps(getattr(table, name))) for name in _LOOKUPS]
-    menus = [_menu("effector", "effector", table.effectors, table.start[0]),
-             _menu("regulator", "regulator", table.regulators, table.start[1]),
-             _menu("chosen_group", "group", ["all groups", *table.groups], -1, first=-1)]
-    chosen = dict(pair="'j' + effector + '_' + regulator", limit="limits[pair]", reach="reaches[pair]",
-                  colour_limit="limit", effector_name="effectors[effector]", regulator_name="regulators[regulator]")
-    fixed = _param_values(mean_limit=table.top_mean)
-    return [*lookups, *menus, *(alt.param(name=name, expr=expr) for name, expr in chosen.items()), *fixed]
+# %% ../nbs/20_charts.ipynb #e64293d4
+def _page_columns(base: alt.Chart) -> alt.Chart:
+    "Return the rows of a page with the columns that the views read, for the chosen pair."
+    number = lambda key, times="": (
+        f"isValid(datum[{key}]) ? datum[{key}] * steps[{key}]{times} : null")
+    base = base.transform_calculate(
+        value=number("pair"), error=number("'s' + regulator", " * error_parts[effector]"),
+        effector_x=number("'g' + effector_genes[effector]"),
+        regulator_x=number("'g' + regulator_genes[regulator]"))
+    unsure = "isValid(datum.error) && isValid(datum.value) && abs(datum.value) < 2 * datum.error"
+    return base.transform_calculate(
+        colour="datum.value", along="datum.regulator_x", faded=f"datum.outside > 0 || ({unsure})")
 
-# %% ../nbs/20_charts.ipynb #95eaa0bc
-def _page_cells(table: _PairTable) -> alt.Chart:
-    "The rows of a page with the columns that the views read, for the chosen pair."
-    gene = "isValid(datum['g' + {0}]) ? datum['g' + {0}] * gene_steps[{0}] : null"
-    part = "datum['s' + regulator]"
-    error = f"isValid({part}) ? {part} * error_steps[regulator] * error_parts[effector] : null"
-    columns = dict(value="isValid(datum[pair]) ? datum[pair] * steps[pair] : null")
-    if table.error_steps: columns["error"] = error
-    if table.gene_steps:
-        columns["effector_x"] = gene.format("effector_genes[effector]")
-        columns["regulator_x"] = gene.format("regulator_genes[regulator]")
-    base = alt.Chart(table.data)
-    for name, expression in columns.items(): base = base.transform_calculate(**{name: expression})
-    unsure = " || (isValid(datum.value) && abs(datum.value) < 2 * datum.error)" if table.error_steps else ""
-    base = base.transform_calculate(colour="datum.value", faded=f"datum.outside > 0{unsure}")
-    return base.transform_calculate(along="datum.regulator_x") if table.gene_steps else base
+def _page_means(base: alt.Chart, keys: list[str]) -> alt.Chart:
+    "Return one row per pair: the mean over the cells seen, with its effector and regulator."
+    means = _seen(base).transform_aggregate(**{key: f"mean({key})" for key in keys})
+    return means.transform_fold(keys, as_=["key", "mean"]).transform_calculate(
+        value="isValid(datum.mean) ? datum.mean * steps[datum.key] : null",
+        place="split(slice(datum.key, 1), '_')"
+    ).transform_calculate(
+        effector="effectors[+datum.place[0]]", regulator="regulators[+datum.place[1]]",
+        faded="false")
 
-def _page_means(table: _PairTable) -> alt.Chart:
-    "One row per pair: the mean over the cells seen, with its effector and regulator."
-    ids = list(table.steps)
-    return _seen(alt.Chart(table.data)).transform_aggregate(
-        **{key: f"mean({key})" for key in ids}
-    ).transform_fold(ids, as_=["key", "mean"]).transform_calculate(
-        value="isValid(datum.mean) ? datum.mean * steps[datum.key] : null", place="split(slice(datum.key, 1), '_')",
-    ).transform_calculate(effector="effectors[+datum.place[0]]", regulator="regulators[+datum.place[1]]", faded="false")
-
-# %% ../nbs/20_charts.ipynb #30df8e94
-_FINDING = (
-    "effector_name + \"'s velocity \" + (datum.falls >= datum.rises ? 'falls' : 'rises') + ' as ' + "
-    f"{_RISING} + ' rises in ' + format(datum.n ? 100 * max(datum.falls, datum.rises) / datum.n : 0, '.0f') + "
+# %% ../nbs/20_charts.ipynb #d6965976
+_RISING = "effector_name == regulator_name ? regulator_name + ' itself' : regulator_name"
+_SAYS = (
+    "!datum.n ? 'No cell is selected: draw another box, or click beside it' : effector_name + "
+    "\"'s velocity \" + (datum.falls >= datum.rises ? 'falls' : 'rises') + ' as ' + "
+    f"({_RISING}) + ' rises in ' + format(100 * max(datum.falls, datum.rises) / datum.n, '.0f') + "
     "' % of these ' + format(datum.n, ',') + ' cells'")
 
 def _words_view(base: alt.Chart, width: int) -> alt.LayerChart:
-    "The pair in symbols, and the finding in a sentence."
+    "Return the pair in symbols, and the finding in a sentence."
     counted = _seen(base).transform_filter("isValid(datum.value)").transform_calculate(
-        up="datum.value > 0 ? 1 : 0", down="datum.value < 0 ? 1 : 0",
+        up="datum.value > 0 ? 1 : 0", down="datum.value < 0 ? 1 : 0"
     ).transform_aggregate(rises="sum(up)", falls="sum(down)", n="count()")
-    says = f"datum.n ? {_FINDING} : 'No cell is selected: draw another box, or click beside it'"
-    looks = dict(align="left", baseline="top", color=INK)
-    sentence = counted.transform_calculate(sentence=says).mark_text(fontSize=15, **looks).encode(
-        x=alt.value(0), y=alt.value(26), text="sentence:N")
-    symbols = counted.transform_calculate(symbols=_SYMBOLS).mark_text(fontSize=19, fontWeight="bold", **looks).encode(
-        x=alt.value(0), y=alt.value(0), text="symbols:N")
-    view = alt.ViewBackground(**_BLANK)
-    return alt.LayerChart(layer=[symbols, sentence]).properties(width=width, height=46, view=view)
+    line = lambda words, y, **look: counted.transform_calculate(words=words).mark_text(
+        align="left", baseline="top", color=INK, **look
+    ).encode(x=alt.value(0), y=alt.value(y), text="words:N")
+    symbols = "'∂f_' + effector_name + ' / ∂x_' + regulator_name"
+    layers = [line(symbols, 0, fontSize=19, fontWeight="bold"), line(_SAYS, 26, fontSize=15)]
+    return alt.LayerChart(layer=layers).properties(width=width, height=46, view=_BARE)
 
-# %% ../nbs/20_charts.ipynb #22aa7973
+# %% ../nbs/20_charts.ipynb #b1b63246
 def pair_chart(
-    entries: pd.DataFrame, # One row per cell and pair: cell, effector, regulator, value, and error if there is one
-    cells: pd.DataFrame, # One row per cell: cell, x, y; group and outside (of the field's support) if there are
-    expression: pd.DataFrame | None = None, # One row per cell and gene: cell, gene, value; None leaves two views out
+    entries: pd.DataFrame, # One row per cell and pair: cell, effector, regulator, value, and error
+    cells: pd.DataFrame, # One row per cell: cell, x, y; group, outside (of the support) if there
+    expression: pd.DataFrame | None = None, # cell, gene, value; None leaves two views out
     *,
     x_title: str = "component 1", # Title of the first axis
     y_title: str = "component 2", # Title of the second axis
@@ -862,63 +834,61 @@ def pair_chart(
     width: int = 280, # Width of a view in pixels
     height: int = 230, # Height of a view in pixels
 ) -> alt.VConcatChart: # Menus (effector, regulator, group), a sentence, and the five views
-    """A chart whose reader chooses the pair and brushes cells, with no Python behind it.
+    """Draw a chart whose reader chooses the pair and brushes cells, with no Python behind it.
+
     Raises ValueError for missing columns, for repeats, and for entries of unknown cells."""
-    table = _pair_table(entries, cells, expression, quantile=quantile)
-    base, n, errors, size = _page_cells(table), table.n_cells, bool(table.error_steps), dict(width=width, height=height)
-    views = [_cells_view(base, _cell_colour("signed", "∂f / ∂x", []), x_title, y_title, n, errors, size),
-             _means_view(_page_means(table), table.effectors, table.regulators, False, min(width, height) - 20)]
-    if table.gene_steps:
-        views += [_plane_view(base, n, errors, size),
-                  _response_view(base, "regulator expression", n, errors, size)]
-    views.append(_groups_view(base, table.groups, errors, size))
-    chart = alt.vconcat(_words_view(base, 560), _side_by_side(views, columns), spacing=12)
-    chart = chart.add_params(*_pair_params(table))
-    if not table.gene_steps: chart = chart.add_params(*_param_values(plane=True))
-    return chart.properties(description="Entries of the Jacobian: choose effector and regulator, select cells",
-                            usermeta={"view": width})
+    rows, tables, first = _page_table(entries, cells, expression, quantile)
+    base = alt.Chart({"values": _csv(rows), "format": _csv_format(rows)})
+    shown = _page_columns(base)
+    views = _five_views(
+        shown, _page_means(base, list(tables["limits"])),
+        [tables["effectors"], tables["regulators"]], tables["groups"],
+        () if expression is None else ("effector_x", "along"), len(rows),
+        dict(width=width, height=height), columns,
+        titles=(x_title, y_title, "regulator expression"),
+        colour=_cell_colour("signed", "∂f / ∂x", []))
+    about = "Entries of the Jacobian: choose effector and regulator, select cells"
+    chart = alt.vconcat(_words_view(shown, 560), views, spacing=12)
+    chart = chart.add_params(*_page_params(tables, first))
+    return chart.properties(description=about, usermeta={"view": width})
 
-# %% ../nbs/20_charts.ipynb #57939a25
-def _script_json(value) -> str:
-    "JSON that can stand inside a script element. Raises ValueError for NaN, which JSON does not know."
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for c in "<>&\u2028\u2029": text = text.replace(c, f"\\u{ord(c):04x}")
-    return text
-
-# %% ../nbs/20_charts.ipynb #b0bc5677
+# %% ../nbs/20_charts.ipynb #7c00bc32
 def page_html(
     chart, # An Altair chart
     *,
     title: str = "Jacobian", # Headline and title of the page, plain text
     lead: str = "", # Paragraphs above the chart, plain text, parted by empty lines
 ) -> str: # A whole HTML page
-    "A chart as a self-contained page: no file, no server and no network beside it."
+    "Return a chart as a self-contained page: no file, no server and no network beside it."
     import vl_convert
-    lead = "\n".join(f"<p>{html.escape(text.strip())}</p>" for text in lead.split("\n\n") if text.strip())
-    library = vl_convert.javascript_bundle(vl_version=VEGALITE)   # type: ignore[call-arg]   # its stub lacks a default
+    paragraphs = [html.escape(text.strip()) for text in lead.split("\n\n") if text.strip()]
+    library = vl_convert.javascript_bundle(vl_version=VEGALITE)   # type: ignore[call-arg]
+    spec = json.dumps(chart.to_dict(), allow_nan=False, separators=(",", ":"))
     return Template(_packaged("page.html")).substitute(
-        title=html.escape(title), lead=lead, spec=_script_json(chart.to_dict()), library=library, looks=LOOKS_JS)
+        title=html.escape(title), lead="\n".join(f"<p>{text}</p>" for text in paragraphs),
+        spec=spec.replace("<", "\\u003c"), library=library, looks=LOOKS_JS)
 
-# %% ../nbs/20_charts.ipynb #45f7f87b
+# %% ../nbs/20_charts.ipynb #121ad019
 def write_whole(
     path: str | Path, # Where to write; an older file is replaced, a link is followed
     content: str | bytes, # What to write
 ) -> Path: # The file written
-    """Writes a file so that it is there whole or not at all.
-    Raises FileNotFoundError when its folder is missing, ValueError where something stands that is no file."""
-    path = Path(path)
-    there = Path(os.path.realpath(path))
+    """Write a file so that it is there whole or not at all.
+
+    Raises FileNotFoundError when its folder is missing, ValueError where it is no file."""
+    path, there = Path(path), Path(os.path.realpath(path))
     if not there.parent.is_dir():
-        raise FileNotFoundError(f"no folder {str(path.parent)!r} to write {path.name!r} into; "
-                                "make it first or choose another path")
-    if there.is_symlink() or there.exists() and not there.is_file():   # a link that leads in a circle is still a link
+        raise FileNotFoundError(
+            f"no folder {str(path.parent)!r} to write {path.name!r} into; make it first or choose "
+            f"another path")
+    if there.is_symlink() or there.exists() and not there.is_file():   # a link in a circle stays one
         raise ValueError(f"{str(path)!r} is no file: choose another path")
     part = there.with_name(f".{there.name}.{secrets.token_hex(4)}.part")
     try:
-        part.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "replace"))
+        part.write_bytes(
+            content if isinstance(content, bytes) else content.encode("utf-8", "replace"))
         part.replace(there)
-    finally:
-        part.unlink(missing_ok=True)
+    finally: part.unlink(missing_ok=True)
     return path
 
 def save_html(
@@ -928,6 +898,7 @@ def save_html(
     title: str = "Jacobian", # Headline and title of the page, plain text
     lead: str = "", # Paragraphs above the chart, plain text, parted by empty lines
 ) -> Path: # The file written
-    """Writes a chart as one self-contained HTML file that opens without a network.
+    """Write a chart as one self-contained HTML file that opens without a network.
+
     Raises FileNotFoundError when its folder is missing."""
     return write_whole(path, page_html(chart, title=title, lead=lead))
