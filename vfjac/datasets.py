@@ -327,19 +327,14 @@ def neurogenesis(
         lambda rng, shape: np.abs(rng.normal(0.3, 0.3, size=shape)) + extra,
         signs=_signs(_NEUROGENESIS), plane=("Hes5 - Mash1", "Scl - Olig2"), **options)
 
-# %% ../nbs/16_datasets.ipynb #0438cc55
+# %% ../nbs/16_datasets.ipynb #f47b9871
 _MYELOID = {
     "Gata2": "Gata2 and not (Gata1 and Fog1) and not Pu.1",
     "Gata1": "(Gata1 or Gata2 or Fli1) and not Pu.1",
-    "Fog1": "Gata1",
-    "EKLF": "Gata1 and not Fli1",
-    "Fli1": "Gata1 and not EKLF",
-    "SCL": "Gata1 and not Pu.1",
-    "Cebpa": "Cebpa and not (Gata1 and Fog1 and SCL)",
-    "Pu.1": "(Cebpa or Pu.1) and not Gata1 and not Gata2",
-    "cJun": "Pu.1 and not Gfi1",
-    "EgrNab": "Pu.1 and cJun and not Gfi1",
-    "Gfi1": "Cebpa and not EgrNab",
+    "Fog1": "Gata1", "EKLF": "Gata1 and not Fli1", "Fli1": "Gata1 and not EKLF",
+    "SCL": "Gata1 and not Pu.1", "Cebpa": "Cebpa and not (Gata1 and Fog1 and SCL)",
+    "Pu.1": "(Cebpa or Pu.1) and not Gata1 and not Gata2", "cJun": "Pu.1 and not Gfi1",
+    "EgrNab": "Pu.1 and cJun and not Gfi1", "Gfi1": "Cebpa and not EgrNab",
 }
 
 def myeloid_field(
@@ -379,7 +374,7 @@ def myeloid(
         myeloid_field, list(_MYELOID), _BLOOD_FATES, n_cells, _progenitor(),
         signs=_signs(_MYELOID), plane=("Gata1 - `Pu.1`", "Fli1 - EKLF + Gfi1 - EgrNab"), **options)
 
-# %% ../nbs/16_datasets.ipynb #db4fe800
+# %% ../nbs/16_datasets.ipynb #40346128
 _HSC = _MYELOID | {"Cebpa": "Cebpa and not (SCL or (Fog1 and Gata1))"}
 _VSC = dict(
     Nkx61="not Dbx2", Nkx62="not (Nkx61 or Dbx1)", Nkx22="not (Pax6 or Dbx2)", Pax6="not Nkx22",
@@ -391,10 +386,8 @@ _MCAD = dict(
     Pax6="Sp8 and not (Emx2 or Coup)", Coup="not (Fgf8 or Sp8)", Sp8="Fgf8 and not Emx2",
 )
 _GSD = dict(
-    UGR="UGR and not (NR5A1 or WNT4)",
-    CBX2="UGR and not (NR0B1 and WNT4 and CTNNB1)",
-    GATA4="UGR or WNT4 or NR5A1 or SRY",
-    WT1mKTS="UGR or GATA4",
+    UGR="UGR and not (NR5A1 or WNT4)", CBX2="UGR and not (NR0B1 and WNT4 and CTNNB1)",
+    GATA4="UGR or WNT4 or NR5A1 or SRY", WT1mKTS="UGR or GATA4",
     WT1pKTS="(UGR or GATA4) and not (WNT4 and CTNNB1)",
     NR5A1="(UGR or CBX2 or WT1mKTS or GATA4) and not (NR0B1 and WNT4)",
     NR0B1="(WT1mKTS or (WNT4 and CTNNB1)) and not (NR5A1 and SOX9)",
@@ -402,16 +395,12 @@ _GSD = dict(
         " and not CTNNB1",
     SOX9="((SOX9 and FGF9) or SRY or PGD2 or (SRY and CBX2) or (GATA4 and NR5A1 and SRY))"
          " and not (WNT4 or CTNNB1 or FOXL2)",
-    FGF9="SOX9 and not WNT4",
-    PGD2="SOX9",
-    DMRT1="(SRY or SOX9) and not FOXL2",
-    DHH="SOX9",
-    DKK1="SRY or SOX9",
+    FGF9="SOX9 and not WNT4", PGD2="SOX9", DMRT1="(SRY or SOX9) and not FOXL2",
+    DHH="SOX9", DKK1="SRY or SOX9",
     AMH="((SOX9 and GATA4 and NR5A1) or (SOX9 and NR5A1 and GATA4 and WT1mKTS))"
         " and not (NR0B1 and CTNNB1)",
     WNT4="(GATA4 or CTNNB1 or RSPO1 or NR0B1) and not (FGF9 or DKK1)",
-    RSPO1="(WNT4 or CTNNB1) and not DKK1",
-    FOXL2="(WNT4 and CTNNB1) and not (DMRT1 or SOX9)",
+    RSPO1="(WNT4 or CTNNB1) and not DKK1", FOXL2="(WNT4 and CTNNB1) and not (DMRT1 or SOX9)",
     CTNNB1="(WNT4 or RSPO1) and not (SRY or (SOX9 and AMH))",
 )
 _PUBLISHED = dict(
