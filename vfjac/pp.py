@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PAIRS', 'VELOCITIES', 'RATES', 'KEPT', 'STALE', 'prepare']
 
-# %% ../nbs/17_pp.ipynb #ccad0235
+# %% ../nbs/17_pp.ipynb #d87b3d16
 import warnings
 from collections.abc import Mapping
 from copy import deepcopy
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from scipy.linalg import eigh
+from scipy.linalg import cho_factor, cho_solve, eigh
 from scipy.sparse import csr_array, csr_matrix
 
 from .adata import check_adata, check_unique, dense, listed, read_averages, read_mask, select_genes
@@ -229,6 +229,49 @@ def _candidates(adata):
     if "X_pca" in adata.obsm and adata.n_obs <= LARGEST_EXACT:
         yield from state_averages(dense(adata.obsm["X_pca"]), name="obsm['X_pca']")
 
+# %% ../nbs/17_pp.ipynb #2cdfab85
+def _counts_behind(W, averages) -> tuple[csr_array, np.ndarray] | None:
+    "Return the counts that were averaged and the worth of a molecule in each cell; None if they aren't whole."
+    A = (W.T @ W).toarray()
+    A.flat[:: len(A) + 1] += 1e-11   # of cells that share all neighbours
+    Z = cho_solve(cho_factor(A, overwrite_a=True), W.T @ averages)
+    Z[Z < 0.02] = 0
+    worth = np.array([_molecule(np.sort(z[z > 0])) for z in Z])
+    if not (whole := np.isfinite(worth)).mean() > 0.95: return None
+    worth[~whole] = np.median(worth[whole])
+    return csr_array(np.rint(Z / worth[:, None])), worth
+
+def _molecule(z) -> float:
+    "Return the largest number whose multiples are the sorted values of a cell, NaN if there is none."
+    for least in range(1, 10 if len(z) else 0):   # the smallest value is of so many molecules
+        worth = z[0] / least
+        for top in (*2.0 ** np.arange(6) + 0.5, np.inf):   # larger values know it better
+            some = z[: max(np.searchsorted(z, top * worth), 1)]
+            k = np.rint(some / worth)
+            worth = some @ k / (k @ k)
+        if (np.abs(z / worth - np.rint(z / worth)) < 0.1).all(): return worth
+    return np.nan
+
+def _molecules(values, name) -> np.ndarray:
+    "Return a table of averages as float32; raise ValueError for NaN and negative numbers."
+    values = dense(values, name)
+    if np.isfinite(values).all() and values.min(initial=0) >= 0: return values.astype(np.float32)
+    raise ValueError(
+        f"{name} holds NaN, infinite or negative numbers (the least is {np.nanmin(values):.3g}): expected averages of "
+        f"molecules; take it out, and it is made from counts, or leave these genes out")
+
+def _recover(adata, tables, W, largest=5000) -> _Tables:
+    "Return the tables with counts that are missing but known from averages."
+    lacking = {key: name for key, name in tables.averages.items() if key not in tables.counts}
+    if W is None or not lacking or adata.n_obs > largest: return tables
+    found = {key: _counts_behind(W, _molecules(adata.layers[name], name)) for key, name in lacking.items()}
+    if None in found.values(): return tables
+    counts = tables.counts | {key: whole for key, (whole, _) in found.items()}
+    sizes = tables.sizes | {key: 1 / worth for key, (_, worth) in found.items()}
+    said = f"{tables.said}: got back from layers {listed(lacking.values())}"
+    share = _told_share(*(counts[key] for key in tables.pair), tables.pair)
+    return replace(tables, counts=counts, sizes=sizes, said=f"{said}, {share}")
+
 # %% ../nbs/17_pp.ipynb #62f4e1e6
 def _steady_state_gamma(Ms: np.ndarray, Mu: np.ndarray, extreme=5) -> np.ndarray:
     "Return γ where β = 1: each gene's slope in its extreme cells (in %); NaN without molecules."
@@ -296,7 +339,7 @@ def _choose_trusted(adata, Ms, Mu, made, gamma):
 
 def _mean_squares(table): return np.einsum("ij,ij->j", table, table, dtype=np.float64) / len(table)
 
-# %% ../nbs/17_pp.ipynb #fbf84df6
+# %% ../nbs/17_pp.ipynb #d90759db
 def _average(adata, tables, W):
     "Return averages of both kinds, where they are from, and whether those that were there agree."
     made, said, agree = [], [], tables.pair[1] != "new"
@@ -319,14 +362,6 @@ def _averaged(W, table) -> np.ndarray:
     out, by_gene = np.empty(table.shape, np.float32), table.tocsc()
     for s in row_blocks(table.shape[1], 1, 8 * 32): out[:, s] = W @ by_gene[:, s].toarray()
     return out
-
-def _molecules(values, name) -> np.ndarray:
-    "Return a table of averages as float32; raise ValueError for NaN and negative numbers."
-    values = dense(values, name)
-    if np.isfinite(values).all() and values.min(initial=0) >= 0: return values.astype(np.float32)
-    raise ValueError(
-        f"{name} holds NaN, infinite or negative numbers (the least is {np.nanmin(values):.3g}): expected averages of "
-        f"molecules; take it out, and it is made from counts, or leave these genes out")
 
 def _from_velocity(adata, tables, made) -> np.ndarray:
     "Return what velocities say of unspliced molecules, NaN for genes without one."
@@ -356,7 +391,7 @@ def _choose_velocity(adata, tables, made, trusted, named=False):
         f"velocity_key, velocities are computed", stacklevel=3)
     return V, both, f"{said} as it is"
 
-# %% ../nbs/17_pp.ipynb #ca662012
+# %% ../nbs/17_pp.ipynb #5915dc1e
 def prepare(
     adata: AnnData,                  # Counts, or what velocity tools made from them; not changed
     *,
@@ -384,6 +419,7 @@ def prepare(
     at, of_genes = _choose_genes(adata, tables, keep, min_shared_counts, n_top_genes)
     adata, tables = adata[:, at], tables.of_genes(at)
     W, of_graph = _choose_average(adata, tables, n_neighbors)
+    tables = _recover(adata, tables, W)
     Ms, Mu, of_averages, agree = _average(adata, tables, W)
     gamma, of_gamma = _choose_gamma(adata, Ms, Mu, agree)
     made = gamma.astype(np.float32) * Ms
