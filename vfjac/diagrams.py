@@ -163,11 +163,29 @@ def matrix_chart(
         words=compared if "change" in edges else FALLS_RISES, signs=True, width=600, height=560
     ).properties(description=about)
 
-# %% ../nbs/21_diagrams.ipynb #cb5e700c
+# %% ../nbs/21_diagrams.ipynb #2c249ce6
 def _tips_of(df: pd.DataFrame, *columns: str, **how) -> list[alt.Tooltip]:
     "Return tooltips of those columns, such as `mean:Q`, that a table has."
     return [alt.Tooltip(column, **how) for column in columns if column[:-2] in df]
 
+def _behind(df: pd.DataFrame, base: alt.Chart, density, y) -> dict:
+    "Return what stands behind a curve, by the words that explain it."
+    layers = {}
+    if density is not None:
+        tiles = _with_columns(density, ["x_low", "x_high", "value_low", "value_high", "share"])
+        share = alt.Color("share:Q", title="share of cells", scale=alt.Scale(scheme="greys"))
+        layers[""] = _drawn(tiles).mark_rect().encode(
+            x="x_low:Q", x2="x_high:Q", y=y("value_low:Q"), y2="value_high:Q", color=share)
+    elif {"q10", "q90"} <= set(df):
+        layers[" Grey: where 80 % of them are."] = base.mark_area(
+            opacity=0.25, color=MISSING).encode(y=y("q10:Q"), y2="q90:Q")
+    if "stderr" in df:
+        layers[" Orange: 95 % interval of the mean."] = base.transform_calculate(
+            low="datum.mean - 1.96 * datum.stderr", high="datum.mean + 1.96 * datum.stderr"
+        ).mark_area(opacity=0.45, color="#e6862b").encode(y=y("low:Q"), y2="high:Q")
+    return layers
+
+# %% ../nbs/21_diagrams.ipynb #6c841649
 def response_chart(
     curve: pd.DataFrame,                     # From `response_curve` or `kinetics`, one pair
     density: pd.DataFrame | None = None,     # From `response_density`, tiles behind the curve
@@ -181,37 +199,22 @@ def response_chart(
     if len(pairs := df[["effector", "regulator"]].drop_duplicates()) != 1:
         raise ValueError(
             f"{len(pairs)} pairs in the table: choose one, e.g. with .query(\"effector == 'Spi1'\")")
-    df, pair = df[df["count"] > 0], pairs.iloc[0]
-    x_title = x_title or f"expression of {pair['regulator']}"
-    words = ["Line: mean of the cells in each bin."]
+    df, (effector, regulator) = df[df["count"] > 0], pairs.iloc[0]
+    x_title = x_title or f"expression of {regulator}"
     base = _drawn(df).encode(x=_place(alt.X, "x", x_title))
     y = lambda column: alt.Y(column, title="∂f / ∂x", axis=alt.Axis(format=".2~g", **_AXIS))
-    layers = []
-    if density is not None:
-        tiles = _with_columns(density, ["x_low", "x_high", "value_low", "value_high", "share"])
-        share = dict(scale=alt.Scale(scheme="greys"), legend=alt.Legend(title="share of cells"))
-        layers.append(_drawn(tiles).mark_rect().encode(
-            x="x_low:Q", x2="x_high:Q", y=y("value_low:Q"), y2="value_high:Q",
-            color=alt.Color("share:Q", **share)))
-    elif {"q10", "q90"} <= set(df):
-        band = base.mark_area(opacity=0.25, color=MISSING)
-        layers.append(band.encode(y=y("q10:Q"), y2="q90:Q"))
-        words.append("Grey: where 80 % of them are.")
-    if "stderr" in df:
-        band = base.transform_calculate(
-            low="datum.mean - 1.96 * datum.stderr", high="datum.mean + 1.96 * datum.stderr")
-        layers.append(band.mark_area(opacity=0.45, color="#e6862b").encode(y=y("low:Q"), y2="high:Q"))
-        words.append("Orange: 95 % interval of the mean.")
+    behind = _behind(df, base, density, y)
     line = base.mark_line(color=INK, point=alt.OverlayMarkDef(color=INK, size=18)).encode(
         y=y("mean:Q"), tooltip=_tips_of(df, "x:Q", "mean:Q", "stderr:Q", "count:Q", format=".3~g"))
-    entry = entry_label(*pair)
+    entry, words = entry_label(effector, regulator), entry_words(effector, regulator)
     low, high = df.loc[df["mean"].idxmin()], df.loc[df["mean"].idxmax()]
     about = (f"{entry} against {x_title}: the mean is lowest, {low['mean']:.2g}, at {low['x']:.2g} "
              f"and highest, {high['mean']:.2g}, at {high['x']:.2g}")
-    zero = _zero_line(color=QUIET, strokeDash=[3, 3])
-    return alt.LayerChart(layer=[*layers, zero, line]).properties(
+    said = "Line: mean of the cells in each bin." + "".join(behind)
+    layers = [*behind.values(), _zero_line(color=QUIET, strokeDash=[3, 3]), line]
+    return alt.LayerChart(layer=layers).properties(
         width=width, height=height, view=_BARE, description=about,
-        title=_titled(entry, [entry_words(*pair), " ".join(words)], "group"))
+        title=_titled(entry, [words, said], "group"))
 
 # %% ../nbs/21_diagrams.ipynb #9e16eb04
 def kinetics_heatmap(

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Network', 'jacobian_network', 'differential_network', 'conserved_network', 'save_network', 'network_layout']
 
-# %% ../nbs/25_networks.ipynb #8be30147
+# %% ../nbs/25_networks.ipynb #48d985c2
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,11 +13,10 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from .blocks import check_budget
 from .genejacobian import GeneJacobian
 from vfjac.ranking import (
-    NO_ERRORS, _differences, _divided, _two_sets, as_gene_jacobian, at_cells, chosen_genes,
-    false_discovery, find_set, rank_lists, split_cells, without_diagonal
+    NO_ERRORS, _differences, _divided, _two_sets, cell_parts, check_tables, false_discovery,
+    looked_at, rank_lists, without_diagonal
 )
 
 # %% ../nbs/25_networks.ipynb #1e457a9f
@@ -91,32 +90,7 @@ class Network:
         own = self.edges if group is None else self.edges[self.edges["group"] == group]
         return replace(self, edges=own.reset_index(drop=True))
 
-# %% ../nbs/25_networks.ipynb #1a79cfdb
-def _chosen_cells(data, gj, group=None, groups=None) -> dict:  # Label → GeneJacobian of its cells
-    "Return the lazy tensor of each group. Raises KeyError for labels that are not there."
-    if group is None: return split_cells(data, gj, groups)
-    if groups is None:
-        if isinstance(group, str) and isinstance(data, AnnData) and group in data.obs:
-            raise ValueError(
-                f"group={group!r} is a column of obs: give groups={group!r}, and a label of it as "
-                f"group")
-        return {"cells": at_cells(gj, find_set(data, gj, group))}
-    wanted = group if isinstance(group, (list, tuple)) else [group]
-    return {label: at_cells(gj, find_set(data, gj, [label], groups)) for label in wanted}
-
-# %% ../nbs/25_networks.ipynb #6ea053fb
-def _looked_at(
-    data, genes, effectors, regulators, n_tables, memory_mb, **how
-) -> tuple[GeneJacobian, tuple[np.ndarray, np.ndarray]]:
-    "Return the lazy tensor, and effectors and regulators. Raises MemoryError over the budget."
-    gj = as_gene_jacobian(data, **how)
-    effectors = chosen_genes(data, gj, genes if effectors is None else effectors, "effectors")
-    regulators = chosen_genes(data, gj, genes if regulators is None else regulators, "regulators")
-    size = (n_tables, len(effectors), len(regulators))
-    check_budget(size, memory_mb, "name fewer genes, or raise memory_mb")
-    return gj, (effectors, regulators)
-
-
+# %% ../nbs/25_networks.ipynb #f6395a57
 def _network(gj, edges, effectors, regulators, weight, units, **about):
     "Return edges as a Network."
     genes = np.array(list(dict.fromkeys([*effectors, *regulators])), dtype=object)
@@ -124,7 +98,7 @@ def _network(gj, edges, effectors, regulators, weight, units, **about):
     errors = "of the regression" if gj.has_stderr else NO_ERRORS
     return Network(edges, genes, weight, errors, **about)
 
-# %% ../nbs/25_networks.ipynb #d6eba6b2
+# %% ../nbs/25_networks.ipynb #3924fe4a
 def jacobian_network(
     data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian
     group=None,                        # Label(s) of `groups`; without groups positions, mask, names
@@ -147,8 +121,9 @@ def jacobian_network(
     Edges have stderr and fdr where the field has standard errors. These know noise, not the bias
     of smoothing: where noise is small, more than the stated share can be false. Raises ValueError
     for `fdr` without them, KeyError for groups and genes that are not there."""
-    gj, pairs = _looked_at(
-        data, genes, effectors, regulators, 10, memory_mb, basis=basis, of=of, units=units)
+    sides = (genes if own is None else own for own in (effectors, regulators))
+    gj, pairs = looked_at(
+        data, *sides, n_tables=10, memory_mb=memory_mb, basis=basis, of=of, units=units)
     doubt = gj.doubt(*pairs)
     def edges(label, part):
         mean, known = part.mean(None, *pairs, memory_mb=memory_mb, cores=cores), {}
@@ -157,10 +132,10 @@ def jacobian_network(
             error = part.mean_stderr(None, *pairs)
             known = dict(stderr=error, z=_divided(mean, error), doubt=doubt)
         return _edge_table(mean, *pairs, label, top=top, fdr=fdr, **known)
-    tables = [edges(*item) for item in _chosen_cells(data, gj, group, groups).items()]
+    tables = [edges(*item) for item in cell_parts(data, gj, groups, group).items()]
     return _network(gj, pd.concat(tables, ignore_index=True), *pairs, "mean ∂f / ∂x", units)
 
-# %% ../nbs/25_networks.ipynb #bbd02e1a
+# %% ../nbs/25_networks.ipynb #09532657
 def _named(which, groups, otherwise):
     "Return what a set of cells is called."
     if groups is None: return otherwise
@@ -190,8 +165,9 @@ def differential_network(
     Further columns: mean_a, mean_b, change ("stronger", "weaker", "flipped") and effect, with
     stderr and fdr where the field has standard errors. What was repressed, and is so less, is
     "higher", not activated. Raises ValueError for `fdr` without errors."""
-    gj, pairs = _looked_at(
-        data, genes, effectors, regulators, 14, memory_mb, basis=basis, of=of, units=units)
+    sides = (genes if own is None else own for own in (effectors, regulators))
+    gj, pairs = looked_at(
+        data, *sides, n_tables=14, memory_mb=memory_mb, basis=basis, of=of, units=units)
     rows = _two_sets(data, gj, a, b, groups)
     found = _differences(gj, *rows, *pairs, memory_mb=memory_mb, cores=cores)
     if exclude_diagonal: found = {k: without_diagonal(v, *pairs) for k, v in found.items()}
@@ -204,7 +180,7 @@ def differential_network(
     return _network(
         gj, edges, *pairs, "difference of mean ∂f / ∂x", units, kinds=("higher", "lower"))
 
-# %% ../nbs/25_networks.ipynb #f0f810f8
+# %% ../nbs/25_networks.ipynb #c354dbf9
 def conserved_network(
     data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian
     groups,                            # Column of obs, or labels, (n_cells,)
@@ -223,13 +199,13 @@ def conserved_network(
     """Return the edges that have the same sign in every group.
 
     Raises ValueError for fewer than two groups, and for `fdr` without standard errors."""
-    gj, pairs = _looked_at(data, genes, None, None, 6, memory_mb, basis=basis, of=of, units=units)
-    parts = _chosen_cells(data, gj, group, groups)
+    gj, pairs = looked_at(
+        data, genes, genes, n_tables=6, memory_mb=memory_mb, basis=basis, of=of, units=units)
+    parts = cell_parts(data, gj, groups, group)
     if len(parts) < 2:
         raise ValueError(
             f"one group, {next(iter(parts))!r}: expected two or more, to have edges in common")
-    size = (4 * len(parts) + 6, *map(len, pairs))
-    check_budget(size, memory_mb, "name fewer genes, or raise memory_mb")
+    check_tables(pairs, 4 * len(parts) + 6, memory_mb)
     means = np.stack([
         part.mean(None, *pairs, memory_mb=memory_mb, cores=cores) for part in parts.values()])
     if exclude_diagonal: means = np.stack([without_diagonal(mean, *pairs) for mean in means])
