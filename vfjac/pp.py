@@ -229,7 +229,7 @@ def _candidates(adata):
     if "X_pca" in adata.obsm and adata.n_obs <= LARGEST_EXACT:
         yield from state_averages(dense(adata.obsm["X_pca"]), name="obsm['X_pca']")
 
-# %% ../nbs/17_pp.ipynb #2cdfab85
+# %% ../nbs/17_pp.ipynb #38579e89
 def _counts_behind(W, averages) -> tuple[csr_array, np.ndarray] | None:
     "Return the counts that were averaged and the worth of a molecule in each cell; None if they aren't whole."
     A = (W.T @ W).toarray()
@@ -265,11 +265,12 @@ def _recover(adata, tables, W, largest=5000) -> _Tables:
     lacking = {key: name for key, name in tables.averages.items() if key not in tables.counts}
     if W is None or not lacking or adata.n_obs > largest: return tables
     found = {key: _counts_behind(W, _molecules(adata.layers[name], name)) for key, name in lacking.items()}
-    if None in found.values(): return tables
-    counts = tables.counts | {key: whole for key, (whole, _) in found.items()}
-    sizes = tables.sizes | {key: 1 / worth for key, (_, worth) in found.items()}
+    whole = {key: behind for key, behind in found.items() if behind is not None}
+    if len(whole) < len(lacking): return tables
+    counts = tables.counts | {key: behind[0] for key, behind in whole.items()}
+    sizes = tables.sizes | {key: 1 / behind[1] for key, behind in whole.items()}
     said = f"{tables.said}: got back from layers {listed(lacking.values())}"
-    share = _told_share(*(counts[key] for key in tables.pair), tables.pair)
+    share = _told_share(counts[tables.pair[0]], counts[tables.pair[1]], tables.pair)
     return replace(tables, counts=counts, sizes=sizes, said=f"{said}, {share}")
 
 # %% ../nbs/17_pp.ipynb #62f4e1e6
