@@ -84,15 +84,22 @@ def _present(W: np.ndarray, p: np.ndarray, range_: float, step: float, moving: i
     near = np.argsort((towards * towards).sum(axis=1))[:moving]
     W[near] += (step * np.exp(-np.arange(moving) / range_))[:, None] * towards[near]
 
-# %% ../nbs/08_sampling.ipynb #d337cf13
+# %% ../nbs/08_sampling.ipynb #f3064d6b
 def _move(W: np.ndarray, p: np.ndarray, distances: np.ndarray, near: np.ndarray, a: np.ndarray) -> None:
     "Move the nodes `near` of `W` (d + 1, n_nodes), in place, to `p` = (x, |x|²/2) by parts `a`."
-    pull = np.zeros(W.shape[1])
-    pull[near] = a
-    keep = 1 - pull
-    W *= keep
-    dger(1.0, pull, p, a=W.T, overwrite_a=1)
-    W[-1] -= pull * keep * distances
+    if len(near) < 16:
+        nodes, keep = W.take(near, axis=1), 1 - a
+        nodes *= keep
+        nodes += p[:, None] * a
+        nodes[-1] -= a * keep * distances[near]
+        W[:, near] = nodes
+    else:
+        pull = np.zeros(W.shape[1])
+        pull[near] = a
+        keep = 1 - pull
+        W *= keep
+        dger(1.0, pull, p, a=W.T, overwrite_a=1)
+        W[-1] -= pull * keep * distances
 
 # %% ../nbs/08_sampling.ipynb #0717f373
 def _nearest_nodes(distances: np.ndarray, count: int) -> np.ndarray:
