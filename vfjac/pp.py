@@ -22,7 +22,7 @@ from .blocks import is_lazy, row_blocks
 from .genejacobian import find_names
 from .noise import LARGEST_EXACT, find_averaging, nearest_cells, neighbour_means, state_averages
 
-# %% ../nbs/17_pp.ipynb #cda3a733
+# %% ../nbs/17_pp.ipynb #1342c1a6
 def _layer(adata, key) -> csr_array:
     "Return a layer, sparse float64; raise ValueError for NaN, infinite and negative numbers."
     table = csr_array(adata.layers[key], dtype=np.float64, copy=True)
@@ -35,24 +35,28 @@ def _layer(adata, key) -> csr_array:
 
 def _whole_counts(table: csr_array, name="the layer") -> tuple[csr_array, np.ndarray]:
     "Return counts and the worth of a molecule in each cell, also from cells divided by their size."
-    worth, filled = np.ones(table.shape[0]), np.diff(table.indptr) > 0
-    if (table.data == np.rint(table.data)).all(): return table, worth
-    starts, each = table.indptr[:-1][filled], np.diff(table.indptr)[filled]
-    least = np.minimum.reduceat(table.data, starts)
-    found = np.full(len(least), np.nan)
-    for k in range(9, 0, -1):   # the smallest number of a row is k molecules; the least k that fits holds
-        multiples = table.data * np.repeat(k / least, each)
-        fits = np.maximum.reduceat(np.abs(multiples - np.rint(multiples)), starts) < 0.01
-        found[fits] = least[fits] / k
-    if np.isfinite(found).all():
-        counts = np.rint(table.data / np.repeat(found, each))
-        worth[filled] = found
+    if (table.data == np.rint(table.data)).all(): return table, np.ones(table.shape[0])
+    worth = np.array([_molecule(np.sort(cell)) for cell in np.split(table.data, table.indptr[1:-1])])
+    if np.isfinite(worth).all():
+        counts = np.rint(table.data / np.repeat(worth, np.diff(table.indptr)))
         return csr_array((counts, table.indices, table.indptr), shape=table.shape), worth
-    broken = np.mean(table.data != np.rint(table.data))
     raise ValueError(
-        f"{name} is not counts: {broken:.0%} of its numbers are broken (the largest is {table.data.max():.3g}), and "
-        f"not multiples of one molecule in each cell: expected whole numbers. After a logarithm or a correction, start "
-        f"again from the counts of velocyto, kallisto or STARsolo; shares of ambiguous reads (alevin-fry): round them")
+        f"{name} is not counts: {np.mean(table.data != np.rint(table.data)):.0%} of its numbers are broken (the "
+        f"largest is {table.data.max():.3g}), and not multiples of one molecule in each cell: expected whole numbers. "
+        f"After a logarithm or a correction, start again from the counts of velocyto, kallisto or STARsolo; shares of "
+        f"ambiguous reads (alevin-fry): round them")
+
+def _molecule(z) -> float:
+    "Return the largest number whose multiples are the sorted values of a cell, NaN if there is none, 1 for no values."
+    if not len(z): return 1.0
+    for least in range(1, 10):   # the smallest value is of so many molecules
+        worth = z[0] / least
+        for top in (*2.0 ** np.arange(6) + 0.5, np.inf):   # larger values know it better
+            some = z[: max(np.searchsorted(z, top * worth), 1)]
+            k = np.rint(some / worth)
+            worth = some @ k / (k @ k)
+        if (np.abs(z / worth - np.rint(z / worth)) < 0.1).all(): return worth
+    return np.nan
 
 # %% ../nbs/17_pp.ipynb #e5795df2
 PAIRS = {("spliced", "unspliced"): (("Ms", "Mu"), ("M_s", "M_u")), ("total", "new"): (("M_t", "M_n"),)}
@@ -229,7 +233,7 @@ def _candidates(adata):
     if "X_pca" in adata.obsm and adata.n_obs <= LARGEST_EXACT:
         yield from state_averages(dense(adata.obsm["X_pca"]), name="obsm['X_pca']")
 
-# %% ../nbs/17_pp.ipynb #38579e89
+# %% ../nbs/17_pp.ipynb #e4459f2f
 def _counts_behind(W, averages) -> tuple[csr_array, np.ndarray] | None:
     "Return the counts that were averaged and the worth of a molecule in each cell; None if they aren't whole."
     A = (W.T @ W).toarray()
@@ -240,17 +244,6 @@ def _counts_behind(W, averages) -> tuple[csr_array, np.ndarray] | None:
     if not (whole := np.isfinite(worth)).mean() > 0.95: return None
     worth[~whole] = np.median(worth[whole])
     return csr_array(np.rint(Z / worth[:, None])), worth
-
-def _molecule(z) -> float:
-    "Return the largest number whose multiples are the sorted values of a cell, NaN if there is none."
-    for least in range(1, 10 if len(z) else 0):   # the smallest value is of so many molecules
-        worth = z[0] / least
-        for top in (*2.0 ** np.arange(6) + 0.5, np.inf):   # larger values know it better
-            some = z[: max(np.searchsorted(z, top * worth), 1)]
-            k = np.rint(some / worth)
-            worth = some @ k / (k @ k)
-        if (np.abs(z / worth - np.rint(z / worth)) < 0.1).all(): return worth
-    return np.nan
 
 def _molecules(values, name) -> np.ndarray:
     "Return a table of averages as float32; raise ValueError for NaN and negative numbers."
@@ -304,7 +297,7 @@ def _read_gamma(adata: AnnData) -> tuple[str, np.ndarray, np.ndarray] | None:
         if np.isfinite(gamma).any(): return where, gamma, unit
     return None
 
-# %% ../nbs/17_pp.ipynb #fac95967
+# %% ../nbs/17_pp.ipynb #25b951a9
 def _choose_gamma(adata, Ms, Mu, usable=True):
     "Return γ where β = 1, NaN without molecules, and where it is from. Warns of γ ≤ 0, which are computed."
     gamma, said = _steady_state_gamma(Ms, Mu), "computed, steady state of extreme cells"
@@ -313,9 +306,9 @@ def _choose_gamma(adata, Ms, Mu, usable=True):
     s, u = (table.mean(axis=0, dtype=np.float64) for table in (Ms, Mu))
     known, bad = (rates > 0) & (s > 0), adata.var_names[(rates <= 0) & (gamma > 0)]
     if len(bad): warnings.warn(
-        f"γ of {where} is not above 0 in {len(bad)} genes (first: {', '.join(bad[:3])}): expected rates; theirs are "
-        f"computed; to have all of them computed, take this column out", stacklevel=3)
-    if not usable or not known.any() or not 1 / 3 < np.nanmedian((u / (rates * s))[known]) < 3:
+        f"γ of {where} is not above 0 in {len(bad)} genes (first: {', '.join(bad[:3])}; the least is "
+        f"{np.nanmin(rates):.3g}): expected rates; theirs are computed; without this column, all are", stacklevel=3)
+    if not usable or not known.any() or not 1 / 3 < np.median(u[known] / (rates * s)[known]) < 3:
         return gamma, f"{said} ({where} has another unit, or other averages)"
     if known.all(): return rates, f"{where}, where β = 1"
     return np.where(known, rates, gamma), f"{where}, where β = 1, for {known.sum():,} genes; for the others {said}"
