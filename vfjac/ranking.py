@@ -262,7 +262,7 @@ def switch_score(
     rows = max(1, 1_000_000 // pairs.shape[1] ** 2)
     return fold_cells(work, gj.states, block_rows=rows, cores=cores, what="switch") / gj.n_cells
 
-# %% ../nbs/23_ranking.ipynb #1e4eaafa
+# %% ../nbs/23_ranking.ipynb #22534ee8
 def rank_lists(
     values: np.ndarray,       # (n_effectors, n_regulators), NaN where there is none
     by: str | None = None,    # A list for each "effector" or "regulator"; None is one of all pairs
@@ -274,18 +274,16 @@ def rank_lists(
     if top is not None and top < 1:
         raise ValueError(f"top={top}: expected a number of at least 1, or None for all")
     lists = {None: values.reshape(1, -1), "effector": values, "regulator": values.T}[by]
-    whole: type[np.integer] = np.int32 if lists.shape[1] < 2**31 else np.int64
-    order = np.argsort(-lists, axis=1, kind="stable").astype(whole)
+    order = np.argsort(-lists, axis=1, kind="stable")
     ranked = np.take_along_axis(lists, order, axis=1)
     known = (~np.isnan(ranked)).sum(axis=1, keepdims=True)
-    rank = np.arange(1, lists.shape[1] + 1, dtype=whole)
+    rank = np.arange(1, lists.shape[1] + 1)
     keep = rank <= known
     if top is not None:
         keep &= (rank <= top) & (ranked > 0) | (known - rank < top) & (ranked < 0)
-    del ranked
-    item, rank = order[keep], np.broadcast_to(rank, keep.shape)[keep]
-    which = np.repeat(np.arange(len(lists), dtype=np.int32), keep.sum(axis=1))
-    if by is None: which, item = np.divmod(item, whole(values.shape[1]))
+    which, at = np.nonzero(keep)
+    item, rank = order[keep], rank[at]
+    if by is None: which, item = np.divmod(item, values.shape[1])
     return (item, which, rank) if by == "regulator" else (which, item, rank)
 
 # %% ../nbs/23_ranking.ipynb #4ee8da38
