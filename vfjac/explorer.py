@@ -6,7 +6,7 @@
 __all__ = ['JACOBIAN', 'BY_REGULATOR', 'PRODUCTION', 'RANKS', 'ExplorerState', 'find_embeddings', 'find_groupings',
            'ExplorerSource', 'LinkedChart', 'JacobianExplorer', 'explore', 'jacobian_chart', 'report']
 
-# %% ../nbs/28_explorer.ipynb #91a9ac2b
+# %% ../nbs/28_explorer.ipynb #16014796
 import html
 import json
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ import pandas as pd
 import traitlets
 from anndata import AnnData
 
-from .adata import basis_key, dense, read_jacobian, select_genes
+from .adata import basis_key, check_adata, read_jacobian, select_genes
 from .charts import (
     DARK, LOOKS_JS, NO_GROUP, VEGALITE, _packaged, arrows_table, linked_chart, linked_params, linked_rows,
     linked_squares, page_html, page_levels, pair_chart, redrawn, repainted, save_html, write_whole)
@@ -33,7 +33,7 @@ from .posterior import mean_errors
 from .projection import scaled_loadings
 from .ranking import as_gene_jacobian, at_cells, rank_jacobian_genes
 from .regulation import has_production
-from .response import long_table
+from .response import gene_level, long_table
 from .sampling import METHODS, sample
 from .tools import fit_vector_field, gene_jacobian, read_entries
 
@@ -126,7 +126,7 @@ class ExplorerState(_Chosen):
         rows, columns = (*self.effectors, self.effector), (*self.regulators, self.regulator)
         return list(dict.fromkeys(rows)), list(dict.fromkeys(columns))
 
-# %% ../nbs/28_explorer.ipynb #97088874
+# %% ../nbs/28_explorer.ipynb #a6419637
 def _plane(values) -> np.ndarray | None:
     "The first two columns of an array of obsm, (n_cells, 2); None if it has none of numbers."
     values = np.asarray(values.toarray() if hasattr(values, "toarray") else values)
@@ -138,7 +138,8 @@ def find_embeddings(
 ) -> dict[str, np.ndarray]: # Name without the `X_` -> first two components, (n_cells, 2)
     "Where cells can be drawn: the arrays of `obsm` that are not velocities, two-dimensional ones first."
     found: dict[str, np.ndarray] = {}
-    for key in sorted(adata.obsm, key=lambda key: (adata.obsm[key].shape[1:] != (2,), "pca" in key.lower())):
+    order = lambda key: (adata.obsm[key].shape[1:] != (2,), key[:2] != "X_", "pca" in key.lower())
+    for key in sorted(adata.obsm, key=order):
         states = key.startswith("velocity") or key.endswith("_SparseVFC") or key == f"X_{PRODUCTION}"
         if states or (xy := _plane(adata.obsm[key])) is None: continue
         name = key.removeprefix("X_")
@@ -168,22 +169,12 @@ def _find_numbers(adata: AnnData) -> dict[str, np.ndarray]:  # Column -> its num
     found = {str(name): column for name, column in adata.obs.items() if column.dtype.kind in "fiu"}
     return {name: column.to_numpy(dtype=float) for name, column in found.items() if np.isfinite(column).any()}
 
-# %% ../nbs/28_explorer.ipynb #96e9d1a3
+# %% ../nbs/28_explorer.ipynb #8cb9c576
 def _expression_reader(adata: AnnData, jacobian: GeneJacobian | None = None, rows=slice(None)) -> Callable | None:
     "A function from a gene to its expression in the cells at `rows`, those of the tensor; None without X."
     if adata.X is None: return None
-    where, held = {gene: i for i, gene in enumerate(adata.var_names)}, {}
-    states: dict = {}
-    if jacobian is not None and jacobian.effector_genes is not None:
-        states = dict(zip(jacobian.genes, np.asarray(jacobian.states).T))
-
-    def read(gene: str) -> np.ndarray:
-        if gene in states: return states[gene]
-        if gene not in where: return np.full(adata.n_obs, np.nan)[rows]
-        if "X" not in held: held["X"] = adata.X.tocsc() if hasattr(adata.X, "tocsc") else adata.X
-        return dense(held["X"][:, [where[gene]]], "expression in X")[rows, 0]
-
-    return read
+    missing = np.full(adata.n_obs, np.nan)[rows]
+    return lambda gene: gene_level(adata, jacobian, rows, gene) if gene in adata.var_names else missing
 
 # %% ../nbs/28_explorer.ipynb #481cdb9f
 @dataclass(frozen=True, eq=False)
@@ -562,7 +553,7 @@ def _pickers(state: ExplorerState) -> dict[str, ipywidgets.Widget]:
         "arrows": ipywidgets.Checkbox(description="arrows", indent=False, layout={"width": "80px"}), "n_shown": number,
         "theme": _menu("theme", ["auto", "light", "dark"])}
 
-# %% ../nbs/28_explorer.ipynb #f4e54a74
+# %% ../nbs/28_explorer.ipynb #23bbb841
 class _Board(ipywidgets.VBox):
     "Headline, message line and chart; what listens, so that it can stop."
     def __init__(self):
@@ -586,7 +577,7 @@ class _Board(ipywidgets.VBox):
     def _shut(self) -> None:
         "Stop listening, and take the pickers away."
         for owner, handler, names in self._listening: owner.unobserve(handler, names=names)
-        self._listening = []
+        self._listening, self.chart_widget.boxes = [], {}
         for row in self.children:
             if row not in (self.message, self.headline, self.chart_widget): self._close_parts(row)
 
@@ -595,21 +586,21 @@ class _Board(ipywidgets.VBox):
         self._shut()
         self.state = None   # type: ignore[assignment]   # no `cast`: Python may be on its way out
         for widget in (self.message, self.headline, self.chart_widget): self._close_parts(widget)
-        self.layout.close()   # type: ignore[union-attr]
+        self.layout.close()
         super().close()
 
     def _close_parts(self, widget) -> None:
         "Close a widget and those in it, with layout and style."
         for child in getattr(widget, "children", ()): self._close_parts(child)
         for part in (getattr(widget, "layout", None), getattr(widget, "style", None), widget):
-            if hasattr(part, "close"): part.close()
+            if part is not None and hasattr(part, "close"): part.close()
 
-# %% ../nbs/28_explorer.ipynb #91fdc250
+# %% ../nbs/28_explorer.ipynb #3eb44a4d
 _FAINT = "Faint: sign unsure (within two standard errors of zero), or outside the field's support."
 _HOW = {
     what: f"∂f_effector / ∂x_regulator: how {words}. Blue: it falls. Orange: it rises. {_FAINT}" for what, words in (
         ("velocity", "the effector's velocity changes as the regulator rises"),
-        (PRODUCTION, "production of the effector (its logarithm) changes as the regulator rises by its spread"))}
+        (PRODUCTION, "production of the effector (its logarithm) changes per standard deviation of the regulator"))}
 
 class _Words(_Board):
     "What stands above the chart."
@@ -630,7 +621,7 @@ class _Words(_Board):
             problem = "No cell lies in the box: draw another, or click beside it. Until then there are no means."
         self._say(problem or _view_note(state, source), problem=bool(problem))
 
-# %% ../nbs/28_explorer.ipynb #ce52270f
+# %% ../nbs/28_explorer.ipynb #24e998e4
 class _Drawing(_Words):
     "The chart that follows the state."
     _drawn: Any = None   # What was chosen when the chart was drawn
@@ -660,6 +651,9 @@ class _Drawing(_Words):
         self.chart_widget.show(redrawn(self._spec, cells, means, params, boxes), boxes)
         self._panel = state.panel()
 
+# %% ../nbs/28_explorer.ipynb #78176bd0
+class _Following(_Drawing):
+    "What happens when the state has changed."
     def _show_pickers(self) -> None:
         "Let the pickers show what is chosen."
         if list(self.pickers["group"].options) != (groups := _group_options(self.state)):
@@ -682,11 +676,11 @@ class _Drawing(_Words):
         self.chart_widget.theme = self.state.theme
         self._say_words()
 
-# %% ../nbs/28_explorer.ipynb #cb18bcdd
+# %% ../nbs/28_explorer.ipynb #84816aca
 _NO_PAIR = ("choose one of the strongest pairs", ())
 
-class _Picking(_Drawing):
-    "Pickers, buttons, boxes and clicks."
+class _Picking(_Following):
+    "What is picked, drawn or clicked."
     def _try(self, **values) -> None:
         "Choose something; if it is refused, say why."
         try: self.state.choose(**values)
@@ -720,6 +714,9 @@ class _Picking(_Drawing):
                  for row in table.itertuples()]
         self.strongest.options = [_NO_PAIR, *pairs]
 
+# %% ../nbs/28_explorer.ipynb #add42ca9
+class _Controls(_Picking):
+    "Pickers and menus, and what listens to them."
     def _add_pickers(self) -> None:
         "Show the pickers of the state, and listen to them."
         p = self.pickers = _pickers(self.state)
@@ -739,12 +736,12 @@ class _Picking(_Drawing):
                                      (self.chart_widget, self._clicked, "square")): self._listen(owner, handler, name)
         swap.on_click(lambda _: self._try(effector=self.state.regulator, regulator=self.state.effector))
 
-# %% ../nbs/28_explorer.ipynb #5e2d1080
+# %% ../nbs/28_explorer.ipynb #66743250
 def _written(path: str | Path | None, content: str | bytes):
     "The content itself, or the path that it was written to."
     return content if path is None else write_whole(path, content)
 
-class _Saving(_Picking):
+class _Saving(_Controls):
     "Pictures and pages."
     def _opened(self) -> tuple[ExplorerState, ExplorerSource]:
         "What is shown. Raises RuntimeError if there is nothing to keep."
@@ -812,12 +809,30 @@ class _Answering(_Saving):
         lines += [f"explorer.state.choose({call(values)})" for values in (chosen, _boxes(state)) if values]
         return "\n".join([*lines, "explorer.chart()"])
 
-# %% ../nbs/28_explorer.ipynb #86c8b180
+# %% ../nbs/28_explorer.ipynb #cae05625
 _KEEP = {
     "PNG": "Save the picture as PNG", "SVG": "Save the picture as SVG", "HTML": "Save as a page that opens offline",
     "cells": "Save the cells in view as CSV", "code": "Show the code that draws this view"}
 
-class JacobianExplorer(_Answering):
+class _Keeping(_Answering):
+    "The row of buttons below."
+    def _keep(self, button) -> None:
+        "A button of the last row was pressed: write the file beside the notebook, or show the code."
+        if button.description == "code":
+            looks = "white-space:pre-wrap;line-height:1.4;font-size:12px;user-select:text"
+            self.message.value = f'<pre style="{looks}">{html.escape(self.code())}</pre>'
+            return
+        name = "".join(c if c.isalnum() else "_" for c in f"vfjac_{self.state.effector}_{self.state.regulator}")
+        writers: dict[str, Callable] = {
+            "png": self.png, "svg": self.svg, "html": self.to_html,
+            "csv": lambda path: _written(path, self.table.to_csv(index=False))}
+        ending = dict(cells="csv").get(button.description, button.description.lower())
+        try: path = writers[ending](f"{name}.{ending}")
+        except Exception as error: return self._say(f"This could not be saved: {error}", problem=True)
+        self._say(f"Saved as {path}")
+
+# %% ../nbs/28_explorer.ipynb #0443e894
+class JacobianExplorer(_Keeping):
     "Pickers, a sentence, five linked views. Its `state` can be set from Python as well."
     def __init__(self,
         state: ExplorerState | None = None, # What is chosen; the explorer follows it. None: nothing to show yet
@@ -842,21 +857,6 @@ class JacobianExplorer(_Answering):
         self._listen(state, self._reopen, "basis")
         self._rank()
         self._follow()
-
-    def _keep(self, button) -> None:
-        "A button of the last row was pressed: write the file beside the notebook, or show the code."
-        if button.description == "code":
-            looks = "white-space:pre-wrap;line-height:1.4;font-size:12px;user-select:text"
-            self.message.value = f'<pre style="{looks}">{html.escape(self.code())}</pre>'
-            return
-        name = "".join(c if c.isalnum() else "_" for c in f"vfjac_{self.state.effector}_{self.state.regulator}")
-        writers: dict[str, Callable] = {
-            "png": self.png, "svg": self.svg, "html": self.to_html,
-            "csv": lambda path: _written(path, self.table.to_csv(index=False))}
-        ending = dict(cells="csv").get(button.description, button.description.lower())
-        try: path = writers[ending](f"{name}.{ending}")
-        except Exception as error: return self._say(f"This could not be saved: {error}", problem=True)
-        self._say(f"Saved as {path}")
 
     def _reopen(self, change) -> None:
         "Open the field that was chosen, with the genes and the embedding as they were where it has them."
@@ -951,11 +951,12 @@ def _offer(explorer: JacobianExplorer, adata: AnnData, basis, begin: Callable) -
     button.on_click(fit)
     explorer.children = [explorer.message, button]
 
-# %% ../nbs/28_explorer.ipynb #def78552
+# %% ../nbs/28_explorer.ipynb #2e51dc13
 def _read_stored(adata: AnnData, of: str | None, basis: str | None) -> tuple:
     "The stored Jacobian, and the basis, or production, that it is stored under."
     if of not in (None, "velocity", PRODUCTION):
         raise ValueError(f"of={of!r}: expected 'velocity', 'production', or None for production where it is stored")
+    check_adata(adata)
     there = f"jacobian_{PRODUCTION}" in adata.uns
     if of == PRODUCTION and not there: raise KeyError(
         "no Jacobian of production is stored: call vf.jacobian(adata, regulators, effectors, of='production')")

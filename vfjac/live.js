@@ -39,6 +39,7 @@ async function render({ model, el }) {
       if (Object.keys(boxes[p.name] || {}).length) p.value = boxes[p.name]; else delete p.value;
     }
     const [fit] = arranged(spec, width()), dark = isDark(model.get("theme"));
+    for (const timer of Object.values(state.timers)) clearTimeout(timer);   // boxes of the view that goes
     Object.assign(state, { dark, width: width(), due: new Set(["cells", "means", "params"]) });
     host.style.minHeight = host.offsetHeight + "px";
     if (state.shown) state.shown.finalize();

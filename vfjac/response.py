@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['FieldCells', 'field_cells', 'long_table', 'motion', 'divergence', 'speed', 'curl', 'acceleration', 'curvature',
            'torsion', 'determinant', 'eigenvalues', 'eigenmodes', 'sensitivity', 'fixed_points', 'integrate',
-           'along_path', 'bin_numbers', 'response_curve', 'kinetics', 'response_density', 'read_gene_sets',
-           'gene_set_jacobian', 'Perturbation', 'perturb', 'perturb_cells']
+           'along_path', 'gene_level', 'bin_numbers', 'response_curve', 'kinetics', 'response_density',
+           'read_gene_sets', 'gene_set_jacobian', 'Perturbation', 'perturb', 'perturb_cells']
 
 # %% ../nbs/26_response.ipynb #dabd0e03
 import warnings
@@ -310,10 +310,18 @@ def along_path(
     if gj.has_stderr: table["stderr"] = on.stderr(effectors, regulators).ravel()
     return about.merge(table, left_index=True, right_on="row").drop(columns="row").reset_index(drop=True)
 
-# %% ../nbs/26_response.ipynb #84ea3ad1
-def _level(data, gj, rows, gene: str, layer=None) -> np.ndarray:
-    "Expression of a gene in cells, (n_cells,); of a regulator of production the state that its fit knows."
-    if gj.effector_genes is not None and layer is None and gene in gj.genes:
+# %% ../nbs/26_response.ipynb #689af167
+def gene_level(
+    data: AnnData | GeneJacobian,   # Where expression is looked up
+    gj: GeneJacobian | None,        # The lazy tensor at the cells, if there is one
+    rows,                           # Where the cells stand in the data
+    gene: str,                      # Name
+    layer: str | None = None,       # Layer of the expression; None is X
+) -> np.ndarray:                    # (n_cells,)
+    """Expression of a gene in cells; of a regulator of production the state that its fit knows.
+
+    Raises KeyError for an unknown gene or layer, TypeError where there is no expression to look up."""
+    if gj is not None and gj.effector_genes is not None and layer is None and gene in gj.genes:
         return np.asarray(gj.states) @ gj.loadings[find_names(gene, gj.genes)[0]]
     if not isinstance(data, AnnData):
         raise TypeError("a GeneJacobian does not hold expression: give numbers for its cells instead")
@@ -322,13 +330,14 @@ def _level(data, gj, rows, gene: str, layer=None) -> np.ndarray:
     at = find_names(gene, data.var_names.to_numpy())
     return dense(gene_columns(data.X if layer is None else data.layers[layer], at)[rows])[:, 0]
 
+# %% ../nbs/26_response.ipynb #6e154b97
 def _cell_numbers(data, gj, rows, what, layer=None) -> np.ndarray:
     "A number for each cell, (n_cells,): a column of obs, a gene, or numbers for all cells or for those at `rows`."
     if isinstance(what, str):
         if isinstance(data, AnnData) and what in data.obs: return _column(data.obs[what], what)[rows]
         if isinstance(data, AnnData) and what not in data.var_names:
             raise KeyError(f"{what!r} is neither a gene nor a column of obs ({listed(data.obs)})")
-        return _level(data, gj, rows, what, layer)
+        return gene_level(data, gj, rows, what, layer)
     names = (data.obs_names if isinstance(data, AnnData) else pd.Index(data.cells)).to_numpy()
     if isinstance(what, pd.Series) and len(what) == len(names): what = in_order_of(what, names)
     values = np.asarray(what, dtype=np.float64)
@@ -369,10 +378,10 @@ def _binned(x, values, edges, quantiles, stderr=None) -> pd.DataFrame:
     if stderr is not None: table["stderr"] = [stderr.get(b, np.nan) for b in table["bin"]]
     return table.assign(**{f"q{100 * q:g}": groups["value"].quantile(q).to_numpy() for q in quantiles})
 
-# %% ../nbs/26_response.ipynb #680a1125
+# %% ../nbs/26_response.ipynb #27141cc5
 def _axis_numbers(data, gj, rows, regulator, against, layer) -> np.ndarray:
     "Numbers of the cells to draw entries against, NaN where there is none, with a warning."
-    if against is None: x = _level(data, gj, rows, regulator, layer)
+    if against is None: x = gene_level(data, gj, rows, regulator, layer)
     else: x = _cell_numbers(data, gj, rows, against, layer)
     if lost := int((~np.isfinite(x)).sum()):
         warnings.warn(f"{lost} of {len(x)} cells have no finite value to go by and are left out", stacklevel=3)
@@ -527,7 +536,7 @@ def gene_set_jacobian(
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
 
-# %% ../nbs/26_response.ipynb #36ff3e6b
+# %% ../nbs/26_response.ipynb #e0f4ee7a
 def _gene_changes(data, gj, rows, changes: Mapping, layer: str | None = None) -> np.ndarray:
     "Change of each gene in each cell, (n_cells, n_genes). Raises ValueError if there is none, or one is not finite."
     if not isinstance(changes, Mapping) or not changes:
@@ -536,7 +545,7 @@ def _gene_changes(data, gj, rows, changes: Mapping, layer: str | None = None) ->
     for gene, change in changes.items():
         if isinstance(change, str):
             if change != "knockout": raise ValueError(f"{gene}: {change!r} is neither a number nor 'knockout'")
-            columns.append(-_level(data, gj, rows, gene, layer))
+            columns.append(-gene_level(data, gj, rows, gene, layer))
         elif np.ndim(change): columns.append(_cell_numbers(data, gj, rows, change))
         else: columns.append(np.full(len(rows), float(change)))
     result = np.stack(columns, axis=1)
