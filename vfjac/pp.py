@@ -233,9 +233,9 @@ def _candidates(adata):
     if "X_pca" in adata.obsm and adata.n_obs <= LARGEST_EXACT:
         yield from state_averages(dense(adata.obsm["X_pca"]), name="obsm['X_pca']")
 
-# %% ../nbs/17_pp.ipynb #e4459f2f
+# %% ../nbs/17_pp.ipynb #0aa6d4f8
 def _counts_behind(W, averages) -> tuple[csr_array, np.ndarray] | None:
-    "Return the counts that were averaged and the worth of a molecule in each cell; None if they aren't whole."
+    "Return the counts that were averaged and the worth of a molecule in each cell; None if these aren't proved."
     A = (W.T @ W).toarray()
     A.flat[:: len(A) + 1] += 1e-11   # of cells that share all neighbours
     Z = cho_solve(cho_factor(A, overwrite_a=True), W.T @ averages)
@@ -243,7 +243,9 @@ def _counts_behind(W, averages) -> tuple[csr_array, np.ndarray] | None:
     worth = np.array([_molecule(np.sort(z[z > 0])) for z in Z])
     if not (whole := np.isfinite(worth)).mean() > 0.95: return None
     worth[~whole] = np.median(worth[whole])
-    return csr_array(np.rint(Z / worth[:, None])), worth
+    back = np.rint(Z / worth[:, None])
+    off = np.linalg.norm(W @ (back * worth[:, None]) - averages)
+    return (csr_array(back), worth) if off < 0.05 * np.linalg.norm(averages) else None
 
 def _molecules(values, name) -> np.ndarray:
     "Return a table of averages as float32; raise ValueError for NaN and negative numbers."

@@ -126,9 +126,10 @@ def measure(adata, regulators, way, first=None):
         both = cells.var["has_velocity"] & first[0].var["has_velocity"].reindex(cells.var_names, fill_value=False)
         rates = [table.var["gamma"][cells.var_names[both]] for table in (cells, first[0])]
         one, two = (table.loc[table["called"]].index for table in (pairs, first[1]))
+        either = len(one.union(two))
         z = pairs[["z"]].join(first[1]["z"], rsuffix="_counts").corr().iloc[0, 1]
         row |= dict(rates=rates[0].corr(rates[1], method="spearman"), z=z,
-                    shared=len(one.intersection(two)) / max(len(one.union(two)), 1))
+                    shared=len(one.intersection(two)) / either if either else None)
     return row, (cells, pairs)
 
 
@@ -139,7 +140,7 @@ def verdicts(data, row):
     if row["way"] == "counts": return
     yield "its γ rank as those of the counts", row["rates"] > 0.9
     yield "its graph is proved", "proved for layers['Ms']" in row["report"]["graph"]
-    if data != "dentate gyrus": yield "it calls what the counts call", row["calls"] > 0 and row["shared"] > 0.5
+    if data != "dentate gyrus": yield "it calls what the counts call", row["calls"] > 0 and (row["shared"] or 0) > 0.5
 
 
 def main():
