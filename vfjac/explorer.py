@@ -595,34 +595,15 @@ class _Board(ipywidgets.VBox):
         for part in (getattr(widget, "layout", None), getattr(widget, "style", None), widget):
             if part is not None and hasattr(part, "close"): part.close()
 
-# %% ../nbs/28_explorer.ipynb #3eb44a4d
+# %% ../nbs/28_explorer.ipynb #f8d23cb6
 _FAINT = "Faint: sign unsure (within two standard errors of zero), or outside the field's support."
 _HOW = {
     what: f"∂f_effector / ∂x_regulator: how {words}. Blue: it falls. Orange: it rises. {_FAINT}" for what, words in (
         ("velocity", "the effector's velocity changes as the regulator rises"),
         (PRODUCTION, "production of the effector (its logarithm) changes per standard deviation of the regulator"))}
 
-class _Words(_Board):
-    "What stands above the chart."
-    def _say_words(self) -> None:
-        "Write headline and message."
-        state, source, problem = self.state, self.source, ""
-        e, r, words = map(html.escape, (state.effector, state.regulator, _sentence(state, source)))
-        self.headline.value = (
-            f'<div style="line-height:1.45;margin:4px 0 0"><span style="font-size:19px;font-weight:600">'
-            f"∂f<sub>{e}</sub> / ∂x<sub>{r}</sub></span>"
-            f'<span style="font-size:16px;margin-left:14px">{words}.</span><br>'
-            f'<span style="font-size:12px;opacity:.75">{_HOW[source.of]}</span></div>')
-        if state.arrows and source.of == PRODUCTION: problem = "Arrows are velocities; production has none."
-        elif state.arrows and state.embedding not in source.flows:
-            key = f"velocity_{state.embedding}"
-            problem = f"There are no velocities for {state.embedding} (obsm[{key!r}]), so no arrows."
-        if not _cells_in_view(state, source).any():
-            problem = "No cell lies in the box: draw another, or click beside it. Until then there are no means."
-        self._say(problem or _view_note(state, source), problem=bool(problem))
-
-# %% ../nbs/28_explorer.ipynb #24e998e4
-class _Drawing(_Words):
+# %% ../nbs/28_explorer.ipynb #635d00ee
+class _Drawing(_Board):
     "The chart that follows the state."
     _drawn: Any = None   # What was chosen when the chart was drawn
     _look: Any = None    # What makes another specification necessary
@@ -651,7 +632,7 @@ class _Drawing(_Words):
         self.chart_widget.show(redrawn(self._spec, cells, means, params, boxes), boxes)
         self._panel = state.panel()
 
-# %% ../nbs/28_explorer.ipynb #78176bd0
+# %% ../nbs/28_explorer.ipynb #acdabb91
 class _Following(_Drawing):
     "What happens when the state has changed."
     def _show_pickers(self) -> None:
@@ -675,6 +656,23 @@ class _Following(_Drawing):
             self._drawn = chosen
         self.chart_widget.theme = self.state.theme
         self._say_words()
+
+    def _say_words(self) -> None:
+        "Write headline and message."
+        state, source, problem = self.state, self.source, ""
+        e, r, words = map(html.escape, (state.effector, state.regulator, _sentence(state, source)))
+        self.headline.value = (
+            f'<div style="line-height:1.45;margin:4px 0 0"><span style="font-size:19px;font-weight:600">'
+            f"∂f<sub>{e}</sub> / ∂x<sub>{r}</sub></span>"
+            f'<span style="font-size:16px;margin-left:14px">{words}.</span><br>'
+            f'<span style="font-size:12px;opacity:.75">{_HOW[source.of]}</span></div>')
+        if state.arrows and source.of == PRODUCTION: problem = "Arrows are velocities; production has none."
+        elif state.arrows and state.embedding not in source.flows:
+            key = f"velocity_{state.embedding}"
+            problem = f"There are no velocities for {state.embedding} (obsm[{key!r}]), so no arrows."
+        if not _cells_in_view(state, source).any():
+            problem = "No cell lies in the box: draw another, or click beside it. Until then there are no means."
+        self._say(problem or _view_note(state, source), problem=bool(problem))
 
 # %% ../nbs/28_explorer.ipynb #84816aca
 _NO_PAIR = ("choose one of the strongest pairs", ())

@@ -330,14 +330,14 @@ def gene_level(
     at = find_names(gene, data.var_names.to_numpy())
     return dense(gene_columns(data.X if layer is None else data.layers[layer], at)[rows])[:, 0]
 
-# %% ../nbs/26_response.ipynb #6e154b97
+# %% ../nbs/26_response.ipynb #8a0b3b54
 def _cell_numbers(data, gj, rows, what, layer=None) -> np.ndarray:
     "A number for each cell, (n_cells,): a column of obs, a gene, or numbers for all cells or for those at `rows`."
     if isinstance(what, str):
-        if isinstance(data, AnnData) and what in data.obs: return _column(data.obs[what], what)[rows]
-        if isinstance(data, AnnData) and what not in data.var_names:
-            raise KeyError(f"{what!r} is neither a gene nor a column of obs ({listed(data.obs)})")
-        return gene_level(data, gj, rows, what, layer)
+        if not isinstance(data, AnnData) or what in data.var_names and what not in data.obs:
+            return gene_level(data, gj, rows, what, layer)
+        if what in data.obs: return _column(data.obs[what], what)[rows]
+        raise KeyError(f"{what!r} is neither a gene nor a column of obs ({listed(data.obs)})")
     names = (data.obs_names if isinstance(data, AnnData) else pd.Index(data.cells)).to_numpy()
     if isinstance(what, pd.Series) and len(what) == len(names): what = in_order_of(what, names)
     values = np.asarray(what, dtype=np.float64)
