@@ -43,7 +43,7 @@ def replacing(
         try: tidy()
         finally: tidy()   # Ctrl-C may have come in between, and zarr may have been writing
 
-# %% ../nbs/29_cli.ipynb #c37bba65
+# %% ../nbs/29_cli.ipynb #6334432d
 def read_cells(path: str | Path):
     """The AnnData in an .h5ad or .zarr file.
 
@@ -77,6 +77,7 @@ def _reason(error: BaseException) -> str:
         part = part.__cause__ or part.__context__
     return f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0]}"
 
+# %% ../nbs/29_cli.ipynb #cb2423ce
 def _checked_output(path, *suffixes) -> Path:
     "A path that can be written to, said before the work begins rather than after it."
     path = Path(path)
