@@ -932,12 +932,12 @@ def read_fit_data(
     states, V = (_table(stored.get(name, usual[name]), f"uns[{key!r}][{name!r}]") for name in usual)
     return FitData(states[rows], V[rows], P, rows, len(X), ridge, X[rows])
 
-# %% ../nbs/14_adata.ipynb #ab832b47
+# %% ../nbs/14_adata.ipynb #d9b5dcde
 def fingerprint(
     vecfld: Mapping,    # A stored field
 ) -> str:               # 16 hexadecimal digits
     "A short fingerprint of a stored field: of its control points, coefficients and kernel."
-    keys = ["X_ctrl", "C", "beta", "offset", "slope"]
+    keys = ["X_ctrl", "C", "beta", "offset", "slope", "control_points", "coefficients"]   # the last two of production
     if _flag(vecfld, "div_cur_free_kernels"): keys += ["sigma", "eta"]
     parts = [dense(vecfld[key], f"the stored field's {key}") for key in keys if key in vecfld]
     return hashlib.sha256(b"".join(np.ascontiguousarray(p).tobytes() for p in parts)).hexdigest()[:16]
@@ -1000,7 +1000,7 @@ class StoredJacobian:
     stale: bool                        # Whether the field was fitted anew since
     doubts: tuple = ()                 # What has changed since it was computed, in sentences, the field too
 
-# %% ../nbs/14_adata.ipynb #e9fefdaf
+# %% ../nbs/14_adata.ipynb #8ac06595
 def read_jacobian(
     adata: AnnData,              # The data
     basis: str | None = "pca",     # The basis; None is gene space
@@ -1013,14 +1013,16 @@ def read_jacobian(
     if key not in adata.uns:
         found = listed(k for k in adata.uns if k == "jacobian" or k.startswith("jacobian_"))
         raise KeyError(f"no Jacobian {key!r} in uns (found: {found}); call vf.jacobian(adata, basis={basis!r})")
-    stored, vecfld = adata.uns[key], adata.uns.get(basis_key("VecFld", basis), {})
-    for what, mapping in {key: stored, basis_key("VecFld", basis): vecfld}.items():
+    of = "production" if basis == "production" else basis_key("VecFld", basis)
+    stored, vecfld = adata.uns[key], adata.uns.get(of, {})
+    for what, mapping in {key: stored, of: vecfld}.items():
         if not isinstance(mapping, Mapping):
             raise ValueError(f"uns[{what!r}] is a {type(mapping).__name__}, expected a dictionary; compute it again")
     kept, cells = _kept_cells(adata, stored, vecfld, basis)
     names = [[str(g) for g in np.ravel(stored.get(k, []))] for k in ("effectors", "regulators")]
     values, genes = (_stored_tensor(stored, k, names) for k in ("jacobian", "jacobian_gene"))
-    stale = "fingerprint" in stored and "C" in vecfld and str(stored["fingerprint"]) != fingerprint(vecfld)
+    fitted = "C" in vecfld or "coefficients" in vecfld
+    stale = "fingerprint" in stored and fitted and str(stored["fingerprint"]) != fingerprint(vecfld)
     values, genes = (tensor if tensor is None else tensor[kept] for tensor in (values, genes))
     doubts: tuple = ("the vector field has been fitted anew since this Jacobian was computed",) if stale else ()
     det = basis_key("jacobian_det", basis)

@@ -371,7 +371,7 @@ def expected_false(
     out[order] = np.cumsum(1 - inclusion[order]) / np.arange(1, len(order) + 1)
     return out
 
-# %% ../nbs/07_production.ipynb #14a151e0
+# %% ../nbs/07_production.ipynb #de3c8a68
 MODEL_ERROR = 0.02   # What each state is wrong by in every direction, in its standard deviations
 
 
@@ -387,6 +387,7 @@ class ProductionFit:
     inclusion: np.ndarray        # Probability that a gene needs a regulator, same shape
     groups: list                 # Groups that can't be told apart and are believed, see `regulator_groups`
     ridge: float                 # Noise variance over prior variance
+    genes: np.ndarray | None = None   # Names of the genes, (n_genes,); None: their numbers
 
     @property
     def z(self) -> np.ndarray:
@@ -418,9 +419,14 @@ class ProductionFit:
         if not 0 < fdr < 1: raise ValueError(f"fdr = {fdr!r}: expected a share between 0 and 1")
         return self.levels <= fdr
 
-    def pairs(self, genes: list[str] | None = None, fdr: float = 0.05) -> pd.DataFrame:
+    def pairs(self, genes=None, fdr: float = 0.05) -> pd.DataFrame:
         "All pairs, strongest first: effector, regulator, value, stderr, z, inclusion, score, proxy, called."
-        names = np.arange(len(self.mean)) if genes is None else np.asarray(genes, dtype=object)
+        names = np.arange(len(self.mean)) if self.genes is None else self.genes
+        if genes is not None and not np.array_equal(names, np.asarray(genes)):
+            raise ValueError(
+                f"{len(genes)} names are given, but not those of the {len(names)} genes of the fit in their order: "
+                f"leave them out, the fit knows them")
+        names = names.astype(object)
         e, r = (a.ravel() for a in np.indices(self.mean.shape))
         columns = dict(value=self.mean, stderr=self.stderr, z=self.z, inclusion=self.inclusion, score=self.score,
                        proxy=np.broadcast_to(self.states.proxy, self.mean.shape), called=self.called(fdr))

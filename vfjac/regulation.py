@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['read_counts', 'fit_production', 'production_field', 'has_production', 'production_jacobian']
 
-# %% ../nbs/18_regulation.ipynb #20469bdb
+# %% ../nbs/18_regulation.ipynb #84d1a1bc
 import warnings
+from dataclasses import replace
 
 import numpy as np
 from anndata import AnnData
@@ -18,12 +19,12 @@ from .noise import neighbour_means, prove_averaging, undo_average
 from .posterior import Posterior
 from .production import ProductionFit, fit_counts
 
-# %% ../nbs/18_regulation.ipynb #b3f26459
+# %% ../nbs/18_regulation.ipynb #2efc7795
 def read_counts(
     cells: AnnData,       # Cells, as `vf.pp.prepare` returns them
 ) -> tuple[np.ndarray, np.ndarray]:   # Spliced and unspliced counts, (n_cells, n_genes) each
     "Return the counts of molecules. Raises ValueError if there are none."
-    if {"spliced", "unspliced"} <= set(cells.layers): return _dense(cells, "spliced"), _dense(cells, "unspliced")
+    if {"spliced", "unspliced"} <= set(cells.layers): return _counted(cells, "spliced"), _counted(cells, "unspliced")
     if {"Ms", "Mu"} <= set(cells.layers) and "connectivities" in cells.obsp: return _undone(cells)
     raise ValueError(
         f"no counts of spliced and unspliced molecules (layers: {listed(cells.layers)}): production is fitted to "
@@ -31,6 +32,16 @@ def read_counts(
 
 
 def _dense(cells, key): return dense(cells.layers[key], f"layers[{key!r}]").astype(np.float64)
+
+
+def _counted(cells, key):
+    values = _dense(cells, key)
+    there = values[values > 0]
+    if (broken := np.mean(there != np.round(there))) > 0.05:
+        raise ValueError(
+            f"{broken:.0%} of the values in layers[{key!r}] are no whole numbers: expected counts of molecules; call "
+            f"vf.pp.prepare on the data as they were counted, averages and logarithms are no counts")
+    return values
 
 
 def _undone(cells):
@@ -43,14 +54,14 @@ def _undone(cells):
             f"production can't be fitted to averages; keep the layers 'spliced' and 'unspliced'")
     return tuple(np.maximum(undo_average(W, table)[0], 0) for table in tables.values())
 
-# %% ../nbs/18_regulation.ipynb #49a4aa0c
+# %% ../nbs/18_regulation.ipynb #2d9434b8
 def fit_production(
     cells: AnnData,             # Cells, as `vf.pp.prepare` returns them; written to
     regulators,                 # Regulators: names, or a yes/no column of .var, such as that of transcription factors
     *,
     n_tune: int = 4000,         # Most cells that kernels and ridge are chosen with
     seed: int = 0,              # Seed of the choice of cells
-) -> ProductionFit:             # The fit, whose `.pairs(genes)` is a table of all pairs
+) -> ProductionFit:             # The fit, whose `.pairs()` is a table of all pairs
     """Fit what each gene is made at on the states of its regulators, and store it in `uns["production"]`.
 
     Targets are raw unspliced counts of every gene, normalised by their own totals, on a logarithmic scale; states are
@@ -63,7 +74,7 @@ def fit_production(
     S, U = read_counts(cells)
     if missing := [g for g in chosen if not S[:, cells.var_names.get_loc(g)].any()]:
         raise ValueError(f"regulators {', '.join(missing[:10])} have no counts: leave them out")
-    fit = fit_counts(S, U, cells.var_names.get_indexer(chosen), n_tune=n_tune, seed=seed)
+    fit = replace(fit_counts(S, U, cells.var_names.get_indexer(chosen), n_tune=n_tune, seed=seed), genes=genes)
     if fit.states.proxy.any():
         poor = np.array(chosen)[fit.states.proxy]
         warnings.warn(

@@ -404,7 +404,7 @@ def _automatic(func, backend=None) -> VectorField:
             "a Jacobian of its own, method='analytical'")
     return func if isinstance(func, VectorField) else autodiff_field(func, backend)
 
-# %% ../nbs/19_tools.ipynb #d3f94712
+# %% ../nbs/19_tools.ipynb #78bc88b0
 def _is_production(of) -> bool:
     "Whether production is asked for instead of velocity."
     if of not in ("velocity", "production"): raise ValueError(f"of={of!r}: expected 'velocity' or 'production'")
@@ -420,7 +420,8 @@ def _packed_production(adata, regulators, effectors, cells, memory_mb) -> dict:
     names = {what: list(known) if wanted is None else select_genes(adata, wanted, known, what)
              for what, (wanted, known) in sides.items()}
     block = gj.block(names["effectors"], names["regulators"], memory_mb=memory_mb)
-    return pack_jacobian(None, cells, adata.obs_names[cells], block, **names, method="analytical")
+    mark = fingerprint(adata.uns["production"])
+    return pack_jacobian(None, cells, adata.obs_names[cells], block, **names, method="analytical", fingerprint=mark)
 
 
 def jacobian(
