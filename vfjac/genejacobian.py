@@ -183,7 +183,7 @@ def group_rows(
     rows = (np.flatnonzero(labels.codes == code) for code in range(len(labels.categories)))
     return {label: at for label, at in zip(labels.categories, rows) if len(at)}
 
-# %% ../nbs/12_genejacobian.ipynb #b93d6c70
+# %% ../nbs/12_genejacobian.ipynb #921eba47
 @dataclass(frozen=True, eq=False)
 class _Pairs:
     "The effectors and regulators of a question."
@@ -234,7 +234,8 @@ def some_outputs(
     return field, posterior and replace(
         posterior, field=field, noise=posterior.noise[rows], beta=_rows_of(posterior.beta, rows, 2),
         root=_rows_of(posterior.root, rows, 3),
-        correlation=None if posterior.correlation is None else posterior.correlation[rows][:, rows])
+        correlation=None if posterior.correlation is None else posterior.correlation[rows][:, rows],
+        shared=None if posterior.shared is None else posterior.shared[rows])
 
 # %% ../nbs/12_genejacobian.ipynb #590ad4b6
 @dataclass(frozen=True, eq=False, repr=False)
@@ -574,7 +575,7 @@ def pair_stderr(self: GeneJacobian, effector: str, regulator: str, cells=None) -
     "Standard errors of one gene pair's entry at `cells`: an array (n_cells,)."
     return self.stderr([effector], [regulator], cells)[:, 0, 0]
 
-# %% ../nbs/12_genejacobian.ipynb #9f29569d
+# %% ../nbs/12_genejacobian.ipynb #351264b0
 @patch
 def _gram(self: GeneJacobian, posterior, rows, weights) -> np.ndarray:
     "Products of the mean responses of some cells, see `posterior.mean_gram`."
@@ -600,7 +601,7 @@ def difference(self: GeneJacobian, a, b, effectors=None, regulators=None, *, mem
     J, J_b = (self._means([partial(sum_jacobians, pairs.field)], [r], cores=1, what="difference")[0] for r in rows)
     weights = np.concatenate([np.full(len(r), sign / len(r)) for r, sign in zip(rows, (1, -1))])
     G = self._gram(pairs.posterior, np.concatenate(rows), weights)
-    return pairs.project(J - J_b), pairs.mean_errors(G)
+    return pairs.project(J - J_b), replace(pairs, posterior=pairs.posterior.of_differences()).mean_errors(G)
 
 # %% ../nbs/12_genejacobian.ipynb #a16a5e75
 @patch

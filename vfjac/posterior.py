@@ -6,9 +6,9 @@
 __all__ = ['Posterior', 'noise_correlation', 'posterior_of', 'effector_part', 'regulator_part', 'mean_gram', 'mean_part',
            'entry_errors', 'mean_errors']
 
-# %% ../nbs/05_posterior.ipynb #1a34f1d6
+# %% ../nbs/05_posterior.ipynb #eefd3aba
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 
@@ -19,17 +19,19 @@ from .blocks import parallel_for, row_blocks
 from .fields import GaussianField, SumField, as_states
 from .kernels import Kernel, componentwise_median
 
-# %% ../nbs/05_posterior.ipynb #065e8076
+# %% ../nbs/05_posterior.ipynb #3d5e6f46
 @dataclass(frozen=True, eq=False)
 class Posterior:
     """The covariance of a Gaussian field's coefficients: `root @ root.T` times the covariance of the outputs' noise.
 
-    Outputs with kernels of their own have a root each, and none is known between them. Raises ValueError on shapes that do not fit."""
+    Outputs with kernels of their own have a root each, and no correlation. Raises ValueError on shapes that do not
+    fit."""
     field: GaussianField         # The field that was estimated, M control points, d dimensions, as many outputs
     beta: float | np.ndarray     # 1 / (width)² of the kernels of the errors, as of the field: (), (d,), (n_outputs, d)
     root: np.ndarray             # S, (M, r), or with a trend (M + 1 + d, r): kernels, offset, slope; or (n_outputs, …)
     noise: np.ndarray            # Noise variance of each output, (n_outputs,), velocity units²
     correlation: np.ndarray | None = None   # Correlation of the outputs' noise, (n_outputs, n_outputs); None: none
+    shared: np.ndarray | None = None   # Part of `noise` that errs alike in all cells, (n_outputs,); None: nothing
 
     def __post_init__(self):
         root, noise = (np.array(a, dtype=np.float64, order="C") for a in (self.root, self.noise))
@@ -60,6 +62,10 @@ class Posterior:
         "The posteriors of the single outputs of a field that has kernels for each."
         for i, one in enumerate(self.field.outputs()):
             yield Posterior(one, np.asarray(self.beta)[i], self.root[i], self.noise[[i]])
+
+    def of_differences(self) -> "Posterior":
+        "What is uncertain of differences between cells: without what errs alike in all of them."
+        return self if self.shared is None else replace(self, noise=self.noise - self.shared, shared=None)
 
     def draws(self, n: int, seed: int = 0) -> list[SumField]:
         """`n` fields drawn from the posterior, each the estimate plus one draw of its error.

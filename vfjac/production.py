@@ -451,7 +451,7 @@ def _checked_counts(S, U, regulators):
     if flat.size: raise ValueError(f"spliced counts of the regulators {flat.tolist()} are constant: leave them out")
     return S, U, regulators
 
-# %% ../nbs/07_production.ipynb #6c8b5399
+# %% ../nbs/07_production.ipynb #69716da8
 def fit_counts(
     S: np.ndarray,             # Spliced counts, raw, (n_cells, n_genes)
     U: np.ndarray,             # Unspliced counts, raw, (n_cells, n_genes)
@@ -473,8 +473,9 @@ def fit_counts(
         basis, ridge = best_basis(states.values, Y, M, n_tune, seed)
         posterior = fit_shared(basis, states.values, Y, ridge)
         mean, gram = mean_effects(posterior, states.values)
-        added = mean**2 @ (states.noise + len(S) * MODEL_ERROR**2)
-        posterior = replace(posterior, noise=posterior.noise + added)
+        alike = mean**2 @ states.noise   # wrong weights of a state leak by the same amount into every cell
+        added = alike + np.square(mean).sum(axis=1) * len(S) * MODEL_ERROR**2
+        posterior = replace(posterior, noise=posterior.noise + added, shared=alike)
         alpha = single_effects(sparse_sums(states.values, Y, share), len(regulators), posterior.noise, added)
     stderr = np.sqrt(np.outer(posterior.noise, np.diag(gram)))
     groups = [(gene, members, p) for gene, members, p in regulator_groups(alpha) if gene not in regulators[[*members]]

@@ -54,7 +54,7 @@ def _undone(cells):
             f"production can't be fitted to averages; keep the layers 'spliced' and 'unspliced'")
     return tuple(np.maximum(undo_average(W, table)[0], 0) for table in tables.values())
 
-# %% ../nbs/18_regulation.ipynb #2d9434b8
+# %% ../nbs/18_regulation.ipynb #a64f1ce7
 def fit_production(
     cells: AnnData,             # Cells, as `vf.pp.prepare` returns them; written to
     regulators,                 # Regulators: names, or a yes/no column of .var, such as that of transcription factors
@@ -92,20 +92,20 @@ def _packed(fit, genes, regulators) -> dict:
     groups = [f"{genes[gene]}: {' / '.join(regulators[r] for r in members)}" for gene, members, _ in fit.groups]
     return dict(
         effectors=genes, regulators=np.array(regulators), control_points=f.control_points, coefficients=f.coefficients,
-        beta=float(f.beta), offset=f.offset, slope=f.slope, root=p.root, noise=p.noise, mean=fit.mean,
-        stderr=fit.stderr, inclusion=fit.inclusion, false_share=fit.levels, groups=np.array(groups, dtype=str),
-        own_share=fit.states.own_share)
+        beta=float(f.beta), offset=f.offset, slope=f.slope, root=p.root, noise=p.noise, noise_shared=p.shared,
+        mean=fit.mean, stderr=fit.stderr, inclusion=fit.inclusion, false_share=fit.levels,
+        groups=np.array(groups, dtype=str), own_share=fit.states.own_share)
 
-# %% ../nbs/18_regulation.ipynb #89f39c94
+# %% ../nbs/18_regulation.ipynb #18df4c96
 def production_field(
     cells: AnnData,    # Cells with a production fit
 ) -> tuple[GaussianField, Posterior]:   # In standardised states of the regulators, log production out
     "Return the stored field of production, and its errors. Raises KeyError without one."
     stored = _stored(cells)
-    names = ("control_points", "coefficients", "beta", "offset", "slope", "root", "noise")
-    points, coefficients, beta, offset, slope, root, noise = (np.asarray(stored[name]) for name in names)
+    names = ("control_points", "coefficients", "beta", "offset", "slope", "root", "noise", "noise_shared")
+    points, coefficients, beta, offset, slope, root, noise, shared = (np.asarray(stored[name]) for name in names)
     field = GaussianField(points, coefficients, float(beta), offset, slope)
-    return field, Posterior(field, float(beta), root, noise)
+    return field, Posterior(field, float(beta), root, noise, shared=shared)
 
 
 def has_production(cells: AnnData) -> bool:
