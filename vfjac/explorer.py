@@ -265,7 +265,7 @@ def _mean_errors(source: ExplorerSource, inside: np.ndarray, effectors, regulato
     gram = lambda: gj._gram(gj.posterior, rows, np.full(len(rows), 1 / len(rows)))
     return mean_errors(gj.posterior, source.once("gram", inside.tobytes(), gram), *_sides(gj, effectors, regulators))
 
-# %% ../nbs/28_explorer.ipynb #48d686fc
+# %% ../nbs/28_explorer.ipynb #432f9048
 RANKS = ("|z|", "|mean|")
 
 def _ranks(source: ExplorerSource) -> tuple:
@@ -281,8 +281,11 @@ def _strongest_pairs(source: ExplorerSource, by: str) -> pd.DataFrame:
     def ranked():
         table = rank_jacobian_genes(gj, mode="z" if by == "|z|" else "int", exclude_diagonal=True, top=25,
                                     effectors=effectors, regulators=regulators)
-        table = table.sort_values("value", key=lambda v: -v.abs(), kind="stable").head(25)
-        return table[["effector", "regulator", "value"]].reset_index(drop=True)
+        table = table.sort_values("value", key=lambda v: -v.abs(), kind="stable")
+        if by == "|z|" and gj.false_share is not None:   # pairs that two models call come first
+            called = gj.significant(exclude_diagonal=True)
+            table = pd.concat([called.assign(value=called["z"]), table]).drop_duplicates(["effector", "regulator"])
+        return table[["effector", "regulator", "value"]].head(25).reset_index(drop=True)
     return source.once("ranked", by, ranked)
 
 # %% ../nbs/28_explorer.ipynb #83b80663
@@ -305,7 +308,7 @@ def _start_genes(adata, source: ExplorerSource, regulators, effectors, basis) ->
         (stored.effectors, gj.effectors), (stored.regulators, gj.genes)))
     return (rows, columns) if rows and columns else _strongest_genes(source)
 
-# %% ../nbs/28_explorer.ipynb #0f22b9d9
+# %% ../nbs/28_explorer.ipynb #52118494
 def _colour_choices(source: ExplorerSource) -> dict[str, str]:
     "What can colour the embedding -> its kind: signed, number or names."
     found = {JACOBIAN: "signed"}
@@ -319,6 +322,7 @@ def _start_state(source: ExplorerSource, effectors, regulators, *, bases=("pca",
     gj, all_cells = source.jacobian, np.ones(source.jacobian.n_cells, dtype=bool)
     strength = np.abs(_mean_entries(source, all_cells, effectors, regulators))
     if gj.has_stderr: strength = strength / np.maximum(_mean_errors(source, all_cells, effectors, regulators), 1e-300)
+    if (doubt := gj.doubt(effectors, regulators)) is not None: strength = np.where(doubt < 1, strength, 0)
     different = np.not_equal.outer(np.array(effectors, object), np.array(regulators, object))
     if different.any(): strength = np.where(different, strength, -1)
     row, column = np.unravel_index(np.argmax(strength), strength.shape)
