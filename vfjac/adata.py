@@ -110,7 +110,7 @@ def read_mask(
     words = {True: True, False: False, "True": True, "False": False}
     return values.map(words).to_numpy(dtype=bool) if values.isin(list(words)).all() else None
 
-# %% ../nbs/14_adata.ipynb #ae34586f
+# %% ../nbs/14_adata.ipynb #ad32e784
 def read_states(
     adata: AnnData,                  # The data
     basis: str,                        # Name of the basis: "pca", "umap" …
@@ -125,7 +125,8 @@ def read_states(
     if key not in adata.obsm:
         found = [k[2:] for k in adata.obsm if k.startswith("X_")]
         raise KeyError(
-            f"no states {key!r} in obsm for basis={basis!r}; bases in this AnnData: {', '.join(found) or 'none'}")
+            f"no states {key!r} in obsm for basis={basis!r}; bases in this AnnData: {', '.join(found) or 'none'}. Counts are "
+            "made ready by cells = vf.pp.prepare(adata), expression by sc.pp.pca(adata)")
     lazy = lazy and is_lazy(adata.obsm[key])
     X = adata.obsm[key] if lazy else dense(adata.obsm[key], f"obsm[{key!r}]")
     if X.ndim != 2: raise ValueError(f"obsm[{key!r}] has the shape {X.shape}: expected (n_cells, d)")
@@ -706,7 +707,7 @@ def _read_smoothing(vecfld: Mapping) -> Smoothing | None:
     except (IndexError, TypeError, ValueError) as error:
         raise ValueError(f"the stored field's smoothing cannot be read ({error}): delete it, or fit again") from None
 
-# %% ../nbs/14_adata.ipynb #5f028d3a
+# %% ../nbs/14_adata.ipynb #9f656b6e
 def read_field(
     adata: AnnData,                    # The data
     basis: str | None = "pca",           # The basis; None is gene space
@@ -724,7 +725,8 @@ def read_field(
         found = [k.removeprefix("VecFld").lstrip("_") or "None (gene space)" for k in fields]
         raise KeyError(
             f"no vector field {key!r} in uns for basis={basis!r} (fields found: {', '.join(found) or 'none'}); fit "
-            f"one with vf.fit_vector_field(adata, basis={basis!r})")
+            f"one with vf.fit_vector_field(adata, basis={basis!r})"
+            + ", or ask for production, which is fitted: of='production'" * ("production" in adata.uns))
     stored = adata.uns.get(key, {}) if field is None or basis is None else described or {}
     if not isinstance(stored, Mapping):
         raise ValueError(f"uns[{key!r}] is a {type(stored).__name__}, expected a dictionary: fit again")
@@ -1000,7 +1002,7 @@ class StoredJacobian:
     stale: bool                        # Whether the field was fitted anew since
     doubts: tuple = ()                 # What has changed since it was computed, in sentences, the field too
 
-# %% ../nbs/14_adata.ipynb #8ac06595
+# %% ../nbs/14_adata.ipynb #b39a4ad7
 def read_jacobian(
     adata: AnnData,              # The data
     basis: str | None = "pca",     # The basis; None is gene space
@@ -1012,7 +1014,8 @@ def read_jacobian(
     key = basis_key("jacobian", basis)
     if key not in adata.uns:
         found = listed(k for k in adata.uns if k == "jacobian" or k.startswith("jacobian_"))
-        raise KeyError(f"no Jacobian {key!r} in uns (found: {found}); call vf.jacobian(adata, basis={basis!r})")
+        also = ", or with of='production', which is fitted" * ("production" in adata.uns)
+        raise KeyError(f"no Jacobian {key!r} in uns (found: {found}); call vf.jacobian(adata, basis={basis!r}){also}")
     of = "production" if basis == "production" else basis_key("VecFld", basis)
     stored, vecfld = adata.uns[key], adata.uns.get(of, {})
     for what, mapping in {key: stored, of: vecfld}.items():

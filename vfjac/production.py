@@ -371,7 +371,7 @@ def expected_false(
     out[order] = np.cumsum(1 - inclusion[order]) / np.arange(1, len(order) + 1)
     return out
 
-# %% ../nbs/07_production.ipynb #de3c8a68
+# %% ../nbs/07_production.ipynb #42d50058
 MODEL_ERROR = 0.02   # What each state is wrong by in every direction, in its standard deviations
 
 
@@ -388,6 +388,17 @@ class ProductionFit:
     groups: list                 # Groups that can't be told apart and are believed, see `regulator_groups`
     ridge: float                 # Noise variance over prior variance
     genes: np.ndarray | None = None   # Names of the genes, (n_genes,); None: their numbers
+
+    def __repr__(self):
+        names = np.arange(len(self.mean)) if self.genes is None else self.genes
+        listed = lambda which: ", ".join(map(str, names[self.regulators[which]][:8])) or "none"
+        groups = [f"{names[gene]} by {' or '.join(str(names[self.regulators[r]]) for r in members)}"
+                  for gene, members, _ in self.groups[:3]]
+        return (
+            f"ProductionFit: {len(names):,} genes on {len(self.regulators)} regulators, {len(self.states.values):,} "
+            f"cells; {int(self.called().sum())} pairs called; regulators without counts of their own (proxies): "
+            f"{listed(self.states.proxy)}; groups that can't be told apart: {len(self.groups)}"
+            f"{', such as ' + ', '.join(groups) if groups else ''}")
 
     @property
     def z(self) -> np.ndarray:

@@ -137,7 +137,7 @@ def cell_labels(
             f"{len(labels)} group labels for {len(cells)} cells: expected one label a cell")
     return pd.Series(labels)[find_names(gj.cells, cells, "cells")].array
 
-# %% ../nbs/23_ranking.ipynb #532bf881
+# %% ../nbs/23_ranking.ipynb #9d0632a3
 def cell_sets(
     data: AnnData | GeneJacobian,   # Where a column of obs is looked up
     gj: GeneJacobian,               # The lazy tensor
@@ -151,13 +151,18 @@ def cell_sets(
             raise KeyError(
                 f"no cell {which!r}; if it is a label, say of what with groups=…, a column of obs "
                 f"or labels")
-        return {"cells": np.unique(find_cells(which, gj.cells))}
+        cells = np.unique(find_cells(which, gj.cells))
+        if np.ndim(which) == 0 and len(cells) == 1:
+            raise ValueError(
+                f"{which!r} is a single cell; if it is a label, say of what with groups=…, a column of obs")
+        return {"cells": cells}
     rows = group_rows(cell_labels(data, gj, groups), gj.n_cells)
     if which is None: return rows
     known, wanted = ", ".join(map(str, rows)), [which]
     if isinstance(which, (list, tuple, set, np.ndarray)): wanted = list(which)
     if missing := [label for label in wanted if label not in rows]:
-        raise KeyError(f"no cells of the group {missing[0]!r}; groups: {known}")
+        kind = "" if str(missing[0]) not in map(str, rows) else f", which are {type(next(iter(rows))).__name__}"
+        raise KeyError(f"no cells of the group {missing[0]!r}; groups: {known}{kind}")
     if not wanted: raise ValueError(f"no group is named: expected one or more of {known}")
     return {label: rows[label] for label in wanted}
 

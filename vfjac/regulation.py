@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['read_counts', 'fit_production', 'production_field', 'has_production', 'production_jacobian']
 
-# %% ../nbs/18_regulation.ipynb #84d1a1bc
+# %% ../nbs/18_regulation.ipynb #566472c2
 import warnings
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from anndata import AnnData
 
 from .adata import check_adata, dense, listed, select_genes
 from .fields import GaussianField
-from .genejacobian import GeneJacobian, find_cells
+from .genejacobian import GeneJacobian, find_cells, find_names
 from .noise import neighbour_means, prove_averaging, undo_average
 from .posterior import Posterior
 from .production import ProductionFit, fit_counts
@@ -54,7 +54,7 @@ def _undone(cells):
             f"production can't be fitted to averages; keep the layers 'spliced' and 'unspliced'")
     return tuple(np.maximum(undo_average(W, table)[0], 0) for table in tables.values())
 
-# %% ../nbs/18_regulation.ipynb #a64f1ce7
+# %% ../nbs/18_regulation.ipynb #528d23c6
 def fit_production(
     cells: AnnData,             # Cells, as `vf.pp.prepare` returns them; written to
     regulators,                 # Regulators: names, or a yes/no column of .var, such as that of transcription factors
@@ -70,6 +70,7 @@ def fit_production(
     unknown regulators, before anything is written. Source: notebook 07."""
     check_adata(cells, write=True)
     genes = cells.var_names.to_numpy().astype(str)
+    if not isinstance(regulators, str) and np.ndim(regulators) == 1: find_names(regulators, genes)
     chosen = select_genes(cells, regulators, genes, "regulators")
     S, U = read_counts(cells)
     if missing := [g for g in chosen if not S[:, cells.var_names.get_loc(g)].any()]:

@@ -404,7 +404,7 @@ def _automatic(func, backend=None) -> VectorField:
             "a Jacobian of its own, method='analytical'")
     return func if isinstance(func, VectorField) else autodiff_field(func, backend)
 
-# %% ../nbs/19_tools.ipynb #78bc88b0
+# %% ../nbs/19_tools.ipynb #f9094c90
 def _is_production(of) -> bool:
     "Whether production is asked for instead of velocity."
     if of not in ("velocity", "production"): raise ValueError(f"of={of!r}: expected 'velocity' or 'production'")
@@ -417,8 +417,9 @@ def _packed_production(adata, regulators, effectors, cells, memory_mb) -> dict:
         raise ValueError("of='production' stores entries between genes: name them: regulators=…, effectors=…")
     gj = production_jacobian(adata, cells)
     sides = dict(effectors=(effectors, gj.effectors), regulators=(regulators, gj.genes))
-    names = {what: list(known) if wanted is None else select_genes(adata, wanted, known, what)
+    names = {what: list(known) if wanted is None else select_genes(adata, wanted, adata.var_names, what)
              for what, (wanted, known) in sides.items()}
+    for what, (_, known) in sides.items(): find_names(names[what], known, f"{what} of the production fit")
     block = gj.block(names["effectors"], names["regulators"], memory_mb=memory_mb)
     mark = fingerprint(adata.uns["production"])
     return pack_jacobian(None, cells, adata.obs_names[cells], block, **names, method="analytical", fingerprint=mark)
