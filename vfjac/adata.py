@@ -110,7 +110,7 @@ def read_mask(
     words = {True: True, False: False, "True": True, "False": False}
     return values.map(words).to_numpy(dtype=bool) if values.isin(list(words)).all() else None
 
-# %% ../nbs/14_adata.ipynb #ad32e784
+# %% ../nbs/14_adata.ipynb #06a86df1
 def read_states(
     adata: AnnData,                  # The data
     basis: str,                        # Name of the basis: "pca", "umap" …
@@ -125,8 +125,8 @@ def read_states(
     if key not in adata.obsm:
         found = [k[2:] for k in adata.obsm if k.startswith("X_")]
         raise KeyError(
-            f"no states {key!r} in obsm for basis={basis!r}; bases in this AnnData: {', '.join(found) or 'none'}. Counts are "
-            "made ready by cells = vf.pp.prepare(adata), expression by sc.pp.pca(adata)")
+            f"no states {key!r} in obsm for basis={basis!r}; bases in this AnnData: {', '.join(found) or 'none'}. "
+            "Counts are made ready by cells = vf.pp.prepare(adata), expression by sc.pp.pca(adata)")
     lazy = lazy and is_lazy(adata.obsm[key])
     X = adata.obsm[key] if lazy else dense(adata.obsm[key], f"obsm[{key!r}]")
     if X.ndim != 2: raise ValueError(f"obsm[{key!r}] has the shape {X.shape}: expected (n_cells, d)")

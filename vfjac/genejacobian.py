@@ -575,7 +575,7 @@ def pair_stderr(self: GeneJacobian, effector: str, regulator: str, cells=None) -
     "Standard errors of one gene pair's entry at `cells`: an array (n_cells,)."
     return self.stderr([effector], [regulator], cells)[:, 0, 0]
 
-# %% ../nbs/12_genejacobian.ipynb #351264b0
+# %% ../nbs/12_genejacobian.ipynb #b2f5be7d
 @patch
 def _gram(self: GeneJacobian, posterior, rows, weights) -> np.ndarray:
     "Products of the mean responses of some cells, see `posterior.mean_gram`."
@@ -601,7 +601,8 @@ def difference(self: GeneJacobian, a, b, effectors=None, regulators=None, *, mem
     J, J_b = (self._means([partial(sum_jacobians, pairs.field)], [r], cores=1, what="difference")[0] for r in rows)
     weights = np.concatenate([np.full(len(r), sign / len(r)) for r, sign in zip(rows, (1, -1))])
     G = self._gram(pairs.posterior, np.concatenate(rows), weights)
-    return pairs.project(J - J_b), replace(pairs, posterior=pairs.posterior.of_differences()).mean_errors(G)
+    errors = replace(pairs, posterior=cast(Posterior, pairs.posterior).of_differences()).mean_errors(G)
+    return pairs.project(J - J_b), errors
 
 # %% ../nbs/12_genejacobian.ipynb #a16a5e75
 @patch

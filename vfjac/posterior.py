@@ -19,7 +19,7 @@ from .blocks import parallel_for, row_blocks
 from .fields import GaussianField, SumField, as_states
 from .kernels import Kernel, componentwise_median
 
-# %% ../nbs/05_posterior.ipynb #3d5e6f46
+# %% ../nbs/05_posterior.ipynb #f08bbc83
 @dataclass(frozen=True, eq=False)
 class Posterior:
     """The covariance of a Gaussian field's coefficients: `root @ root.T` times the covariance of the outputs' noise.
@@ -73,10 +73,13 @@ class Posterior:
         What is computed from each of them spreads as it might have come out. Raises ValueError for n < 1."""
         if n < 1: raise ValueError(f"n = {n}: expected at least one draw")
         M, rng = len(self.field.control_points), np.random.default_rng(seed)
-        w, U = (None, None) if self.correlation is None else np.linalg.eigh(self.correlation)
+        half = None
+        if self.correlation is not None:
+            w, U = np.linalg.eigh(self.correlation)
+            half = (U * np.sqrt(np.maximum(w, 0))).T
         def one() -> SumField:
             E = rng.normal(size=(self.root.shape[-1], len(self.noise)))
-            if U is not None: E = E @ (U * np.sqrt(np.maximum(w, 0))).T
+            if half is not None: E = E @ half
             C = (self.root @ E if self.root.ndim == 2 else np.einsum("kmr,rk->mk", self.root, E)) * np.sqrt(self.noise)
             trend = dict(offset=C[M], slope=C[M + 1:].T) if len(C) > M else {}
             error = GaussianField(
