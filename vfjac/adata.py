@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['basis_key', 'listed', 'check_adata', 'check_unique', 'gene_columns', 'dense', 'read_mask', 'read_states', 'Loadings',
-           'read_loadings', 'quiet_loadings', 'select_genes', 'layer_velocities', 'read_velocities', 'warn_of_absent',
-           'tell_velocity_kind', 'warn_of_units', 'read_averages', 'field_from_vecfld', 'PlacedField', 'read_field',
-           'cell_velocities', 'write_field', 'averaging_traces', 'FitData', 'read_fit_data', 'fingerprint',
-           'pack_jacobian', 'write_jacobian', 'StoredJacobian', 'read_jacobian']
+           'read_loadings', 'quiet_loadings', 'select_genes', 'explain_missing', 'layer_velocities', 'read_velocities',
+           'warn_of_absent', 'tell_velocity_kind', 'warn_of_units', 'read_averages', 'field_from_vecfld', 'PlacedField',
+           'read_field', 'cell_velocities', 'write_field', 'averaging_traces', 'FitData', 'read_fit_data',
+           'fingerprint', 'pack_jacobian', 'write_jacobian', 'StoredJacobian', 'read_jacobian']
 
 # %% ../nbs/14_adata.ipynb #3555aecd
 import hashlib
@@ -339,7 +339,7 @@ def quiet_loadings(
         with warnings.catch_warnings(action="ignore"): return read_loadings(adata, Qkey, basis)
     except (KeyError, ValueError): return None
 
-# %% ../nbs/14_adata.ipynb #fb189d9b
+# %% ../nbs/14_adata.ipynb #fa941732
 def select_genes(
     adata: AnnData,            # The data
     wanted,                      # Gene names, a single name, or the name of a yes/no column of .var
@@ -364,7 +364,7 @@ def select_genes(
     if not names: raise ValueError(f"{what}: no gene is given; give at least one name, or None")
     unique = list(dict.fromkeys(names))
     if missing := [g for g in unique if g not in known]:
-        if len(missing) == len(unique): _find_or_explain(adata, missing, available, what)
+        if len(missing) == len(unique): explain_missing(adata, missing, available, what)
         shown = missing[:20] if column else missing
         more = f" and {len(missing) - len(shown):,} more" if len(shown) < len(missing) else ""
         near = {g: get_close_matches(g, sorted(known), n=1) for g in shown[:10] if g not in adata.var_names}
@@ -384,7 +384,12 @@ def _marked_genes(adata, column, what):
         f"{what}: column {column!r} of .var holds {adata.var[column].dtype} values; expected yes/no values "
         "(booleans, or 0 and 1)")
 
-def _find_or_explain(adata, missing, available, what):
+def explain_missing(
+    adata: AnnData,           # The data
+    missing: list[str],       # Genes that are not available
+    available: np.ndarray,    # Genes that have loadings, (n_genes,)
+    what: str,                # What they were asked for as
+) -> None:
     "Raise the KeyError for genes of which none is available."
     if all(g in adata.var_names for g in missing):
         raise KeyError(

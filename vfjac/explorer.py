@@ -146,22 +146,23 @@ def find_embeddings(
         found[key if name in found else name] = xy
     return found
 
-# %% ../nbs/28_explorer.ipynb #4af4b708
+# %% ../nbs/28_explorer.ipynb #2e9be58b
 def find_groupings(
     adata: AnnData, # The data
     most: int = 40, # Columns with more groups than this are left out
 ) -> dict[str, pd.Categorical]: # Column -> group of each cell, (n_cells,)
     "The columns of `obs` that sort cells into groups."
-    found = {}
+    found, later = {}, {}
     for name, column in adata.obs.items():
-        is_categorical = isinstance(column.dtype, pd.CategoricalDtype)
-        if not (is_categorical or column.dtype.kind == "b" or pd.api.types.is_string_dtype(column)): continue
+        if column.dtype.kind in "fcm": continue
+        later[str(name)] = "iuMb".find(column.dtype.kind)   # words first, then whole numbers and days, yes or no
+        if column.dtype == object: column = column.map(str, na_action="ignore")
         groups = pd.Categorical(column).remove_unused_categories()
         groups = groups.rename_categories([str(c) for c in groups.categories])
         if groups.isna().any():
             groups = (groups if NO_GROUP in groups.categories else groups.add_categories(NO_GROUP)).fillna(NO_GROUP)
         if 1 <= len(groups.categories) <= most: found[str(name)] = groups
-    return dict(sorted(found.items(), key=lambda item: adata.obs[item[0]].dtype == bool))
+    return dict(sorted(found.items(), key=lambda item: later[item[0]]))
 
 # %% ../nbs/28_explorer.ipynb #3667ad3f
 def _find_numbers(adata: AnnData) -> dict[str, np.ndarray]:  # Column -> its numbers, (n_cells,)

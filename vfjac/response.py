@@ -8,7 +8,7 @@ __all__ = ['FieldCells', 'field_cells', 'long_table', 'motion', 'divergence', 's
            'along_path', 'gene_level', 'bin_numbers', 'response_curve', 'kinetics', 'response_density',
            'read_gene_sets', 'gene_set_jacobian', 'Perturbation', 'perturb', 'perturb_cells']
 
-# %% ../nbs/26_response.ipynb #dabd0e03
+# %% ../nbs/26_response.ipynb #bb1ea805
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +21,8 @@ from anndata import AnnData
 from scipy.spatial import cKDTree
 
 from . import dynamics
-from .adata import basis_key, dense, gene_columns, listed, read_field, read_states
+from .adata import (
+    basis_key, dense, explain_missing, gene_columns, listed, read_field, read_states)
 from .blocks import check_budget, fold_cells, map_blocks, row_blocks
 from .embedding import LiftedField, local_maps
 from .fields import GaussianField, VectorField
@@ -585,10 +586,13 @@ class Perturbation:
         scaled = left * lengths[..., None, :]
         return np.sqrt(np.einsum("...k,kl,...l->...", scaled, posterior.covariance, scaled, optimize=True))
 
-# %% ../nbs/26_response.ipynb #d4192ae7
+# %% ../nbs/26_response.ipynb #49b77a99
 def _perturbation(data, changes, basis, cell_idx, layer) -> Perturbation:
     "The perturbation, computed from the stored field."
     gj, at = _of_velocity(data, basis, cell_idx, linear=True), field_cells(data, basis, cell_idx)
+    names = list(map(str, changes)) if isinstance(changes, Mapping) else []
+    missing = [g for g in names if g not in gj.genes]
+    if missing and isinstance(data, AnnData): explain_missing(data, missing, gj.genes, "changes")
     amounts = _gene_changes(data, gj, at.rows, changes, layer)
     shift = amounts @ scaled_loadings(gj.loadings, gj.scale)[1][find_names([str(g) for g in changes], gj.genes)]
     return Perturbation(at, gj, shift, dynamics.directional_derivative(at.field, at.states, shift))
