@@ -56,7 +56,7 @@ def entry_words(
     rising = f"{regulator} itself" if effector == regulator else regulator
     return f"How the velocity of {effector} changes as {rising} rises"
 
-# %% ../nbs/20_charts.ipynb #bf36baa2
+# %% ../nbs/20_charts.ipynb #f9295853
 def symmetric_domain(
     values, # Any shape; NaN and infinities are left out
     quantile: float = 1.0, # Part of the |values| that the scale holds, 0 to 1; 1 = all of them
@@ -69,7 +69,7 @@ def symmetric_domain(
             f"quantile is {quantile}, expected a number from 0 to 1; 1 holds every value")
     size = np.abs(np.asarray(values, dtype=float)).ravel()
     size = size[np.isfinite(size)]
-    top = float(np.quantile(size, quantile) or size.max()) if size.size else 0.0
+    top = float(np.quantile(size, quantile, method="lower") or size.max()) if size.size else 0.0
     return [-(top or 1.0), top or 1.0]
 
 # %% ../nbs/20_charts.ipynb #d1380dd5
