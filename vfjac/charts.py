@@ -468,7 +468,7 @@ def _plane_view(base: alt.Chart, n: int, size: dict, box=None) -> alt.Chart:
                     ["Colour: ∂f / ∂x. A box selects here too."], "group")
     return _brushed_dots(base, "plane", box, n, color=_ENTRY, **place).properties(title=title, **size)
 
-# %% ../nbs/20_charts.ipynb #85dd2f0c
+# %% ../nbs/20_charts.ipynb #eadfdf82
 def _zero_line(**looks) -> alt.Chart:
     "Return the line of zero of a vertical axis."
     return alt.Chart({"values": [{"zero": 0}]}).mark_rule(**looks).encode(y="zero:Q")
@@ -484,8 +484,8 @@ def _response_view(base: alt.Chart, along_title, n: int, size: dict) -> alt.Laye
     means = means.transform_aggregate(
         groupby=["bin", "bin_end"], mean="mean(value)", along="mean(along)", error="mean(error)")
     line = means.mark_line(color=INK, strokeWidth=2).encode(x="along:Q", y="mean:Q")
-    band = means.transform_filter("isValid(datum.error)").transform_calculate(
-        low="datum.mean - 2 * datum.error", high="datum.mean + 2 * datum.error"
+    band = means.transform_calculate(   # without errors of no width: an empty layer has no scale
+        low="datum.mean - 2 * (datum.error || 0)", high="datum.mean + 2 * (datum.error || 0)"
     ).mark_area(color=QUIET, opacity=0.28).encode(x="along:Q", y="low:Q", y2="high:Q")
     words = ["Line: mean in bins. Band: ± 2 errors."]
     return alt.LayerChart(layer=[_zero_line(color=MISSING), dots, band, line]).properties(

@@ -146,7 +146,8 @@ def judged_page(path: Path, out: Path) -> tuple:
     table = vf.get_jacobian(ad.read_h5ad(path))
     with h5py.File(path) as f:
         right = plain(f["uns/jacobian_pca/jacobian_gene"])
-    right = np.moveaxis(right, -1, 0).ravel()
+        stored, there = f["uns/jacobian_pca/cells"].asstr()[()], names(f["obs"])
+    right = np.moveaxis(right, -1, 0)[np.isin(stored, there)].ravel()   # a changed name is another cell
     wrong = differs(table["value"].to_numpy(), right) if len(right) else "an empty result"
     return ("problem", f"accepted, but {wrong}") if wrong else ("right", "")
 
