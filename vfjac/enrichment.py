@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['pair_scores', 'known_pairs', 'auroc', 'early_precision', 'matched_wins', 'enrichment']
 
-# %% ../nbs/24_enrichment.ipynb #78bb6794
+# %% ../nbs/24_enrichment.ipynb #b3d5f053
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -13,16 +13,17 @@ from scipy.stats import rankdata
 
 from .adata import dense, listed
 from .genejacobian import GeneJacobian, _ratio
+from .production import signed_score
 from .ranking import as_gene_jacobian
 from .regulation import _stored
 
-# %% ../nbs/24_enrichment.ipynb #5a45becf
+# %% ../nbs/24_enrichment.ipynb #c808655c
 def _production_scores(cells):
     "Return the signed scores of the stored fit of production, effectors × regulators."
     stored = _stored(cells)
     mean, error, inclusion = (np.asarray(stored[k]) for k in ("mean", "stderr", "inclusion"))
-    scores = mean / error * (inclusion + 0.05)
-    return pd.DataFrame(scores, stored["effectors"], stored["regulators"])
+    return pd.DataFrame(
+        signed_score(mean, error, inclusion), stored["effectors"], stored["regulators"])
 
 
 def pair_scores(

@@ -146,7 +146,7 @@ def find_embeddings(
         found[key if name in found else name] = xy
     return found
 
-# %% ../nbs/28_explorer.ipynb #2e9be58b
+# %% ../nbs/28_explorer.ipynb #46a8ae23
 def find_groupings(
     adata: AnnData, # The data
     most: int = 40, # Columns with more groups than this are left out
@@ -158,6 +158,7 @@ def find_groupings(
         later[str(name)] = "iuMb".find(column.dtype.kind)   # words first, then whole numbers and days, yes or no
         if column.dtype == object: column = column.map(str, na_action="ignore")
         groups = pd.Categorical(column).remove_unused_categories()
+        if len(groups.categories) > most: continue   # before thousands of numbers are made words
         groups = groups.rename_categories([str(c) for c in groups.categories])
         if groups.isna().any():
             groups = (groups if NO_GROUP in groups.categories else groups.add_categories(NO_GROUP)).fillna(NO_GROUP)

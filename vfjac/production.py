@@ -6,7 +6,7 @@
 __all__ = ['NO_EFFECT', 'MODEL_ERROR', 'size_factors', 'root_counts', 'common_factors', 'Factors', 'factors_of', 'own_share',
            'RegulatorStates', 'regulator_states', 'production_target', 'best_basis', 'fit_shared', 'mean_effects',
            'spline_columns', 'sparse_sums', 'single_effects', 'inclusion', 'regulator_groups', 'joint_p',
-           'expected_false', 'ProductionFit', 'fit_counts']
+           'expected_false', 'signed_score', 'ProductionFit', 'fit_counts']
 
 # %% ../nbs/07_production.ipynb #aa478dc0
 from dataclasses import dataclass, replace
@@ -371,7 +371,16 @@ def expected_false(
     out[order] = np.cumsum(1 - inclusion[order]) / np.arange(1, len(order) + 1)
     return out
 
-# %% ../nbs/07_production.ipynb #42d50058
+# %% ../nbs/07_production.ipynb #4197ee34
+def signed_score(
+    mean: np.ndarray,        # Mean effects, (n_genes, n_regulators)
+    stderr: np.ndarray,      # Their standard errors, same shape
+    inclusion: np.ndarray,   # Probability that a gene needs a regulator, same shape
+) -> np.ndarray:             # Same shape
+    "Return what pairs are ranked by, with the sign of the effect."
+    return mean / stderr * (inclusion + 0.05)
+
+# %% ../nbs/07_production.ipynb #9bbe6609
 MODEL_ERROR = 0.02   # What each state is wrong by in every direction, in its standard deviations
 
 
@@ -408,7 +417,7 @@ class ProductionFit:
     @property
     def score(self) -> np.ndarray:
         "What pairs are ranked by, (n_genes, n_regulators)."
-        return np.abs(self.z) * (self.inclusion + 0.05)
+        return np.abs(signed_score(self.mean, self.stderr, self.inclusion))
 
     @cached_property
     def asked(self) -> np.ndarray:
