@@ -801,15 +801,15 @@ def _page_means(base: alt.Chart, keys: list[str]) -> alt.Chart:
         effector="effectors[+datum.place[0]]", regulator="regulators[+datum.place[1]]",
         faded="false")
 
-# %% ../nbs/20_charts.ipynb #d6965976
+# %% ../nbs/20_charts.ipynb #7b294def
 _RISING = "effector_name == regulator_name ? regulator_name + ' itself' : regulator_name"
 _SAYS = (
     "!datum.n ? 'No cell is selected: draw another box, or click beside it' : effector_name + "
-    "\"'s velocity \" + (datum.falls >= datum.rises ? 'falls' : 'rises') + ' as ' + "
+    "\"'s {of} \" + (datum.falls >= datum.rises ? 'falls' : 'rises') + ' as ' + "
     f"({_RISING}) + ' rises in ' + format(100 * max(datum.falls, datum.rises) / datum.n, '.0f') + "
     "' % of these ' + format(datum.n, ',') + ' cells'")
 
-def _words_view(base: alt.Chart, width: int) -> alt.LayerChart:
+def _words_view(base: alt.Chart, width: int, of: str) -> alt.LayerChart:
     "Return the pair in symbols, and the finding in a sentence."
     counted = _seen(base).transform_filter("isValid(datum.value)").transform_calculate(
         up="datum.value > 0 ? 1 : 0", down="datum.value < 0 ? 1 : 0"
@@ -818,10 +818,10 @@ def _words_view(base: alt.Chart, width: int) -> alt.LayerChart:
         align="left", baseline="top", color=INK, **look
     ).encode(x=alt.value(0), y=alt.value(y), text="words:N")
     symbols = "'∂f_' + effector_name + ' / ∂x_' + regulator_name"
-    layers = [line(symbols, 0, fontSize=19, fontWeight="bold"), line(_SAYS, 26, fontSize=15)]
+    layers = [line(symbols, 0, fontSize=19, fontWeight="bold"), line(_SAYS.format(of=of), 26, fontSize=15)]
     return alt.LayerChart(layer=layers).properties(width=width, height=46, view=_BARE)
 
-# %% ../nbs/20_charts.ipynb #b1b63246
+# %% ../nbs/20_charts.ipynb #8820bfc6
 def pair_chart(
     entries: pd.DataFrame, # One row per cell and pair: cell, effector, regulator, value, and error
     cells: pd.DataFrame, # One row per cell: cell, x, y; group, outside (of the support) if there
@@ -829,6 +829,7 @@ def pair_chart(
     *,
     x_title: str = "component 1", # Title of the first axis
     y_title: str = "component 2", # Title of the second axis
+    of: str = "velocity", # What changes: "velocity" or "production" of the effector
     quantile: float = 0.99, # Part of the |values| of a pair inside its colour scale; 1 = all
     columns: int = 2, # Views in a row; a page changes it with the width of its window
     width: int = 280, # Width of a view in pixels
@@ -848,7 +849,7 @@ def pair_chart(
         titles=(x_title, y_title, "regulator expression"),
         colour=_cell_colour("signed", "∂f / ∂x", []))
     about = "Entries of the Jacobian: choose effector and regulator, select cells"
-    chart = alt.vconcat(_words_view(shown, 560), views, spacing=12)
+    chart = alt.vconcat(_words_view(shown, 560, of), views, spacing=12)
     chart = chart.add_params(*_page_params(tables, first))
     return chart.properties(description=about, usermeta={"view": width})
 

@@ -1003,7 +1003,7 @@ def _page_words(n_drawn: int, n_stored: int, key: str | None, doubts: Sequence[s
         "field's support.")
     return "\n\n".join([words, *(f"Mind: {doubt}." for doubt in doubts)])
 
-# %% ../nbs/28_explorer.ipynb #0b2be149
+# %% ../nbs/28_explorer.ipynb #a07ebbdb
 def _page(adata, of, basis, embedding, groups, max_cells, seed) -> tuple[Any, str, str]:
     "The stored Jacobian as a chart, its headline and what to know of it."
     stored, key = _read_stored(adata, of, basis)
@@ -1021,9 +1021,8 @@ def _page(adata, of, basis, embedding, groups, max_cells, seed) -> tuple[Any, st
     if read := _expression_reader(adata, gj, at):
         levels = {gene: read(gene) for gene in dict.fromkeys([*stored.effectors, *stored.regulators])}
         expression = long_table(np.array(list(levels.values())), gene=list(levels), cell=cells["cell"])
-    titles = dict(x_title=f"{place} 1", y_title=f"{place} 2")
-    chart: Any = pair_chart(entries, cells.assign(outside=outside), expression, **titles)
-    if key == PRODUCTION: chart = chart.from_json(chart.to_json().replace("'s velocity ", "'s production "))
+    look: dict = dict(x_title=f"{place} 1", y_title=f"{place} 2", of=PRODUCTION if key == PRODUCTION else "velocity")
+    chart = pair_chart(entries, cells.assign(outside=outside), expression, **look)
     title = f"Jacobian{' of production' * (key == PRODUCTION)}: {len(stored.effectors)} effectors, "
     words = _page_words(len(rows), len(stored.cells), key, stored.doubts, page_levels(len(entries)))
     return chart, f"{title}{len(stored.regulators)} regulators", words
