@@ -124,7 +124,16 @@ def _csv_format(df: pd.DataFrame) -> dict:
     kinds = {c: "number" if pd.api.types.is_numeric_dtype(df[c]) else "string" for c in df}
     return {"type": "csv", "parse": kinds}
 
-# %% ../nbs/20_charts.ipynb #25b56075
+# %% ../nbs/20_charts.ipynb #57faa076
+_OF_EVERY_OBJECT = frozenset((
+    "constructor hasOwnProperty isPrototypeOf propertyIsEnumerable toLocaleString toString valueOf __proto__ "
+    "__defineGetter__ __defineSetter__ __lookupGetter__ __lookupSetter__").split())
+
+def _plain(text):
+    "Return a title that Vega takes for text, whatever it says."
+    return f"{text}\u200b" if isinstance(text, str) and text in _OF_EVERY_OBJECT else text
+
+# %% ../nbs/20_charts.ipynb #3a06f030
 SCHEME = "blueorange" # diverging; told apart with every common colour blindness
 INK, QUIET, MISSING, EDGE = "#1f2933", "#616e7c", "#c2c7cd", "#5b6770"
 FALLS_RISES = "Blue: it falls. Orange: it rises."
@@ -139,13 +148,13 @@ def signed_colour(
 ):
     "Return the colour of a signed value: diverging, symmetrical, grey where there is no value."
     legend = None if title is None else alt.Legend(
-        title=title, format=".2~g", orient=orient, gradientLength=length,
+        title=_plain(title), format=".2~g", orient=orient, gradientLength=length,
         tickCount=5 if length > 100 and orient == "right" else 3, **_LEGEND)
     scale = alt.Scale(scheme=SCHEME, domain=domain, clamp=True)
     colour = alt.Color(f"{field}:Q", scale=scale, legend=legend)
     return alt.condition(f"!isValid(datum.{field})", alt.value(MISSING), colour)
 
-# %% ../nbs/20_charts.ipynb #6737ce83
+# %% ../nbs/20_charts.ipynb #e35b35df
 _BARE = alt.ViewBackground(stroke=None) # no frame round a chart
 _EMPTY = "#f1f3f5" # where there is no square
 _AXIS = dict(grid=False, tickCount=5, labelFontSize=11, titleFontSize=12, labelColor=QUIET,
@@ -156,12 +165,12 @@ _NAMES = dict(domain=False, ticks=False, titleFontSize=12, labelColor=INK, title
 def _titled(text, lines: list[str], frame: str = "bounds") -> alt.TitleParams:
     "Return a title with quieter lines below; frame `group` starts it where the plot starts."
     return alt.TitleParams(
-        text=text, subtitle=lines, anchor="start", frame=frame, offset=14, fontSize=15, color=INK,
+        text=_plain(text), subtitle=lines, anchor="start", frame=frame, offset=14, fontSize=15, color=INK,
         subtitleColor=QUIET, subtitleFontSize=12, subtitlePadding=5)
 
 def _place(channel, field: str, title: str):
     "Return a position that keeps the points off the edges."
-    return channel(f"{field}:Q", title=title, axis=alt.Axis(titleAnchor="start", **_AXIS),
+    return channel(f"{field}:Q", title=_plain(title), axis=alt.Axis(titleAnchor="start", **_AXIS),
                    scale=alt.Scale(zero=False, nice=False, padding=12))
 
 def _plane(x_title: str, y_title: str, x: str = "x", y: str = "y") -> dict:
@@ -280,13 +289,13 @@ def _strength(strong: float, weak: float):
     "Return the opacity of marks: clear, or faint where a number is not to be trusted."
     return alt.when("datum.faded").then(alt.value(weak)).otherwise(alt.value(strong))
 
-# %% ../nbs/20_charts.ipynb #06d0c996
+# %% ../nbs/20_charts.ipynb #a519e061
 def _in_panels(panels: dict, title: alt.TitleParams, about: str, columns: int):
     "Return the panels of groups in rows, or the only one, below a headline."
     if len(panels) == 1:
         return next(iter(panels.values())).properties(title=title, description=about)
     look = dict(anchor="start", frame="group", fontSize=12, color=INK)
-    named = [panel.properties(title=alt.TitleParams(text=group, **look))
+    named = [panel.properties(title=alt.TitleParams(text=_plain(group), **look))
              for group, panel in panels.items()]
     return alt.concat(*named, columns=columns, spacing=24).properties(title=title, description=about)
 
@@ -386,7 +395,7 @@ def _opacity():
     when = alt.when(alt.PredicateComposition(faint)).then(alt.value(0.3))
     return when.when(alt.PredicateComposition(seen)).then(alt.value(0.92)).otherwise(alt.value(0.07))
 
-# %% ../nbs/20_charts.ipynb #4996709a
+# %% ../nbs/20_charts.ipynb #020511a5
 NAMED_COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a800",
                  "#7f7f7f"] # Okabe & Ito
 
@@ -395,7 +404,7 @@ def _cell_colour(kind: str, title: str, names: list[str]):
     if kind == "signed":
         ends = [_js("-colour_limit"), _js("colour_limit")]
         return signed_colour("colour", ends, title, length=130)
-    looks = dict(title=title, orient="right", **{**_LEGEND, "titleLimit": 110})
+    looks = dict(title=_plain(title), orient="right", **{**_LEGEND, "titleLimit": 110})
     if kind == "number":
         legend = alt.Legend(gradientLength=130, tickCount=4, format=".2~g", **looks)
         colour = alt.Color("colour:Q", scale=alt.Scale(scheme="viridis"), legend=legend)
@@ -758,7 +767,7 @@ def _page_table(entries, cells, expression=None, quantile=0.99) -> tuple[pd.Data
         limits=ends(quantile), reaches=ends(1.0), effector_genes=place(effectors),
         regulator_genes=place(regulators), error_parts=significant(parts, 5).tolist()), first
 
-# %% ../nbs/20_charts.ipynb #a4188675
+# %% ../nbs/20_charts.ipynb #1d132b1c
 def _menu(name: str, labels: list[str], start: int, *, label: str, first: int = 0) -> alt.Parameter:
     "Return a parameter that a menu sets: the position of a name."
     positions = list(range(first, first + len(labels)))
@@ -771,12 +780,12 @@ def _page_params(tables: dict, first: dict) -> list[alt.Parameter]:
     menus = [_menu(side, tables[side + "s"], first[side], label=side)
              for side in ("effector", "regulator")]
     menus.append(_menu("chosen_group", groups, -1, label="group", first=-1))
-    chosen = {name: json.dumps(table) for name, table in tables.items()} | dict(
+    chosen = dict(
         pair="'j' + effector + '_' + regulator", limit="limits[pair]", reach="reaches[pair]",
         colour_limit="limit", effector_name="effectors[effector]",
         regulator_name="regulators[regulator]")
     computed = [alt.param(name=name, expr=expr) for name, expr in chosen.items()]
-    return [*menus, *computed, *_param_values(mean_limit=first["mean_limit"])]
+    return [*menus, *_param_values(**tables, mean_limit=first["mean_limit"]), *computed]
 
 # %% ../nbs/20_charts.ipynb #e64293d4
 def _page_columns(base: alt.Chart) -> alt.Chart:
