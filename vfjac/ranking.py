@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['MODES', 'NO_ERRORS', 'as_gene_jacobian', 'at_cells', 'per_deviation', 'cell_labels', 'cell_sets', 'cell_parts',
-           'chosen_genes', 'looked_at', 'check_tables', 'without_diagonal', 'max_abs', 'switch_score', 'rank_lists',
-           'rank_jacobian_genes', 'rank_divergence_genes', 'false_discovery', 'compare_groups']
+           'chosen_genes', 'looked_at', 'mark_proxies', 'check_tables', 'without_diagonal', 'max_abs', 'switch_score',
+           'rank_lists', 'rank_jacobian_genes', 'rank_divergence_genes', 'false_discovery', 'compare_groups']
 
-# %% ../nbs/23_ranking.ipynb #2b03ebc4
+# %% ../nbs/23_ranking.ipynb #c321c85f
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +26,7 @@ from vfjac.genejacobian import (
 )
 from .posterior import Posterior, effector_part, mean_errors
 from .projection import project_pairs
-from .regulation import has_production
+from .regulation import has_production, production_score, proxy_regulators
 from .tools import gene_jacobian
 
 # %% ../nbs/23_ranking.ipynb #ac57e74b
@@ -194,22 +194,55 @@ def chosen_genes(
     if not len(at): raise ValueError(f"{what}: no gene is given; give at least one, or None")
     return known[at]
 
-# %% ../nbs/23_ranking.ipynb #9da17809
+# %% ../nbs/23_ranking.ipynb #02c08fd6
 def looked_at(
     data: AnnData | GeneJacobian,   # AnnData with a fitted field, or a GeneJacobian
     effectors=None,                 # Names, or a yes/no column of var; None is all
     regulators=None,                # The same for regulators
     *,
+    proxies: bool | None = None,    # Whether regulators that are proxies stay; None: if named
     n_tables: int = 1,              # How many tables of all pairs are held at once
     memory_mb: float = 512,         # Memory that may be used, MB
     **how,                          # Of `as_gene_jacobian`: basis, cell_idx, of, units
 ) -> tuple[GeneJacobian, tuple[np.ndarray, np.ndarray]]:
     "Return the tensor, and names of effectors and regulators. Raises MemoryError over the budget."
-    gj = as_gene_jacobian(data, **how)
+    gj, named = as_gene_jacobian(data, **how), regulators is not None
     effectors = chosen_genes(data, gj, effectors, "effectors")
     regulators = chosen_genes(data, gj, regulators, "regulators")
+    if not (named if proxies is None else proxies): regulators = _without_proxies(gj, regulators)
     check_tables((effectors, regulators), n_tables, memory_mb)
     return gj, (effectors, regulators)
+
+
+def _without_proxies(gj, regulators):
+    "Return the regulators whose pairs can be believed. Raises ValueError if there are none."
+    proxy = np.isin(regulators, proxy_regulators(gj))
+    if proxy.all():
+        raise ValueError(
+            f"{listed(regulators[:8])}: expected a regulator that can be told from other genes by "
+            f"its own counts; name them in regulators=… to see their pairs, which are not believed")
+    if proxy.any(): _warn_of_proxies(*regulators[proxy])
+    return regulators[~proxy]
+
+
+@cache
+def _warn_of_proxies(*names):
+    "Say once which regulators are left out."
+    warnings.warn(
+        f"left out: {listed(names)}, which can't be told from other genes by their own counts and "
+        f"may stand for whatever rises with them; name them in regulators=… to see their pairs, "
+        f"marked as `proxy`", stacklevel=5)
+
+
+def mark_proxies(
+    table: pd.DataFrame,   # With a column `regulator`, or without one
+    gj: GeneJacobian,      # The lazy tensor
+) -> pd.DataFrame:         # With a column `proxy` if there is a proxy in it
+    "Return the table with a mark at pairs whose regulator is a proxy."
+    known = proxy_regulators(gj)
+    if not len(known) or "regulator" not in table: return table
+    proxy = np.isin(table["regulator"], known)
+    return table.assign(proxy=proxy) if proxy.any() else table
 
 
 def check_tables(pairs, n_tables: int, memory_mb: float) -> None:
@@ -305,20 +338,21 @@ def _divided(values, by):
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(values == 0, 0.0, values / by)
 
-# %% ../nbs/23_ranking.ipynb #1ec7f498
+# %% ../nbs/23_ranking.ipynb #57d6eda6
 MODES = {
     "full reg": "effector", "full eff": "regulator", "reg": None, "eff": None, "int": None,
-    "switch": None, "effect": None, "z": None
+    "switch": None, "effect": None, "z": None, "score": None
 }
 
 
 def _pair_statistic(
     gj: GeneJacobian, mode: str, effectors: np.ndarray, regulators: np.ndarray, *,
-    abs: bool = False, scale: np.ndarray | None = None, **how
+    abs: bool = False, scale: np.ndarray | None = None, cells: AnnData | None = None, **how
 ) -> dict[str, np.ndarray]:
     """Return what a mode ranks, "value", and by mode "mean", "spread", "stderr", all of one shape.
 
-    `abs` averages |J|; entries are divided by `scale`, of the same shape."""
+    `abs` averages |J|; entries are divided by `scale`, of the same shape; `cells` hold the fit of
+    production that a score needs."""
     of: dict = dict(effectors=effectors, regulators=regulators)
     if mode == "switch":
         score = switch_score(gj, effectors, **how)
@@ -330,7 +364,9 @@ def _pair_statistic(
     if scale is not None: return dict(value=_divided(mean, scale))
     if abs or not gj.has_stderr: return dict(value=mean)
     error = gj.mean_stderr(**of)
-    if mode == "z": return dict(value=_divided(mean, error), mean=mean, stderr=error)
+    found = dict(mean=mean, stderr=error)
+    if mode == "z": return dict(value=_divided(mean, error)) | found
+    if mode == "score": return dict(value=production_score(cells, mean, error, **of)) | found
     return dict(value=mean, stderr=error)
 
 # %% ../nbs/23_ranking.ipynb #253d25d1
@@ -374,14 +410,21 @@ def _one_table(tables):
     tables = list(tables)
     return tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)
 
-# %% ../nbs/23_ranking.ipynb #f754a20b
-def _checked_mode(mode, abs, gj):
-    "Return the mode, spelled with a blank."
+# %% ../nbs/23_ranking.ipynb #f51206ff
+def _checked_mode(mode, abs, normalize, gj, scored):
+    "Return the mode, spelled with a blank; `scored` says whether there is a score of production."
+    if mode is None:
+        velocity = gj.effector_genes is None or not gj.has_stderr
+        mode = "full reg" if velocity or abs or normalize else "score" if scored else "z"
     mode = str(mode).replace("_", " ")
     if mode not in MODES:
         raise ValueError(f"mode={mode!r}: expected one of {', '.join(map(repr, MODES))}")
-    if abs and mode in ("switch", "effect", "z"):
+    if abs and mode in ("switch", "effect", "z", "score"):
         raise ValueError(f"mode={mode!r} asks for signs, which abs=True takes away: leave abs out")
+    if mode == "score" and not scored:
+        raise ValueError(
+            "mode='score' ranks by the fit of production that is stored with the cells: expected an "
+            "AnnData after vf.fit_production and not of='velocity'; mode='z' needs errors only")
     if mode == "z" and not gj.has_stderr:
         raise ValueError(
             "the field has no standard errors, which mode='z' needs: fit it with "
@@ -390,10 +433,11 @@ def _checked_mode(mode, abs, gj):
     return mode
 
 
-def _in_both(effectors, regulators):
-    "Return the genes that are effectors and regulators; warn of others. ValueError for none."
-    both = effectors[np.isin(effectors, regulators)]
-    lone = [g for g in dict.fromkeys([*effectors, *regulators]) if g not in set(both)]
+def _in_both(pairs, named):
+    "Return the genes on both sides; warn of others that were named. ValueError for none."
+    both = pairs[0][np.isin(*pairs)]
+    wanted = [g for genes, names in zip(pairs, named) if names is not None for g in genes]
+    lone = [g for g in dict.fromkeys(wanted) if g not in set(both)]
     if not len(both):
         raise ValueError(
             "mode='switch' pairs genes that are effectors and regulators: there are none")
@@ -403,11 +447,11 @@ def _in_both(effectors, regulators):
             f"left out: {', '.join(lone[:10])}{' …' if len(lone) > 10 else ''}", stacklevel=3)
     return both
 
-# %% ../nbs/23_ranking.ipynb #bd330f89
+# %% ../nbs/23_ranking.ipynb #d4aeee82
 def rank_jacobian_genes(
     data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian
     groups=None,                       # Column of obs, or labels, (n_cells,); None is one group
-    mode: str = "full reg",            # What is ranked: see the table above
+    mode: str | None = None,           # See the table above; None: "full reg", of production "score"
     abs: bool = False,                 # Whether the mean of |J| is ranked instead (streamed)
     normalize: bool = False,           # Whether entries are divided by their largest |J| (streamed)
     exclude_diagonal: bool = False,    # Whether a gene's effect on itself is left out
@@ -425,24 +469,28 @@ def rank_jacobian_genes(
 ) -> pd.DataFrame:                     # effector, regulator, group, value, rank, stderr if known
     """Return genes or pairs of genes in falling order of a statistic of their entries, by group.
 
-    Exact, over all cells. `reg` and `eff` have one of the two gene columns; `effect` and `z` have
-    the mean, and `effect` the spread, too. `switch` holds each pair in both directions. Raises
-    ValueError for a mode that does not exist or cannot be had, MemoryError for a table over the
-    budget. Source: Qiu et al., Cell 2022."""
+    Exact, over all cells. `reg` and `eff` have one of the two gene columns; `effect`, `z` and
+    `score` have the mean, and `effect` the spread, too. `switch` holds each pair in both
+    directions. Regulators of production that are proxies are left out, or if named marked in a
+    column `proxy`. Raises ValueError for a mode that does not exist or cannot be had, MemoryError
+    for a table over the budget. Source: Qiu et al., Cell 2022."""
     gj, pairs = looked_at(
         data, effectors, regulators, n_tables=11, memory_mb=memory_mb, basis=basis,
         cell_idx=cell_idx, of=of, units=units)
-    mode = _checked_mode(mode, abs, gj)
-    if mode == "switch": pairs = (_in_both(*pairs),) * 2
+    scored = isinstance(data, AnnData) and gj.false_share is not None
+    mode = _checked_mode(mode, abs, normalize, gj, scored)
+    if mode == "switch": pairs = (_in_both(pairs, (effectors, regulators)),) * 2
     parts = cell_parts(data, gj, groups)
     if top is None and mode not in ("reg", "eff"): check_tables(pairs, 5 * len(parts) + 6, memory_mb)
     how: dict = dict(memory_mb=memory_mb, cores=cores)
-    if normalize and mode not in ("effect", "z"):   # where the scale of an entry cancels
+    if normalize and mode not in ("effect", "z", "score"):   # where the scale of an entry cancels
         how["scale"] = max_abs(gj, *pairs, **how)
+    if mode == "score": how["cells"] = data
     statistic = lambda part: _pair_statistic(part, mode, *pairs, abs=abs, **how)
     table = partial(
         _group_table, mode=mode, pairs=pairs, top=top, exclude_diagonal=exclude_diagonal)
-    return _one_table(table(part, label, statistic(part)) for label, part in parts.items())
+    tables = (table(part, label, statistic(part)) for label, part in parts.items())
+    return mark_proxies(_one_table(tables), gj)
 
 # %% ../nbs/23_ranking.ipynb #12b43266
 def rank_divergence_genes(
@@ -516,7 +564,7 @@ def _differences(gj, a, b, effectors, regulators, **how):
         found["z"] = _divided(found["difference"], found["stderr"])
     return found
 
-# %% ../nbs/23_ranking.ipynb #30b1bf21
+# %% ../nbs/23_ranking.ipynb #48328754
 NO_ERRORS = "none: the field has no standard errors, so effect sizes only"
 
 
@@ -541,8 +589,8 @@ def compare_groups(
     Columns: effector, regulator, mean_a, mean_b, difference, effect, rank; where the field has
     standard errors also stderr, z, p, fdr, and rows are ordered by |z|, else by |effect|;
     `.attrs["errors"]` says which. Errors know noise, not the bias of smoothing: where noise is
-    small, more than the stated share can be false. Raises ValueError if a set is empty or both are
-    the same, MemoryError for a table over the budget."""
+    small, more than the stated share can be false. Proxies as in `rank_jacobian_genes`. Raises
+    ValueError if a set is empty or both are the same, MemoryError for a table over the budget."""
     gj, pairs = looked_at(
         data, effectors, regulators, n_tables=14, memory_mb=memory_mb, basis=basis, of=of,
         units=units)
@@ -554,7 +602,7 @@ def compare_groups(
     i, j, rank = rank_lists(np.abs(found["z" if known else "effect"]), None, top)
     table = dict(effector=pairs[0][i], regulator=pairs[1][j])
     table |= {k: found.pop(k)[i, j] for k in list(found)}
-    out = pd.DataFrame(table | dict(rank=rank), copy=False)
+    out = mark_proxies(pd.DataFrame(table | dict(rank=rank), copy=False), gj)
     errors = "of the regression" if known else NO_ERRORS
     out.attrs.update(errors=errors, cells=tuple(map(len, rows)))
     return out
