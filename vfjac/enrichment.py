@@ -5,25 +5,31 @@
 # %% auto #0
 __all__ = ['pair_scores', 'known_pairs', 'auroc', 'early_precision', 'matched_wins', 'enrichment']
 
-# %% ../nbs/24_enrichment.ipynb #b3d5f053
+# %% ../nbs/24_enrichment.ipynb #5fcdf6a6
+import warnings
+
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from scipy.stats import rankdata
 
 from .adata import dense, listed
+from .blocks import check_numbers
 from .genejacobian import GeneJacobian, _ratio
-from .production import signed_score
 from .ranking import as_gene_jacobian
-from .regulation import _stored
+from .regulation import production_score
 
-# %% ../nbs/24_enrichment.ipynb #c808655c
-def _production_scores(cells):
-    "Return the signed scores of the stored fit of production, effectors × regulators."
-    stored = _stored(cells)
-    mean, error, inclusion = (np.asarray(stored[k]) for k in ("mean", "stderr", "inclusion"))
-    return pd.DataFrame(
-        signed_score(mean, error, inclusion), stored["effectors"], stored["regulators"])
+# %% ../nbs/24_enrichment.ipynb #1e10350e
+def _given_scores(table):
+    "Return the values of a table, effectors × regulators. Raises KeyError, ValueError."
+    pairs = ["effector", "regulator"]
+    if missing := {*pairs, "value"} - set(table):
+        raise KeyError(
+            f"a ranking with the columns {listed(table.columns)}: expected effector, regulator and "
+            f"value; {', '.join(sorted(missing))} must be added or renamed")
+    if twice := int(table.duplicated(pairs).sum()):
+        raise ValueError(f"{twice} pairs of the ranking are there twice: expected one value for each")
+    return table.pivot(index="effector", columns="regulator", values="value")
 
 
 def pair_scores(
@@ -35,31 +41,33 @@ def pair_scores(
     """Return a signed score of every effector with every regulator.
 
     Raises ValueError if no regulator is there."""
-    if isinstance(data, pd.DataFrame):
-        table = data.pivot(index="effector", columns="regulator", values="value")
+    if isinstance(data, pd.DataFrame): table = _given_scores(data)
     else:
         gj = as_gene_jacobian(data, basis, of=of)
         there = [name for name in regulators if name in set(gj.genes)]
         pairs: dict = dict(regulators=there, memory_mb=4096)
-        if isinstance(data, AnnData) and gj.effector_genes is not None:
-            table = _production_scores(data)
-        elif not there: table = pd.DataFrame()
-        else:
-            mean = gj.mean(**pairs)
-            if gj.has_stderr: mean = _ratio(mean, gj.mean_stderr(**pairs))
-            table = pd.DataFrame(mean, gj.effectors, there)
+        values = gj.mean(**pairs)
+        if gj.has_stderr:
+            error = gj.mean_stderr(**pairs)
+            scored = isinstance(data, AnnData) and gj.false_share is not None
+            values = production_score(data, values, error, None, there) if scored else _ratio(values, error)
+        table = pd.DataFrame(values, gj.effectors, there)
     table = table.reindex(columns=[name for name in regulators if name in table.columns])
     if table.size: return table
     raise ValueError(
         f"none of the {len(regulators)} regulators has scores ({listed(regulators)}): check their "
         f"names")
 
-# %% ../nbs/24_enrichment.ipynb #6e1f1f8e
+# %% ../nbs/24_enrichment.ipynb #4cd7303f
 _COLUMNS = dict(effector=("effector", "target", "gene"), regulator=("regulator", "source", "tf"))
 
 
 def _sides(edges):
-    "Return the effectors and the regulators of a table of edges. Raises KeyError without them."
+    "Return the effectors and the regulators of a table of edges. Raises TypeError, KeyError."
+    if not isinstance(edges, pd.DataFrame):
+        raise TypeError(
+            f"edges are a {type(edges).__name__}: expected a table, such as pd.DataFrame(edges, "
+            f"columns=['regulator', 'effector'])")
     lower = {str(c).lower(): c for c in edges.columns}
     found = [next((lower[n] for n in names if n in lower), None) for names in _COLUMNS.values()]
     if missing := [side for side, column in zip(_COLUMNS, found) if column is None]:
@@ -128,7 +136,7 @@ def matched_wins(
         if unknown.any(): won[r] = ((mine > theirs) + 0.5 * (mine == theirs))[unknown].mean()
     return won
 
-# %% ../nbs/24_enrichment.ipynb #59eb1dd2
+# %% ../nbs/24_enrichment.ipynb #716b41d7
 def _features(data, scores, basis, of):
     "Return what regulators are matched by: mean expression and length of loadings, if any."
     parts, names = [np.zeros(scores.shape[1])], list(scores.columns)
@@ -152,8 +160,10 @@ def enrichment(
 ) -> pd.DataFrame:              # A row a measure: value, low, high (95 %), chance; attrs: numbers
     """Return how a ranking stands to known edges: AUROC, early precision, wins over likes.
 
-    Intervals come from drawing regulators with replacement. Raises KeyError without the columns,
-    ValueError if no known pair has a score."""
+    Intervals come from drawing regulators with replacement; a warning says where they are too wide,
+    or regulators too few, to conclude anything. Raises TypeError unless edges are a table, KeyError
+    without the columns, ValueError if no known pair has a score."""
+    check_numbers("a whole number, 1 or more", n_matched=n_matched, n_boot=n_boot)
     scores = pair_scores(data, list(dict.fromkeys(_sides(edges)[1])), basis, of)
     known, pairs = known_pairs(edges, scores), _different(scores)
     values = np.abs(np.nan_to_num(scores.to_numpy(dtype=float)))
@@ -166,10 +176,23 @@ def enrichment(
         return auroc(*flat), early_precision(*flat), wins
     n, rng = scores.shape[1], np.random.default_rng(seed)
     drawn = np.array([measures(rng.integers(n, size=n)) for _ in range(n_boot)])
-    low, high = np.nanquantile(drawn, (0.025, 0.975), axis=0)
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):   # no likes: NaN
+        low, high = np.nanquantile(drawn, (0.025, 0.975), axis=0)
     names = ["AUROC", "early precision / chance", "above matched regulators"]
     columns = dict(value=measures(np.arange(n)), low=low, high=high, chance=[0.5, 1, 0.5])
     found = pd.DataFrame(columns, index=names)
     found.attrs = dict(
         n_known=int(known.sum()), n_pairs=int(pairs.sum()), n_regulators=n, n_edges=len(edges))
+    if n < 3 or high[0] - low[0] > 0.3: _warn_of_few(found)
     return found
+
+
+def _warn_of_few(found):
+    "Say that edges are too few."
+    n_known, n = found.attrs["n_known"], found.attrs["n_regulators"]
+    low, high = found.loc["AUROC", ["low", "high"]]
+    width = f"the AUROC may be anything from {low:.2f} to {high:.2f}"
+    if n < 3: width = "intervals come from drawing regulators, and so few give none that holds"
+    warnings.warn(
+        f"{n_known} known edges of {n} regulator{'s' * (n > 1)} say little: {width}; bring edges of "
+        f"more regulators", stacklevel=3)
