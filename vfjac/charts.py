@@ -39,22 +39,25 @@ def stored_charts() -> None:
     alt.renderers.register("vfjac_stored", stored_bundle)
     alt.renderers.enable("vfjac_stored")
 
-# %% ../nbs/20_charts.ipynb #21dc61d3
+# %% ../nbs/20_charts.ipynb #7d23aa29
 def entry_label(
-    effector: str, # Gene whose velocity changes (row, numerator)
+    effector: str, # Gene whose velocity or production changes (row, numerator)
     regulator: str, # Gene that rises (column, denominator)
+    of: str = "velocity", # Or "production"
 ) -> str: # For example `∂f_Gata1 / ∂x_Spi1`
-    "An entry of the Jacobian in symbols."
+    "Return an entry of the Jacobian in symbols."
+    if of == "production": return f"∂ production of {effector} / ∂ {regulator}"
     return f"∂f_{effector} / ∂x_{regulator}"
 
-# %% ../nbs/20_charts.ipynb #889165d6
+# %% ../nbs/20_charts.ipynb #168bcc15
 def entry_words(
-    effector: str, # Gene whose velocity changes
+    effector: str, # Gene whose velocity or production changes
     regulator: str, # Gene that rises
+    of: str = "velocity", # Or "production"
 ) -> str: # For example `How the velocity of Gata1 changes as Spi1 rises`
-    "An entry of the Jacobian in words."
+    "Return an entry of the Jacobian in words."
     rising = f"{regulator} itself" if effector == regulator else regulator
-    return f"How the velocity of {effector} changes as {rising} rises"
+    return f"How {'the ' * (of == 'velocity')}{of} of {effector} changes as {rising} rises"
 
 # %% ../nbs/20_charts.ipynb #f9295853
 def symmetric_domain(
@@ -222,12 +225,13 @@ def _strongest_last(df: pd.DataFrame) -> pd.DataFrame:
     order = np.argsort(df["value"].abs().fillna(-1).to_numpy(), kind="stable")
     return df.iloc[order].reset_index(drop=True)
 
-# %% ../nbs/20_charts.ipynb #40816574
+# %% ../nbs/20_charts.ipynb #e681d532
 def embedding_chart(
     df: pd.DataFrame, # One row per cell: x, y, cell, value, and group if there are groups
-    effector: str, # Gene whose velocity changes
+    effector: str, # Gene whose velocity or production changes
     regulator: str, # Gene that rises
     *,
+    of: str = "velocity", # What changes: "velocity" or "production" of the effector
     x_title: str = "component 1", # Title of the first axis
     y_title: str = "component 2", # Title of the second axis
     quantile: float = 0.99, # Part of the |values| inside the colour scale; 1 = all
@@ -241,7 +245,7 @@ def embedding_chart(
     df = _with_columns(df, ["x", "y", "cell", "value"])
     if "group" in df: df["group"] = _as_text(df["group"])
     domain = [float(end) for end in significant(symmetric_domain(df["value"], quantile))]
-    entry, words = entry_label(effector, regulator), entry_words(effector, regulator)
+    entry, words = entry_label(effector, regulator, of), entry_words(effector, regulator, of)
     rows = chart_data(_strongest_last(df[_placed(df)]))
     return _told(alt.Chart(rows)).mark_circle(
         size=_dot_size(len(df)), opacity=0.9, **_DOT
@@ -307,13 +311,14 @@ def _fit(n_panels: int, n_effectors: int, n_regulators: int, width: float, heigh
     columns = max(range(1, n_panels + 1), key=side)
     return float(np.clip(int(side(columns)), 11, 36)), columns
 
-# %% ../nbs/20_charts.ipynb #9ad26f38
+# %% ../nbs/20_charts.ipynb #19d8d8bc
 def heatmap_chart(
     df: pd.DataFrame, # One row per square: effector, regulator, value; group, chosen (bool: framed)
     *,
     title: str = "Mean Jacobian", # Headline
     value_title: str = "mean ∂f / ∂x", # What the values are, for the legend
     words: str = FALLS_RISES, # What the colours mean
+    of: str = "velocity", # What changes: "velocity" or "production" of the effector
     signs: bool = False, # Whether + and − stand in the squares
     width: int = 800, # Pixels that panels should fit into, if that leaves squares 11 pixels
     height: int = 560, # The same for their height
@@ -343,7 +348,7 @@ def heatmap_chart(
     about = (f"{title}: {n_effectors} effectors by {n_regulators} regulators, {value_title} "
              f"{_range_words(df['value'])}")
     if len(groups) > 1: about += f", one panel for each of {len(groups)} groups"
-    lines = ["Row: whose velocity. Column: which gene rises.", words]
+    lines = [f"Row: whose {of}. Column: which gene rises.", words]
     headline = _titled(title, lines, "group" if len(groups) == 1 else "bounds")
     return _in_panels({group: panel(group) for group in groups}, headline, about, columns)
 
@@ -810,27 +815,30 @@ def _page_means(base: alt.Chart, keys: list[str]) -> alt.Chart:
         effector="effectors[+datum.place[0]]", regulator="regulators[+datum.place[1]]",
         faded="false")
 
-# %% ../nbs/20_charts.ipynb #7b294def
+# %% ../nbs/20_charts.ipynb #0b35b424
 _RISING = "effector_name == regulator_name ? regulator_name + ' itself' : regulator_name"
 _SAYS = (
-    "!datum.n ? 'No cell is selected: draw another box, or click beside it' : effector_name + "
-    "\"'s {of} \" + (datum.falls >= datum.rises ? 'falls' : 'rises') + ' as ' + "
-    f"({_RISING}) + ' rises in ' + format(100 * max(datum.falls, datum.rises) / datum.n, '.0f') + "
-    "' % of these ' + format(datum.n, ',') + ' cells'")
+    "!datum.n ? 'No cell is selected' : effector_name + \"'s {of} \" + "
+    f"(datum.falls >= datum.rises ? 'falls' : 'rises') + ' as ' + ({_RISING}) + ' rises'")
+_COUNTS = (
+    "!datum.n ? 'draw another box, or click beside it' : 'in ' + format(100 * max(datum.falls, datum.rises) / datum.n, "
+    "'.0f') + ' % of these ' + format(datum.n, ',') + ' cells'")
+_SYMBOLS = {"velocity": "'∂f_' + effector_name + ' / ∂x_' + regulator_name",
+            "production": "'∂ production of ' + effector_name + ' / ∂ ' + regulator_name"}
 
 def _words_view(base: alt.Chart, width: int, of: str) -> alt.LayerChart:
-    "Return the pair in symbols, and the finding in a sentence."
+    "Return the finding in a sentence of two short lines, and the pair in symbols below."
     counted = _seen(base).transform_filter("isValid(datum.value)").transform_calculate(
         up="datum.value > 0 ? 1 : 0", down="datum.value < 0 ? 1 : 0"
     ).transform_aggregate(rises="sum(up)", falls="sum(down)", n="count()")
     line = lambda words, y, **look: counted.transform_calculate(words=words).mark_text(
-        align="left", baseline="top", color=INK, **look
+        align="left", baseline="top", **{"color": INK, **look}
     ).encode(x=alt.value(0), y=alt.value(y), text="words:N")
-    symbols = "'∂f_' + effector_name + ' / ∂x_' + regulator_name"
-    layers = [line(symbols, 0, fontSize=19, fontWeight="bold"), line(_SAYS.format(of=of), 26, fontSize=15)]
-    return alt.LayerChart(layer=layers).properties(width=width, height=46, view=_BARE)
+    layers = [line(_SAYS.format(of=of), 0, fontSize=17, fontWeight="bold"), line(_COUNTS, 23, fontSize=15),
+              line(_SYMBOLS[of], 44, fontSize=12, color=QUIET)]
+    return alt.LayerChart(layer=layers).properties(width=width, height=60, view=_BARE)
 
-# %% ../nbs/20_charts.ipynb #8820bfc6
+# %% ../nbs/20_charts.ipynb #20500999
 def pair_chart(
     entries: pd.DataFrame, # One row per cell and pair: cell, effector, regulator, value, and error
     cells: pd.DataFrame, # One row per cell: cell, x, y; group, outside (of the support) if there
@@ -858,7 +866,7 @@ def pair_chart(
         titles=(x_title, y_title, "regulator expression"),
         colour=_cell_colour("signed", "∂f / ∂x", []))
     about = "Entries of the Jacobian: choose effector and regulator, select cells"
-    chart = alt.vconcat(_words_view(shown, 560, of), views, spacing=12)
+    chart = alt.vconcat(_words_view(shown, width, of), views, spacing=12)
     chart = chart.add_params(*_page_params(tables, first))
     return chart.properties(description=about, usermeta={"view": width})
 

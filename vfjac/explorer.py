@@ -6,7 +6,7 @@
 __all__ = ['JACOBIAN', 'BY_REGULATOR', 'PRODUCTION', 'RANKS', 'ExplorerState', 'find_embeddings', 'find_groupings',
            'ExplorerSource', 'LinkedChart', 'JacobianExplorer', 'explore', 'jacobian_chart', 'report']
 
-# %% ../nbs/28_explorer.ipynb #16014796
+# %% ../nbs/28_explorer.ipynb #d3147720
 import html
 import json
 from collections.abc import Callable, Sequence
@@ -22,10 +22,11 @@ import pandas as pd
 import traitlets
 from anndata import AnnData
 
-from .adata import basis_key, check_adata, read_jacobian, select_genes
+from .adata import StoredJacobian, basis_key, check_adata, read_jacobian, select_genes
 from .charts import (
-    DARK, LOOKS_JS, NO_GROUP, VEGALITE, _packaged, arrows_table, linked_chart, linked_params, linked_rows,
-    linked_squares, page_html, page_levels, pair_chart, redrawn, repainted, save_html, write_whole)
+    DARK, FALLS_RISES, LOOKS_JS, NO_GROUP, VEGALITE, _packaged, arrows_table, entry_label, linked_chart,
+    linked_params, linked_rows, linked_squares, page_html, page_levels, pair_chart, redrawn, repainted, save_html,
+    symmetric_domain, write_whole)
 from .dynamics import outside_support
 from .fields import GaussianField
 from .genejacobian import GeneJacobian, find_names, some_outputs
@@ -446,7 +447,7 @@ def _view_note(state: ExplorerState, source: ExplorerSource) -> str:  # One or m
     if outside: notes.append(f"Faint: {outside:,} cells outside the field's support.")
     return " ".join(notes)
 
-# %% ../nbs/28_explorer.ipynb #a8d86fc1
+# %% ../nbs/28_explorer.ipynb #bc2d4ce3
 def _chart_options(state: ExplorerState, source: ExplorerSource) -> dict:
     "Arguments of `linked_chart` that cannot change without drawing the views anew."
     kind = _colour_choices(source)[state.colour]
@@ -469,9 +470,31 @@ def _picture(state: ExplorerState, source: ExplorerSource, **looks) -> alt.Conca
         _cells_table(state, source, source.shown), _means_table(state, source), state.effector, state.regulator,
         group=state.group, **_chart_options(state, source), **looks)
 
-def _symbols(state: ExplorerState) -> str:
+def _symbols(state: ExplorerState, source: ExplorerSource) -> str:
     "The pair in symbols."
-    return f"∂f_{state.effector} / ∂x_{state.regulator}"
+    return entry_label(state.effector, state.regulator, source.of)
+
+# %% ../nbs/28_explorer.ipynb #2447d443
+_SHADES = np.array([[31, 95, 168], [235, 236, 238], [200, 90, 10]])   # falls, zero, rises
+
+def _static_svg(state: ExplorerState, source: ExplorerSource, most: int = 600) -> str:
+    "The cells coloured by the chosen entry, with the sentence, as SVG."
+    shown, seen = source.shown[::-(-len(source.shown) // most) or 1], _cells_in_view(state, source)
+    xy, value = source.embeddings[state.embedding][shown], _entry(state, source)[shown]
+    known = np.isfinite(xy).all(axis=1) & np.isfinite(value)
+    xy, value, clear = xy[known], value[known], np.where(seen[shown[known]], 0.9, 0.1)
+    low, span = (xy.min(axis=0), np.ptp(xy, axis=0)) if len(xy) else (np.zeros(2), np.ones(2))
+    x, y = (np.array([16, 400]) + (xy - low) / np.where(span > 0, span, 1) * [568, -316]).T
+    end = symmetric_domain(value, 0.99)[1]
+    fills = [np.interp(np.clip(value / end, -1, 1), [-1, 0, 1], shade).astype(int) for shade in _SHADES.T]
+    dots = "".join(f'<circle cx="{a:.0f}" cy="{b:.0f}" r="3.5" fill="#{red:02x}{green:02x}{blue:02x}" '
+                   f'fill-opacity="{c}"/>' for a, b, red, green, blue, c in zip(x, y, *fills, clear))
+    said, symbols = html.escape(_sentence(state, source)), html.escape(_symbols(state, source))
+    note = f"{symbols}. {FALLS_RISES} Darkest from ±{end:.2g}. Run the cell to explore."
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 600 416" width="600" role="img" '
+            f'font-family="sans-serif"><title>{said}</title><rect width="600" height="416" fill="white"/>'
+            f'<text x="12" y="26" font-size="16" font-weight="bold">{said}</text>'
+            f'<text x="12" y="48" font-size="12" fill="#616e7c">{note}</text>{dots}</svg>')
 
 # %% ../nbs/28_explorer.ipynb #27785e0a
 def _with_vega(script: str) -> str:
@@ -601,10 +624,10 @@ class _Board(ipywidgets.VBox):
         for part in (getattr(widget, "layout", None), getattr(widget, "style", None), widget):
             if part is not None and hasattr(part, "close"): part.close()
 
-# %% ../nbs/28_explorer.ipynb #f8d23cb6
+# %% ../nbs/28_explorer.ipynb #2bfe53c1
 _FAINT = "Faint: sign unsure (within two standard errors of zero), or outside the field's support."
 _HOW = {
-    what: f"∂f_effector / ∂x_regulator: how {words}. Blue: it falls. Orange: it rises. {_FAINT}" for what, words in (
+    what: f"∂f / ∂x: how {words}. Blue: it falls. Orange: it rises. {_FAINT}" for what, words in (
         ("velocity", "the effector's velocity changes as the regulator rises"),
         (PRODUCTION, "production of the effector (its logarithm) changes per standard deviation of the regulator"))}
 
@@ -638,7 +661,7 @@ class _Drawing(_Board):
         self.chart_widget.show(redrawn(self._spec, cells, means, params, boxes), boxes)
         self._panel = state.panel()
 
-# %% ../nbs/28_explorer.ipynb #acdabb91
+# %% ../nbs/28_explorer.ipynb #d459ed45
 class _Following(_Drawing):
     "What happens when the state has changed."
     def _show_pickers(self) -> None:
@@ -666,12 +689,10 @@ class _Following(_Drawing):
     def _say_words(self) -> None:
         "Write headline and message."
         state, source, problem = self.state, self.source, ""
-        e, r, words = map(html.escape, (state.effector, state.regulator, _sentence(state, source)))
+        symbols, words = map(html.escape, (_symbols(state, source), _sentence(state, source)))
         self.headline.value = (
-            f'<div style="line-height:1.45;margin:4px 0 0"><span style="font-size:19px;font-weight:600">'
-            f"∂f<sub>{e}</sub> / ∂x<sub>{r}</sub></span>"
-            f'<span style="font-size:16px;margin-left:14px">{words}.</span><br>'
-            f'<span style="font-size:12px;opacity:.75">{_HOW[source.of]}</span></div>')
+            f'<div style="line-height:1.45;margin:4px 0 0"><span style="font-size:18px;font-weight:600">{words}.</span>'
+            f'<br><span style="font-size:12px;opacity:.75">{symbols}. {_HOW[source.of]}</span></div>')
         if state.arrows and source.of == PRODUCTION: problem = "Arrows are velocities; production has none."
         elif state.arrows and state.embedding not in source.flows:
             key = f"velocity_{state.embedding}"
@@ -680,7 +701,7 @@ class _Following(_Drawing):
             problem = "No cell lies in the box: draw another, or click beside it. Until then there are no means."
         self._say(problem or _view_note(state, source), problem=bool(problem))
 
-# %% ../nbs/28_explorer.ipynb #84816aca
+# %% ../nbs/28_explorer.ipynb #e136dfa6
 _NO_PAIR = ("choose one of the strongest pairs", ())
 
 class _Picking(_Following):
@@ -714,7 +735,8 @@ class _Picking(_Following):
         "Fill the list of the strongest pairs."
         try: table = _strongest_pairs(self.source, self.rank.value)
         except Exception as error: return self._say(f"The strongest pairs could not be found: {error}", problem=True)
-        pairs = [(f"∂f_{row.effector} / ∂x_{row.regulator}   {row.value:+.2g}", (row.effector, row.regulator))
+        label = lambda row: entry_label(row.effector, row.regulator, self.source.of)
+        pairs = [(f"{label(row)}   {row.value:+.2g}", (row.effector, row.regulator))
                  for row in table.itertuples()]
         self.strongest.options = [_NO_PAIR, *pairs]
 
@@ -740,7 +762,7 @@ class _Controls(_Picking):
                                      (self.chart_widget, self._clicked, "square")): self._listen(owner, handler, name)
         swap.on_click(lambda _: self._try(effector=self.state.regulator, regulator=self.state.effector))
 
-# %% ../nbs/28_explorer.ipynb #66743250
+# %% ../nbs/28_explorer.ipynb #2c4071b6
 def _written(path: str | Path | None, content: str | bytes):
     "The content itself, or the path that it was written to."
     return content if path is None else write_whole(path, content)
@@ -755,7 +777,8 @@ class _Saving(_Controls):
     def chart(self, **looks) -> alt.ConcatChart:
         "The picture as an Altair chart; `looks` are columns, width and height of `linked_chart`."
         state, source = self._opened()
-        return _picture(state, source, boxes=_boxes(state), title=[_symbols(state), _sentence(state, source)], **looks)
+        title = [_symbols(state, source), _sentence(state, source)]
+        return _picture(state, source, boxes=_boxes(state), title=title, **looks)
 
     def _themed(self, **looks) -> dict:
         "The picture as a specification, dark if a dark theme was chosen."
@@ -777,7 +800,7 @@ class _Saving(_Controls):
         "The picture as a page that opens offline, where boxes still select: its text, or the file written."
         state, source = self._opened()
         lead = f"{_sentence(state, source)}. {_HOW[source.of]}\n\n{_view_note(state, source)}"
-        return _written(path, page_html(_picture(state, source, **looks), title=_symbols(state), lead=lead))
+        return _written(path, page_html(_picture(state, source, **looks), title=_symbols(state, source), lead=lead))
 
 # %% ../nbs/28_explorer.ipynb #736ce954
 class _Answering(_Saving):
@@ -835,7 +858,7 @@ class _Keeping(_Answering):
         except Exception as error: return self._say(f"This could not be saved: {error}", problem=True)
         self._say(f"Saved as {path}")
 
-# %% ../nbs/28_explorer.ipynb #0443e894
+# %% ../nbs/28_explorer.ipynb #20e829cf
 class JacobianExplorer(_Keeping):
     "Pickers, a sentence, five linked views. Its `state` can be set from Python as well."
     def __init__(self,
@@ -848,6 +871,12 @@ class JacobianExplorer(_Keeping):
         super().__init__()
         self._opening, self._recipe = opening, recipe or {}
         if state is not None and source is not None: self._open(state, source)
+
+    def _repr_mimebundle_(self, **kwargs):
+        "The widget, and a picture of what it shows for readers without a kernel."
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if self.state is not None: bundle["image/svg+xml"] = _static_svg(self.state, self.source)
+        return bundle
 
     def _open(self, state: ExplorerState, source: ExplorerSource) -> None:
         "Show pickers and chart for a state."
@@ -890,7 +919,7 @@ def _find_bases(adata: AnnData, **options) -> tuple[str, ...]:
         found.append(basis)
     return (*found, *[PRODUCTION] * has_production(adata))
 
-# %% ../nbs/28_explorer.ipynb #418e59f7
+# %% ../nbs/28_explorer.ipynb #9495e7ac
 def explore(
     adata: AnnData, # The data, with a fitted field
     regulators=None, # Columns of the heatmap to begin with: names, one name, a yes/no column of .var. Alone: rows too
@@ -919,8 +948,13 @@ def explore(
     try: begin()
     except Exception as error:
         explorer._say(_reason(error), problem=True)
-        if isinstance(error, KeyError) and "no vector field" in explorer.problem: _offer(explorer, adata, basis, begin)
+        if isinstance(error, KeyError) and "no vector field" in explorer.problem:
+            explorer._say(f"{explorer.problem}. {_FROM_COUNTS}", problem=True)
+            _offer(explorer, adata, basis, begin)
     return explorer
+
+_FROM_COUNTS = ("From spliced and unspliced counts, what genes are made at: cells = vf.pp.prepare(adata); "
+                "vf.fit_production(cells, regulators=[…])")
 
 def _reason(error: Exception) -> str:
     "What an error says."
@@ -955,17 +989,18 @@ def _offer(explorer: JacobianExplorer, adata: AnnData, basis, begin: Callable) -
     button.on_click(fit)
     explorer.children = [explorer.message, button]
 
-# %% ../nbs/28_explorer.ipynb #2e51dc13
+# %% ../nbs/28_explorer.ipynb #51af7b5b
 def _read_stored(adata: AnnData, of: str | None, basis: str | None) -> tuple:
-    "The stored Jacobian, and the basis, or production, that it is stored under."
+    """The stored Jacobian, and the basis, or production, that it is stored under; where production is fitted and its
+    Jacobian is not stored, that of the genes of the strongest pairs."""
     if of not in (None, "velocity", PRODUCTION):
-        raise ValueError(f"of={of!r}: expected 'velocity', 'production', or None for production where it is stored")
+        raise ValueError(f"of={of!r}: expected 'velocity', 'production', or None for production where it is fitted")
     check_adata(adata)
-    there = f"jacobian_{PRODUCTION}" in adata.uns
-    if of == PRODUCTION and not there: raise KeyError(
-        "no Jacobian of production is stored: call vf.jacobian(adata, regulators, effectors, of='production')")
-    key = PRODUCTION if there and of != "velocity" else basis
-    return read_jacobian(adata, key), key
+    if f"jacobian_{PRODUCTION}" in adata.uns and of != "velocity": return read_jacobian(adata, PRODUCTION), PRODUCTION
+    if of == "velocity" or of is None and not has_production(adata): return read_jacobian(adata, basis), basis
+    gj = gene_jacobian(adata, of=PRODUCTION)   # KeyError if it is not fitted
+    rows, columns = _strongest_genes(ExplorerSource(gj, {}, {}, np.arange(0), "random"))
+    return StoredJacobian(np.arange(adata.n_obs), None, gj.block(rows, columns), rows, columns, False, ()), PRODUCTION
 
 def _page_cells(adata, at: np.ndarray, embedding: str | None, groups: str | None) -> tuple[pd.DataFrame, str]:
     "The table of the cells at these positions (cell, x, y, and group if there is one), and the name of the embedding."
@@ -982,7 +1017,7 @@ def _page_cells(adata, at: np.ndarray, embedding: str | None, groups: str | None
 
 def _page_tensor(adata: AnnData, key: str | None, at: np.ndarray) -> GeneJacobian | None:
     "The lazy tensor behind the stored numbers, at these cells; None if its field is gone."
-    Qkey = str(adata.uns[basis_key("jacobian", key)].get("Qkey", "PCs"))
+    Qkey = str(adata.uns.get(basis_key("jacobian", key), {}).get("Qkey", "PCs"))
     try: return gene_jacobian(adata, key, cell_idx=at, Qkey=Qkey, of=PRODUCTION if key == PRODUCTION else "velocity")
     except (KeyError, ValueError): return None
 
@@ -1003,7 +1038,7 @@ def _page_words(n_drawn: int, n_stored: int, key: str | None, doubts: Sequence[s
         "field's support.")
     return "\n\n".join([words, *(f"Mind: {doubt}." for doubt in doubts)])
 
-# %% ../nbs/28_explorer.ipynb #a07ebbdb
+# %% ../nbs/28_explorer.ipynb #c9197f70
 def _page(adata, of, basis, embedding, groups, max_cells, seed) -> tuple[Any, str, str]:
     "The stored Jacobian as a chart, its headline and what to know of it."
     stored, key = _read_stored(adata, of, basis)
@@ -1030,7 +1065,7 @@ def _page(adata, of, basis, embedding, groups, max_cells, seed) -> tuple[Any, st
 def jacobian_chart(
     adata: AnnData, # The data, with a stored Jacobian of genes
     *,
-    of: str | None = None, # "velocity" or "production"; None is production where it is stored
+    of: str | None = None, # "velocity" or "production"; None is production where it is fitted
     basis: str | None = "pca", # Basis of the velocity's Jacobian
     embedding: str | None = None, # Where to draw the cells: a key of obsm; None takes the first two-dimensional one
     groups: str | None = None, # Column of obs with groups; None takes the first that has several
@@ -1041,12 +1076,12 @@ def jacobian_chart(
     Raises KeyError if none is stored or a name is unknown."""
     return _page(adata, of, basis, embedding, groups, max_cells, seed)[0]
 
-# %% ../nbs/28_explorer.ipynb #77c9830f
+# %% ../nbs/28_explorer.ipynb #cb1e79bb
 def report(
     adata: AnnData, # The data, with a stored Jacobian of genes
     path: str | Path, # Where to write the page, `.html`; an older file is replaced
     *,
-    of: str | None = None, # "velocity" or "production"; None is production where it is stored
+    of: str | None = None, # "velocity" or "production"; None is production where it is fitted
     basis: str | None = "pca", # Basis of the velocity's Jacobian
     embedding: str | None = None, # Where to draw the cells: a key of obsm; None takes the first two-dimensional one
     groups: str | None = None, # Column of obs with groups; None takes the first that has several
