@@ -17,11 +17,17 @@ from vfjac.charts import (
     entry_label, entry_words, heatmap_chart, signed_colour, significant, symmetric_domain
 )
 
-# %% ../nbs/21_diagrams.ipynb #e20e3474
+# %% ../nbs/21_diagrams.ipynb #01fccf46
 ACTIVATES, REPRESSES = "#c4560b", "#1c6cb0"   # as in heat maps, dark enough for lines
 # an arrowhead and a T-bar that point to the right and end at the origin
 _ARROW, _BAR = "M0,0L-2,-1L-1.6,0L-2,1Z", "M0,-1.15L0,1.15L-0.45,1.15L-0.45,-1.15Z"
 _HEAD, _RADIUS = 12.0, 11.0   # px: size of a head, half the height of a label
+
+def _as_told(table: pd.DataFrame, of: str | None = None) -> str:
+    "Return what the entries of a table are of: as is said, or as the table tells, or velocity."
+    of = of or table.attrs.get("of", "velocity")
+    if of in ("velocity", "production"): return of
+    raise ValueError(f"of={of!r}: expected 'velocity' or 'production'")
 
 def _drawn(df: pd.DataFrame) -> alt.Chart:
     "Return a chart of a table, whose numbers have four digits."
@@ -40,28 +46,26 @@ def _labels(nodes: pd.DataFrame, width: float, height: float) -> pd.DataFrame:
         place = np.clip(place + 12 * (close * np.sign(away)).sum(axis=1), margin, end)
     return pd.DataFrame(dict(gene=nodes["gene"], x=place[:, 0], y=place[:, 1], half=half))
 
-# %% ../nbs/21_diagrams.ipynb #12bf8f9d
+# %% ../nbs/21_diagrams.ipynb #cfa953b9
 def _edge_marks(edges, labels, kinds) -> tuple[pd.DataFrame, pd.DataFrame]:
-    "Return four points of each edge's curve (edge, step, x, y, …), and its head (x, y, angle, …)."
+    "Return three points of each edge's curve (edge, step, x, y, …), and its head (x, y, angle, …)."
     at, weight = labels.set_index("gene"), edges["weight"].to_numpy()
     place, ends = at["x"] + 1j * at["y"], [edges["regulator"], edges["effector"]]
     start, end = (place[genes].to_numpy() for genes in ends)
-    own = start == end
-    start, end = start - 8 * own, end + 8 * own
-    way = end - start
-    first = start + way * np.where(own, -0.9 - 3j, 0.36 - 0.12j)
-    last = end + way * np.where(own, 0.9 - 3j, -0.36 - 0.12j)
+    own = start == end   # an effect on itself
+    bend = (start + end) / 2 + np.where(own, -60j, -0.18j * (end - start))
+    start, end = start - 12 * own, end + 12 * own
     def out(towards, genes):   # from the centre of a label to just outside of it
         sides = at.loc[genes, "half"].to_numpy() + 7, _RADIUS + 7
         return towards / np.hypot(towards.real / sides[0], towards.imag / sides[1])
-    start = start + out(first - start, ends[0])
-    away = out(last - end, ends[1])
+    start = start + out(bend - start, ends[0])
+    away = out(bend - end, ends[1])
     end = end + away
     stop = end + away / np.abs(away) * np.where(weight > 0, 0.75 * _HEAD, 1.5)   # the head begins
     about = edges[["effector", "regulator", "weight"]].assign(
         strength=np.abs(weight), acts=np.where(weight > 0, *kinds), edge=range(len(edges)))
-    lines = pd.concat([about.assign(step=i, x=p.real, y=p.imag)
-                       for i, p in enumerate([start, first, last, stop])])
+    points = enumerate([start, bend, stop])
+    lines = pd.concat([about.assign(step=i, x=p.real, y=p.imag) for i, p in points])
     return lines, about.assign(x=end.real, y=end.imag, angle=np.angle(-away, deg=True))
 
 # %% ../nbs/21_diagrams.ipynb #515ab18c
@@ -112,7 +116,7 @@ def _checked_edges(edges: pd.DataFrame) -> pd.DataFrame:
     if len(edges := _with_columns(edges, ["effector", "regulator", "weight"])): return edges
     raise ValueError("no edges to draw: ask for more of them (top, fdr)")
 
-# %% ../nbs/21_diagrams.ipynb #14fffd7e
+# %% ../nbs/21_diagrams.ipynb #f74a5df0
 def network_chart(
     edges: pd.DataFrame, # effector, regulator, weight, and group if there are several
     nodes: pd.DataFrame, # gene, x, y; x and y from 0 to 1
@@ -120,12 +124,14 @@ def network_chart(
     width: int | None = None, # Of each panel, px; None follows the number of genes
     height: int | None = None, # Of each panel, px; None follows the number of genes
     title: str = "Regulatory network", # Title of the chart
-    weight_title: str = "mean ∂f / ∂x", # What the weights are
-    kinds: tuple[str, str] = ("activates", "represses"), # What edges of either sign are called
+    weight_title: str | None = None, # What the weights are; None: as the table tells
+    kinds: tuple[str, str] | None = None, # What edges of either sign are called; None: likewise
 ) -> alt.LayerChart | alt.ConcatChart: # One panel for each group, genes at the same places
     """Draw genes and the edges between them: arrowheads for positive weights, T-bars for negative.
 
     Raises ValueError for missing columns, no edges, and edges of genes that have no place."""
+    weight_title = weight_title or edges.attrs.get("weight", "mean ∂f / ∂x")
+    kinds = kinds or edges.attrs.get("kinds", ("activates", "represses"))
     edges, nodes = _checked_edges(edges), _with_columns(nodes, ["gene", "x", "y"])
     if lost := sorted({*edges["effector"], *edges["regulator"]} - {*nodes["gene"]}):
         raise ValueError(
@@ -140,17 +146,18 @@ def network_chart(
     words = _titled(title, [f"From regulator to effector. Arrowhead: {kinds[0]}. Bar: {kinds[1]}."])
     return _in_panels(panels, words, _edge_words(title, edges, kinds), columns=2)
 
-# %% ../nbs/21_diagrams.ipynb #0c80902f
+# %% ../nbs/21_diagrams.ipynb #4adde833
 def matrix_chart(
     edges: pd.DataFrame, # effector, regulator, weight, and group if there are several
     *,
     title: str = "Regulatory network", # Title of the chart
-    weight_title: str = "mean ∂f / ∂x", # What the weights are
+    weight_title: str | None = None, # What the weights are; None: as the table tells
 ) -> alt.LayerChart | alt.ConcatChart: # One panel for each group, with the same rows and columns
     """Draw effectors × regulators: one square an edge, with its sign, strongest genes first.
 
     Raises ValueError for missing columns, repeated edges and no edges."""
-    edges = _checked_edges(edges)
+    weight_title = weight_title or edges.attrs.get("weight", "mean ∂f / ∂x")
+    of, edges = _as_told(edges), _checked_edges(edges)
     about = _edge_words(title, edges, ("orange", "blue"))
     for side in ("effector", "regulator"):
         names = edges[side].astype(str)
@@ -158,12 +165,14 @@ def matrix_chart(
         order = total.sort_values(ascending=False, kind="stable").index
         edges[side] = pd.Categorical(names, order)
     compared = "Blue: lower in the first set of cells. Orange: higher."
-    return heatmap_chart(
+    words = compared if "change" in edges else FALLS_RISES
+    chart = heatmap_chart(
         edges.rename(columns={"weight": "value"}), title=title, value_title=weight_title,
-        words=compared if "change" in edges else FALLS_RISES, signs=True, width=600, height=560
-    ).properties(description=about)
+        words=words, signs=True, width=600, height=560)
+    chart.title.subtitle = [f"Row: whose {of}. Column: which gene rises.", words]
+    return chart.properties(description=about)
 
-# %% ../nbs/21_diagrams.ipynb #2c249ce6
+# %% ../nbs/21_diagrams.ipynb #66fd59cb
 def _tips_of(df: pd.DataFrame, *columns: str, **how) -> list[alt.Tooltip]:
     "Return tooltips of those columns, such as `mean:Q`, that a table has."
     return [alt.Tooltip(column, **how) for column in columns if column[:-2] in df]
@@ -184,29 +193,39 @@ def _behind(df: pd.DataFrame, base: alt.Chart, density, y) -> dict:
             low="datum.mean - 1.96 * datum.stderr", high="datum.mean + 1.96 * datum.stderr"
         ).mark_area(opacity=0.45, color="#e6862b").encode(y=y("low:Q"), y2="high:Q")
     return layers
+def _pair_words(effector, regulator, of, level=False) -> tuple[str, str, str]:
+    "Return a title, a sentence and the name of the values of a pair."
+    words = entry_words(effector, regulator).replace("velocity", of, 1)
+    if level: return f"{of.capitalize()} of {effector}", f"As {regulator} rises, with all that rises with it", {
+        "velocity": "velocity", "production": "log production"}[of]
+    return entry_label(effector, regulator), words, _ENTRY[of]
 
-# %% ../nbs/21_diagrams.ipynb #6c841649
+_ENTRY = dict(velocity="∂f / ∂x", production="log production per sd")
+
+# %% ../nbs/21_diagrams.ipynb #5312a774
 def response_chart(
     curve: pd.DataFrame,                     # From `response_curve` or `kinetics`, one pair
     density: pd.DataFrame | None = None,     # From `response_density`, tiles behind the curve
     *,
     x_title: str | None = None,              # What the entry is against; None is the regulator
+    of: str | None = None,                   # "velocity" or "production"; None: as the table tells
     width: int = 380,                        # Pixels
     height: int = 260,                       # Pixels
 ) -> alt.LayerChart:  # Mean as a line, its 95 % band if `stderr` is there, q10-q90 as a paler one
-    "Draw an entry against a number of the cells. Raises ValueError for more than one pair."
+    "Draw an entry, or an effector's level, against a number of the cells. ValueError for more than one pair."
+    of, level = _as_told(curve, of), curve.attrs.get("level", False)
     df = _with_columns(curve, ["effector", "regulator", "x", "mean", "count"])
     if len(pairs := df[["effector", "regulator"]].drop_duplicates()) != 1:
         raise ValueError(
             f"{len(pairs)} pairs in the table: choose one, e.g. with .query(\"effector == 'Spi1'\")")
     df, (effector, regulator) = df[df["count"] > 0], pairs.iloc[0]
-    x_title = x_title or f"expression of {regulator}"
+    entry, words, y_title = _pair_words(effector, regulator, of, level)
+    x_title = x_title or (f"expression of {regulator}" if of == "velocity" else f"state of {regulator}, sd")
     base = _drawn(df).encode(x=_place(alt.X, "x", x_title))
-    y = lambda column: alt.Y(column, title="∂f / ∂x", axis=alt.Axis(format=".2~g", **_AXIS))
+    y = lambda column: alt.Y(column, title=y_title, axis=alt.Axis(format=".2~g", **_AXIS))
     behind = _behind(df, base, density, y)
     line = base.mark_line(color=INK, point=alt.OverlayMarkDef(color=INK, size=18)).encode(
         y=y("mean:Q"), tooltip=_tips_of(df, "x:Q", "mean:Q", "stderr:Q", "count:Q", format=".3~g"))
-    entry, words = entry_label(effector, regulator), entry_words(effector, regulator)
     low, high = df.loc[df["mean"].idxmin()], df.loc[df["mean"].idxmax()]
     about = (f"{entry} against {x_title}: the mean is lowest, {low['mean']:.2g}, at {low['x']:.2g} "
              f"and highest, {high['mean']:.2g}, at {high['x']:.2g}")
@@ -216,22 +235,23 @@ def response_chart(
         width=width, height=height, view=_BARE, description=about,
         title=_titled(entry, [words, said], "group"))
 
-# %% ../nbs/21_diagrams.ipynb #9e16eb04
+# %% ../nbs/21_diagrams.ipynb #804814d4
 def kinetics_heatmap(
     df: pd.DataFrame,             # From `kinetics`, any number of pairs in the same bins
     *,
     x_title: str = "pseudotime",  # What the cells are ordered by
     normalise: bool = False,      # Whether each pair is divided by its largest |mean|
+    of: str | None = None,        # "velocity" or "production"; None: as the table tells
     width: int = 420,             # Pixels
     step: int = 18,               # Height of a row in pixels
 ) -> alt.Chart:                   # One row a pair, coloured by the mean entry
     "Draw mean entries of many pairs along pseudotime."
-    df = _with_columns(df, ["effector", "regulator", "low", "high", "mean"])
+    of, df = _as_told(df, of), _with_columns(df, ["effector", "regulator", "low", "high", "mean"])
     df["pair"] = [entry_label(e, r) for e, r in zip(df["effector"], df["regulator"])]
     largest = df.groupby("pair")["mean"].transform(lambda v: v.abs().max() or 1.0)
     df["value"] = df["mean"] / (largest if normalise else 1.0)
-    pairs, legend = list(dict.fromkeys(df["pair"])), "mean ∂f / ∂x"
-    if normalise: legend = "∂f / ∂x, part of its largest"
+    pairs, legend = list(dict.fromkeys(df["pair"])), f"mean {_ENTRY[of]}"
+    if normalise: legend = f"{_ENTRY[of]}, part of its largest"
     about = (f"Mean entries of {len(pairs)} pairs along {x_title}, {_range_words(df['mean'])}: "
              f"{', '.join(pairs[:4])}")
     tips = ("effector:N", "regulator:N", "low:Q", "high:Q", "mean:Q", "count:Q")
@@ -243,9 +263,9 @@ def kinetics_heatmap(
         tooltip=_tips_of(df, *tips)
     ).properties(
         width=width, height=alt.Step(step), view=_BARE, description=about,
-        title=_titled("Entries along " + x_title, [FALLS_RISES], "group"))
+        title=_titled(f"Entries of {of} along {x_title}", [FALLS_RISES], "group"))
 
-# %% ../nbs/21_diagrams.ipynb #2d371913
+# %% ../nbs/21_diagrams.ipynb #bd6c87cd
 def fixed_point_chart(
     points: pd.DataFrame,              # From `fixed_points`: kind, oscillating, support, x and y
     cells: pd.DataFrame,               # One row per cell: x, y, and value (a divergence …) if wanted
@@ -279,10 +299,9 @@ def fixed_point_chart(
         lines = lines.mark_line(color=INK, strokeWidth=1.2, opacity=0.8)
         layers.insert(1, lines.encode(**place, detail="cell:N", order="time:Q"))
     counts = ", ".join(f"{n} {kind}" for kind, n in points["kind"].value_counts().items())
-    words = ["Dark circle: stable. Grey diamond: saddle. White square: unstable."]
     return alt.layer(*layers).resolve_scale(
         color="independent", fill="independent", shape="independent").properties(
-        width=width, height=height, view=_BARE, title=_titled("Fixed points", words),
+        width=width, height=height, view=_BARE, title=_titled("Fixed points", []),
         description=f"{len(cells):,} cells and {len(points)} fixed points: {counts}")
 
 # %% ../nbs/21_diagrams.ipynb #b295257a

@@ -5,8 +5,10 @@
 # %% auto #0
 __all__ = ['Network', 'jacobian_network', 'differential_network', 'conserved_network', 'save_network', 'network_layout']
 
-# %% ../nbs/25_networks.ipynb #48d985c2
+# %% ../nbs/25_networks.ipynb #a461eb80
+import warnings
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,24 +18,26 @@ from anndata import AnnData
 from .genejacobian import GeneJacobian
 from vfjac.ranking import (
     NO_ERRORS, _differences, _divided, _two_sets, cell_parts, check_tables, false_discovery,
-    looked_at, rank_lists, without_diagonal
+    looked_at, mark_proxies, rank_lists, without_diagonal
 )
+from .regulation import production_score
 
-# %% ../nbs/25_networks.ipynb #1e457a9f
+# %% ../nbs/25_networks.ipynb #32e8720c
 def _edge_table(
     weights: np.ndarray, effectors: np.ndarray, regulators: np.ndarray, group="all", *,
     top: int | None = None, fdr: float | None = None, z=None, doubt=None, **others: np.ndarray
 ) -> pd.DataFrame:  # effector, regulator, group, weight, sign (1 or -1), the others, and fdr for z
     """Return the strongest of the edges that are sure enough; ties in the order of the genes.
 
-    `doubt` is the rate at which another model calls them. Raises ValueError for `fdr` without `z`."""
+    Strongest by |score| if that is among the others, else by |weight|; `doubt` is the rate at which
+    another model calls them. Raises ValueError for `fdr` without `z`."""
     if fdr is not None and not 0 < fdr < 1:
         raise ValueError(f"fdr={fdr}: expected a share between 0 and 1, or None")
     if fdr is not None and z is None:
         raise ValueError(
             "fdr=… needs standard errors, which the field does not have: fit it with "
             "vf.fit_vector_field, which stores them, or choose the strongest edges with top=…")
-    strength = np.abs(weights)
+    strength = np.abs(others.get("score", weights))
     if z is not None:
         others["fdr"] = np.maximum(false_discovery(z)[1], 0 if doubt is None else doubt)
         strength = np.where(others["fdr"] <= (fdr or 1), strength, 0)
@@ -90,20 +94,27 @@ class Network:
         own = self.edges if group is None else self.edges[self.edges["group"] == group]
         return replace(self, edges=own.reset_index(drop=True))
 
-# %% ../nbs/25_networks.ipynb #f6395a57
-def _network(gj, edges, effectors, regulators, weight, units, **about):
-    "Return edges as a Network."
-    genes = np.array(list(dict.fromkeys([*effectors, *regulators])), dtype=object)
-    weight += "" if units == "raw" else ", standard deviations"
-    errors = "of the regression" if gj.has_stderr else NO_ERRORS
-    return Network(edges, genes, weight, errors, **about)
+# %% ../nbs/25_networks.ipynb #b159adad
+_WEIGHTS = dict(
+    velocity=dict(raw="mean ∂f / ∂x", sd="mean ∂f / ∂x, standard deviations"),
+    production=dict(raw="log production per sd", sd="sd of production per sd"))
 
-# %% ../nbs/25_networks.ipynb #3924fe4a
+
+def _network(gj, edges, pairs, units, what="", kinds=Network.kinds):
+    "Return edges as a Network; the table itself says, too, what it holds."
+    genes = np.array(list(dict.fromkeys(np.concatenate(pairs))), dtype=object)
+    of = "velocity" if gj.effector_genes is None else "production"
+    weight = what + _WEIGHTS[of][units]
+    edges = mark_proxies(edges, gj)
+    edges.attrs |= dict(of=of, weight=weight, kinds=kinds)
+    return Network(edges, genes, weight, "of the regression" if gj.has_stderr else NO_ERRORS, kinds)
+
+# %% ../nbs/25_networks.ipynb #5b016aaf
 def jacobian_network(
     data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian
     group=None,                        # Label(s) of `groups`; without groups positions, mask, names
     genes=None,                        # Names, or a yes/no column of var: regulators and effectors
-    top: int | None = 100,             # Edges of each network, by |weight|; None is all
+    top: int | None = 100,             # Edges of each network, by |weight|, of production by |score|
     fdr: float | None = None,          # Largest false discovery rate, over all pairs; None is any
     *,
     groups=None,                       # Column of obs, or labels, (n_cells,): one network each
@@ -119,11 +130,18 @@ def jacobian_network(
     """Return the strongest (`top`) or surest (`fdr`) mean effects of genes on one another.
 
     Edges have stderr and fdr where the field has standard errors. These know noise, not the bias
-    of smoothing: where noise is small, more than the stated share can be false. Raises ValueError
-    for `fdr` without them, KeyError for groups and genes that are not there."""
+    of smoothing: where noise is small, more than the stated share can be false. Of production,
+    edges of proxies are left out unless named as `regulators`, and networks of groups are parts of
+    that of all cells, since one fit is made for all: what differs between groups is found by
+    `differential_network`. Raises ValueError for `fdr` without standard errors, KeyError for groups
+    and genes that are not there."""
     sides = (genes if own is None else own for own in (effectors, regulators))
     gj, pairs = looked_at(
-        data, *sides, n_tables=10, memory_mb=memory_mb, basis=basis, of=of, units=units)
+        data, *sides, proxies=regulators is not None, n_tables=10, memory_mb=memory_mb, basis=basis,
+        of=of, units=units)
+    parts, production = cell_parts(data, gj, groups, group), gj.effector_genes is not None
+    if top is None: check_tables(pairs, 5 * len(parts) + 6, memory_mb)
+    if production and len(parts) > 1: _warn_of_groups()
     doubt = gj.doubt(*pairs)
     def edges(label, part):
         mean, known = part.mean(None, *pairs, memory_mb=memory_mb, cores=cores), {}
@@ -131,11 +149,24 @@ def jacobian_network(
         if gj.has_stderr:
             error = part.mean_stderr(None, *pairs)
             known = dict(stderr=error, z=_divided(mean, error), doubt=doubt)
+            if doubt is not None and isinstance(data, AnnData):
+                known["score"] = production_score(data, mean, error, *pairs)
         return _edge_table(mean, *pairs, label, top=top, fdr=fdr, **known)
-    tables = [edges(*item) for item in cell_parts(data, gj, groups, group).items()]
-    return _network(gj, pd.concat(tables, ignore_index=True), *pairs, "mean ∂f / ∂x", units)
+    tables = [edges(*item) for item in parts.items()]
+    network = _network(gj, pd.concat(tables, ignore_index=True), pairs, units)
+    network.edges.attrs["groups"] = list(parts)
+    return network
 
-# %% ../nbs/25_networks.ipynb #09532657
+
+@cache
+def _warn_of_groups():
+    "Say once what networks of groups are, of production."
+    warnings.warn(
+        "one fit of production is made for all cells, so the networks of groups are mostly parts of "
+        "the same one; what differs is told by vf.differential_network and vf.compare_groups",
+        stacklevel=3)
+
+# %% ../nbs/25_networks.ipynb #7f5012f6
 def _named(which, groups, otherwise):
     "Return what a set of cells is called."
     if groups is None: return otherwise
@@ -167,7 +198,8 @@ def differential_network(
     "higher", not activated. Raises ValueError for `fdr` without errors."""
     sides = (genes if own is None else own for own in (effectors, regulators))
     gj, pairs = looked_at(
-        data, *sides, n_tables=14, memory_mb=memory_mb, basis=basis, of=of, units=units)
+        data, *sides, proxies=regulators is not None, n_tables=14, memory_mb=memory_mb, basis=basis,
+        of=of, units=units)
     rows = _two_sets(data, gj, a, b, groups)
     found = _differences(gj, *rows, *pairs, memory_mb=memory_mb, cores=cores)
     if exclude_diagonal: found = {k: without_diagonal(v, *pairs) for k, v in found.items()}
@@ -177,48 +209,35 @@ def differential_network(
     name = f"{_named(a, groups, 'a')} − {'others' if b is None else _named(b, groups, 'b')}"
     edges = _edge_table(
         found.pop("difference"), *pairs, name, top=top, fdr=fdr, change=change, **found)
-    return _network(
-        gj, edges, *pairs, "difference of mean ∂f / ∂x", units, kinds=("higher", "lower"))
+    return _network(gj, edges, pairs, units, "difference of ", ("higher", "lower"))
 
-# %% ../nbs/25_networks.ipynb #c354dbf9
+# %% ../nbs/25_networks.ipynb #41601d40
 def conserved_network(
     data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian
     groups,                            # Column of obs, or labels, (n_cells,)
     group=None,                        # Labels to look at, two or more; None is all
     genes=None,                        # Names, or a yes/no column of var: regulators and effectors
     top: int | None = 100,             # Number of edges, by |weight|; None is all
-    fdr: float | None = None,          # Largest false discovery rate; None is any
-    *,
-    exclude_diagonal: bool = True,     # Whether a gene's effect on itself is left out
-    units: str = "raw",                # Or "sd", as in `rank_jacobian_genes`
-    of: str | None = None,             # "velocity" or "production"; None: production where fitted
-    basis: str | None = "pca",         # Basis of the field of an AnnData
-    memory_mb: float = 512,            # Memory that may be used, MB
-    cores: int | None = 1,             # Number of threads; None takes all cores
+    fdr: float | None = None,          # Largest false discovery rate in any group; None is any
+    **how,                             # Of `jacobian_network`
 ) -> Network:                          # `strongest`: the mean of the group where an edge is so
     """Return the edges that have the same sign in every group.
 
     Raises ValueError for fewer than two groups, and for `fdr` without standard errors."""
-    gj, pairs = looked_at(
-        data, genes, genes, n_tables=6, memory_mb=memory_mb, basis=basis, of=of, units=units)
-    parts = cell_parts(data, gj, groups, group)
-    if len(parts) < 2:
-        raise ValueError(
-            f"one group, {next(iter(parts))!r}: expected two or more, to have edges in common")
-    check_tables(pairs, 4 * len(parts) + 6, memory_mb)
-    means = np.stack([
-        part.mean(None, *pairs, memory_mb=memory_mb, cores=cores) for part in parts.values()])
-    if exclude_diagonal: means = np.stack([without_diagonal(mean, *pairs) for mean in means])
-    strength, z = np.abs(means), None
-    of_group = lambda group: np.take_along_axis(means, group[None], axis=0)[0]
-    shared = np.abs(np.sign(means).sum(axis=0)) == len(parts)
-    if gj.has_stderr:
-        errors = [part.mean_stderr(None, *pairs) for part in parts.values()]
-        z = _divided(strength, np.stack(errors)).min(axis=0)
-    edges = _edge_table(
-        np.where(shared, of_group(strength.argmin(axis=0)), 0), *pairs, " & ".join(map(str, parts)),
-        top=top, fdr=fdr, z=z, doubt=gj.doubt(*pairs), strongest=of_group(strength.argmax(axis=0)))
-    return _network(gj, edges, *pairs, "weakest mean ∂f / ∂x", units)
+    network = jacobian_network(data, group, genes, None, fdr, groups=groups, **how)
+    labels, edges = network.edges.attrs["groups"], network.edges
+    if len(labels) < 2:
+        raise ValueError(f"one group, {labels[0]!r}: expected two or more, to have edges in common")
+    edges = edges.assign(size=edges["weight"].abs())
+    pairs = edges.groupby(["effector", "regulator"], sort=False)
+    edges["strongest"] = edges["sign"] * pairs["size"].transform("max")
+    if "fdr" in edges: edges["fdr"] = pairs["fdr"].transform("max")
+    shared = edges[pairs["sign"].transform("sum").abs() == len(labels)].sort_values("size", kind="stable")
+    shared = shared.drop_duplicates(["effector", "regulator"])   # the weakest of each
+    shared = shared[::-1].head(len(shared) if top is None else top).drop(columns="size")
+    shared = shared.assign(group=" & ".join(map(str, labels))).reset_index(drop=True)
+    shared.attrs["weight"] = f"weakest {network.weight}"
+    return replace(network, edges=shared, weight=shared.attrs["weight"])
 
 # %% ../nbs/25_networks.ipynb #d7b14cc6
 def save_network(
