@@ -74,7 +74,7 @@ def at_cells(
     "Return the same field and genes at some of the cells."
     return replace(gj, states=gj.states[rows], cells=gj.cells[rows])
 
-# %% ../nbs/23_ranking.ipynb #0975eb8b
+# %% ../nbs/23_ranking.ipynb #fdb081e5
 def _deviations(values: Callable, X, noise: np.ndarray | float = 0.0) -> np.ndarray:
     "Return standard deviations over cells of functions of the states; 1 where nothing varies."
     moments = lambda X: np.stack([(V := values(X)).sum(axis=0), np.square(V).sum(axis=0)])
@@ -103,8 +103,10 @@ def per_deviation(
     field = replace(
         field, coefficients=field.coefficients / f, offset=None if offset is None else offset / f,
         slope=None if slope is None else slope / f[:, None])
-    fit = known and replace(known, field=field, noise=known.noise / f**2)
-    return replace(gj, field=field, fit=fit, loadings=gj.loadings * x[:, None])
+    if known is not None:
+        shared = None if known.shared is None else known.shared / f**2
+        known = replace(known, field=field, noise=known.noise / f**2, shared=shared)
+    return replace(gj, field=field, fit=known, loadings=gj.loadings * x[:, None])
 
 # %% ../nbs/23_ranking.ipynb #933565f2
 def cell_labels(
