@@ -9,7 +9,7 @@ __all__ = ['basis_key', 'listed', 'check_adata', 'check_unique', 'gene_columns',
            'read_field', 'cell_velocities', 'write_field', 'averaging_traces', 'FitData', 'read_fit_data',
            'fingerprint', 'pack_jacobian', 'write_jacobian', 'StoredJacobian', 'read_jacobian']
 
-# %% ../nbs/14_adata.ipynb #3555aecd
+# %% ../nbs/14_adata.ipynb #f2674d33
 import hashlib
 import os
 import warnings
@@ -17,7 +17,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 import pandas as pd
@@ -46,15 +45,25 @@ def listed(
     "The keys of a part of an AnnData, for a message. (From anndata 0.13 on, `layers` has the key None for X.)"
     return ", ".join(str(key) for key in mapping if key is not None) or "none"
 
-# %% ../nbs/14_adata.ipynb #58712839
+# %% ../nbs/14_adata.ipynb #314bf74f
 def check_adata(
-    adata,                  # What was given as AnnData
+    adata,                  # What was given as AnnData: one, or a MuData or SpatialData that holds one
     write: bool = False,    # Whether results are going to be written to it
-) -> None:
-    "Raise TypeError unless this is an AnnData, ValueError if it is to be written to and cannot be."
-    if not isinstance(adata, AnnData): raise TypeError(f"adata is a {type(adata).__name__}: expected an AnnData")
+) -> AnnData:               # The AnnData itself, or the one that is held: `rna`, `table`, or the only one
+    "Return the AnnData. Raises TypeError if there is none, ValueError if it is to be written to and cannot be."
+    if not isinstance(adata, AnnData):
+        part = "mod" if isinstance(getattr(adata, "mod", None), Mapping) else "tables"
+        held = getattr(adata, part, None)
+        held = {k: v for k, v in held.items() if isinstance(v, AnnData)} if isinstance(held, Mapping) else {}
+        name = next((k for k in ("rna", "table", *held) if k in held), None)
+        if name is None or len(held) > 1 and name not in ("rna", "table"):
+            which = f"; give one of those that it holds, such as .{part}[{name!r}]" if held else ""
+            raise TypeError(
+                f"adata is a {type(adata).__name__}: expected an AnnData, such as anndata.read_h5ad returns{which}")
+        adata = held[name]
     if write and adata.isbacked and adata.is_view:
         raise ValueError("adata is a view of a file on disk, which cannot be written to: call adata.to_memory() first")
+    return adata
 
 # %% ../nbs/14_adata.ipynb #357b6f2f
 def check_unique(names: pd.Index, what: str, remedy: str) -> None:
@@ -246,12 +255,12 @@ def _pca_inputs(adata, some, genes):
         for values in (z, np.clip(z, None, 10), np.clip(z, -10, 10)): yield name, values, std
         yield name, x * std, None
 
-# %% ../nbs/14_adata.ipynb #af456d02
+# %% ../nbs/14_adata.ipynb #f732792e
 def _batches(adata, some):
-    "Yield the columns of `obs` that may name batches, as a number for each of some cells."
-    for j in range(adata.obs.shape[1]):
+    "Yield the columns of `obs` that may name batches: name, and a number for each of some cells."
+    for j, name in enumerate(adata.obs.columns):
         batch = pd.factorize(adata.obs.iloc[some, j].astype(str))[0]
-        if 0 < batch.max(initial=0) < len(batch) / 4: yield batch
+        if 0 < batch.max(initial=0) < len(batch) / 4: yield name, batch
 
 def _rotation(made, states):
     "The rotation that takes what the loadings make of the expression closest to the states."
@@ -259,7 +268,7 @@ def _rotation(made, states):
     return left @ right
 
 def _proved(adata, Q, genes, states, some, mean=None, close=1e-2) -> tuple:
-    "Loadings as the states have them, the table and scales that prove it, and the misfit before."
+    "Loadings as the states have them, the table and scales that prove it, and the misfit before, or the batches."
     made, missed = [], np.inf
     if len(states) < (3 if mean is None else 1): return Q, None, None, missed
     for name, x, std in _pca_inputs(adata, some, genes):
@@ -268,7 +277,8 @@ def _proved(adata, Q, genes, states, some, mean=None, close=1e-2) -> tuple:
         if now < close: return Q, name, std, 0.0
         if np.isfinite(T).all(): made.append((name, T, std))
     for name, T, std in made:
-        if any(_misfit(T, states, batch=batch) < close for batch in _batches(adata, some)): return Q, name, std, 0.0
+        for column, batch in _batches(adata, some):
+            if _misfit(T, states, batch=batch) < close: return Q, name, std, str(column)
         if _misfit(T @ (R := _rotation(T, states)), states) < close: return Q @ R, name, std, missed
     return Q, None, None, missed
 
@@ -301,7 +311,7 @@ def _say_unproved(adata, Qkey, basis, missed, whole):
         "with PCA in obsm['X_pca'] (genes are then reached through it); or put what PCA was run on into X or a layer"
         + "; else genes are taken as not scaled, in spite of var['std']" * scaled, stacklevel=4)
 
-# %% ../nbs/14_adata.ipynb #6a36edaf
+# %% ../nbs/14_adata.ipynb #ab8104d9
 def read_loadings(
     adata: AnnData,            # The data
     Qkey: str = "PCs",           # Key of the loadings, in varm (scanpy) or uns (dynamo)
@@ -324,9 +334,12 @@ def read_loadings(
     elif table is None and (whole or states is None):
         turned, table = _unproved_in_uns(adata, Qkey, Q, genes, mean, states, some, missed)
     elif missed and whole:
+        how = ("a rotation of it: the loadings are rotated as well. Run PCA again, and both agree"
+               if not isinstance(missed, str) else
+               f"moved by another amount in each group of obs[{missed!r}]: the loadings serve, and cells of different "
+               "groups count as neighbours where they are near after the move")
         warnings.warn(
-            f"obsm['X_{basis}'] is not what the loadings {Qkey!r} make of {table}, but a rotation of it: the "
-            "loadings are rotated as well. Run PCA again, and both agree", stacklevel=3)
+            f"obsm['X_{basis}'] is not what the loadings {Qkey!r} make of {table}, but {how}", stacklevel=3)
     return Loadings(names, turned if whole or not k else Q, table if whole else None, scale)
 
 def quiet_loadings(
@@ -339,7 +352,7 @@ def quiet_loadings(
         with warnings.catch_warnings(action="ignore"): return read_loadings(adata, Qkey, basis)
     except (KeyError, ValueError): return None
 
-# %% ../nbs/14_adata.ipynb #fa941732
+# %% ../nbs/14_adata.ipynb #670bf89d
 def select_genes(
     adata: AnnData,            # The data
     wanted,                      # Gene names, a single name, or the name of a yes/no column of .var
@@ -352,9 +365,10 @@ def select_genes(
     if isinstance(wanted, (set, frozenset)):
         raise TypeError(f"{what} given as a set, which has no order: give a list of gene names")
     if isinstance(wanted, np.ndarray) and wanted.ndim == 0: wanted = wanted.item()
+    known = {str(g) for g in available}
+    if not isinstance(wanted, Iterable) and str(wanted) in known: wanted = str(wanted)   # genes called by numbers
     if not isinstance(wanted, Iterable):
         raise TypeError(f"{what} given as {wanted!r}: expected gene names, a single name, or a yes/no column of .var")
-    known = {str(g) for g in available}
     column = isinstance(wanted, str) and wanted not in {*known, *adata.var_names} and wanted in adata.var
     if column: names = _marked_genes(adata, wanted, what)
     else: names = [wanted] if isinstance(wanted, str) else list(wanted)
@@ -367,8 +381,7 @@ def select_genes(
         if len(missing) == len(unique): explain_missing(adata, missing, available, what)
         shown = missing[:20] if column else missing
         more = f" and {len(missing) - len(shown):,} more" if len(shown) < len(missing) else ""
-        near = {g: get_close_matches(g, sorted(known), n=1) for g in shown[:10] if g not in adata.var_names}
-        hints = "".join(f" ({g}: did you mean {match[0]}?)" for g, match in near.items() if match)
+        hints = "".join(f" ({g}: {hint})" for g in shown[:10] if (hint := _gene_hint(adata, g, available)))
         warnings.warn(
             f"{what}: {len(missing)} of {len(unique)} genes are not among those of the field and are left out: "
             f"{', '.join(shown)}{more}{hints}", stacklevel=4)
@@ -395,8 +408,8 @@ def explain_missing(
         raise KeyError(
             f"{what}: {', '.join(missing)} in var, but not among the {len(available):,} genes that took part in PCA, "
             "so without loadings")
-    for column in adata.var:
-        same = adata.var[column].astype(str).isin(missing)
+    for j, column in enumerate(adata.var.columns):
+        same = adata.var.iloc[:, j].astype(str).isin(missing)
         if same.any():
             raise KeyError(
                 f"{what}: {', '.join(missing)} are names in var[{column!r}], but genes are called by "
@@ -404,23 +417,35 @@ def explain_missing(
                 f"adata.var[{column!r}].astype(str) and call adata.var_names_make_unique() before the fit")
     find_names(missing, available, f"genes with loadings (asked for as {what})")
 
-# %% ../nbs/14_adata.ipynb #7902b289
+def _gene_hint(adata, gene, available) -> str:
+    "Say what may be meant by a gene that is not available, or nothing."
+    if gene in adata.var_names: return "took no part in PCA"
+    try: explain_missing(adata, [gene], available, "")
+    except KeyError as error: said = str(error.args[0])
+    return said.partition("var_names, here ")[2].partition(":")[0] or said.partition("(did you mean ")[2].rstrip(")")
+
+# %% ../nbs/14_adata.ipynb #7ddbfb77
 def layer_velocities(
     adata: AnnData,       # The data
     key: str,               # The layer
     genes: np.ndarray,      # Names of genes, (n_genes,)
-    trust: bool = True,     # Obey the columns of var
+    trust: bool = True,     # Obey the column of var, and take zeros in all cells for no velocity
+    rows=slice(None),       # Positions of the cells; all
 ) -> np.ndarray:            # (n_cells, n_genes) float64; NaN where there is none
     """Return velocities of genes in a layer: none where they are not finite, where `var["<layer>_genes"]`, else
-    `var["velocity_genes"]`, does not trust the gene, or where they are zeros of a gene out of `use_for_dynamics`."""
-    at = adata.var_names.get_indexer(genes)
-    V = dense(gene_columns(adata.layers[key], at), f"layer {key!r}")
+    `var["velocity_genes"]`, does not trust the gene, or where they are zero in every cell."""
+    check_unique(adata.var_names, "gene names", "adata.var_names_make_unique()")
+    at, layer = adata.var_names.get_indexer(genes), adata.layers[key]
+    V = dense(gene_columns(layer[rows], at), f"layer {key!r}")
     V[~np.isfinite(V)] = np.nan
     if not trust: return V
-    columns = (f"{key}_genes" if f"{key}_genes" in adata.var else "velocity_genes", "use_for_dynamics")
-    masks = (read_mask(adata.var[name]) if name in adata.var else None for name in columns)
-    trusted, fitted = (np.ones(len(at), bool) if mask is None else mask[at] for mask in masks)
-    V[:, ~trusted | ~fitted & ~V.any(axis=0)] = np.nan
+    column = f"{key}_genes" if f"{key}_genes" in adata.var else "velocity_genes"
+    mask = read_mask(adata.var[column]) if column in adata.var else None
+    if mask is not None: V[:, ~mask[at]] = np.nan
+    still = np.flatnonzero(~np.nan_to_num(V).any(axis=0))
+    if len(still) and len(V) < adata.n_obs:
+        still = still[~np.nan_to_num(dense(gene_columns(layer, at[still]))).any(axis=0)]
+    V[:, still] = np.nan
     return V
 
 # %% ../nbs/14_adata.ipynb #ec920828
@@ -486,7 +511,7 @@ def warn_of_absent(V, genes, key: str, meaning: str) -> np.ndarray:
     if lacking.any(): warnings.warn(f"{said}; {meaning}", stacklevel=5)
     return lacking
 
-# %% ../nbs/14_adata.ipynb #a8d0db76
+# %% ../nbs/14_adata.ipynb #03140d01
 _DRAWN = ("umap", "tsne", "draw_graph", "phate", "trimap", "pacmap")   # embeddings that no linear map leads to
 
 def tell_velocity_kind(
@@ -501,20 +526,26 @@ def tell_velocity_kind(
     Warns where the projection left out the scales of scaled genes, or took velocities that are not known as zero."""
     if basis is None or "layer:" in source: return "projection"
     if basis.lower().startswith(_DRAWN): return "displacement"
-    loadings, layer = quiet_loadings(adata, Qkey, basis), _velocity_layer(adata)
-    if loadings is None or layer is None or loadings.values.shape[1] != V.shape[1]: return "unknown"
-    some = np.flatnonzero(np.isfinite(V).all(axis=1))
-    some = some[:50] if is_lazy(adata.layers[layer]) else some[:: max(1, len(some) // 50)]
-    if not len(some): return "unknown"
-    cells = adata[some]
-    genes = layer_velocities(cells, layer, loadings.genes), layer_velocities(cells, layer, loadings.genes, False)
-    told = _projected_how(*genes, V[some], loadings)
+    layer, told = _projected_layer(adata, V, quiet_loadings(adata, Qkey, basis))
     if told == "right": return "projection"
-    if told is not None:
+    if told:
         warnings.warn(
             f"{source}: velocities were projected {told}, so they do not belong to obsm[{basis_key('X', basis)!r}]; "
             f"delete them, or say velocity_key={layer!r}, and layer {layer!r} is projected", stacklevel=4)
     return "displacement" if basis_key("grid_velocity", basis) in adata.uns else "unknown"
+
+def _projected_layer(adata, V, loadings) -> tuple:
+    "Return the layer that velocities in a basis were projected from, and how; whatever it is called."
+    some = np.flatnonzero(np.isfinite(V).all(axis=1))
+    if loadings is None or loadings.values.shape[1] != V.shape[1] or not len(some): return None, ""
+    usual = ("velocity", "velocity_S")
+    for key in sorted((k for k in adata.layers if k is not None), key=lambda k: (k not in usual, "velo" not in k)):
+        layer = adata.layers[key]
+        if getattr(layer, "dtype", np.dtype("O")).kind not in "iuf": continue
+        rows = some[:50] if is_lazy(layer) else some[:: max(1, len(some) // 50)]
+        genes = (layer_velocities(adata, key, loadings.genes, trust, rows) for trust in (True, False))
+        if (told := _projected_how(*genes, V[rows], loadings)) is not None: return key, told
+    return None, ""
 
 def _velocity_layer(adata):
     "The layer that velocities of genes usually stand in, or None."
@@ -531,7 +562,24 @@ def _projected_how(trusted, genes, V, loadings):
         return "with zeros for genes that have no velocity, or none that is trusted: every entry gets too small"
     return "with genes whose velocity var does not trust" if is_made(_project_velocities(genes / scale, Q)) else None
 
-# %% ../nbs/14_adata.ipynb #4ef8c820
+# %% ../nbs/14_adata.ipynb #836f94bb
+_COUNTS = dict(Ms="Mu", M_s="M_u", spliced="unspliced")   # what velocities are changes of, and what makes it
+
+def _source_layer(adata, source):
+    "The layer of velocities that stand in obsm, by what was projected, else by its usual name; or None."
+    key = source.removeprefix("obsm:")
+    found = None
+    if key in adata.obsm:
+        loadings = quiet_loadings(adata, basis=key.removeprefix("velocity_"))
+        found = _projected_layer(adata, _table(adata.obsm[key], key), loadings)[0]
+    return found or _velocity_layer(adata)
+
+def _is_standardised(table, at) -> bool:
+    "Whether genes have mean 0 and standard deviation 1, but for what cells left out since may have changed."
+    x = dense(gene_columns(table, at))
+    return len(x) > 20 and (np.abs(x.mean(axis=0)) < 0.1).all() and np.median(np.abs(x.std(axis=0) - 1)) < 0.1
+
+# %% ../nbs/14_adata.ipynb #c0a5fd44
 def warn_of_units(
     adata: AnnData,             # The data
     source: str,                  # Where velocities came from, see `read_velocities`
@@ -539,10 +587,18 @@ def warn_of_units(
     table: str | None = "X",      # What the states come from: "X", a layer, or None, not known
 ) -> None:
     "Warn if velocities are changes of averaged counts, and the states come from logarithms of these."
-    key = source.rpartition("layer:")[2] if "layer:" in source else _velocity_layer(adata)
-    counts = next((name for name in ("Ms", "M_s") if name in adata.layers), None)
+    key = source.rpartition("layer:")[2] if "layer:" in source else _source_layer(adata, source)
+    counts = next((name for name in _COUNTS if name in adata.layers), None)
     at, table = adata.var_names.get_indexer(genes), table or "X"
-    if key is None or counts is None or table == "X" and adata.X is None: return
+    if key is None or table == "X" and adata.X is None: return
+    if "std" not in adata.var and _is_standardised(adata.X if table == "X" else adata.layers[table], at[:20]):
+        warnings.warn(
+            f"every gene of {table}, which the states come from, has mean 0 and standard deviation 1, and var['std'] "
+            f"is not there: unless layer {key!r} was divided by the same standard deviations, entries of the Jacobian "
+            "are off by these. Put them into var['std'] (as sc.pp.scale does), or what was scaled into X and run PCA "
+            "on that; if the velocities are scaled, say velocity_kind='projection'", stacklevel=3)
+        return
+    if counts is None: return
     read = lambda name: np.nan_to_num(dense(gene_columns((adata.X if name == "X" else adata.layers[name])[:300], at)))
     M, V = read(counts), read(key)
     noted = adata.uns.get("pp", {})
@@ -551,7 +607,7 @@ def warn_of_units(
     for name in adata.layers:
         if name in (None, key) or "velo" not in name: continue
         if np.allclose(V * (1 + M), other := read(name), 1e-3, 1e-5 * np.abs(other).max()): return
-    unspliced = counts.replace("s", "u")
+    unspliced = _COUNTS[counts]
     if unspliced in adata.layers and _of_logarithm(V, M, read(unspliced)): return
     warnings.warn(
         f"layer {key!r} is the change of layers[{counts!r}], but {table}, which the states come from, looks like its "
@@ -564,8 +620,12 @@ def _is_logarithm(X, counts, noted) -> bool:
     to_counts, to_logs = (_median_correlation(X, M) for M in (counts, np.log1p(counts)))
     if max(to_counts, to_logs) > 0.99: return to_logs > to_counts   # averaged as these are, perhaps scaled
     if (X < 0).any(): return noted
-    X, logs, counts = X.mean(axis=0), np.log1p(counts).mean(axis=0), counts.mean(axis=0)   # without the cells' noise
-    return np.abs(X - logs).mean() < (1.0 if noted else 0.5) * np.abs(X - counts).mean()
+    X, size = X.mean(axis=0), counts.mean(axis=0)   # without the cells' noise
+    off = lambda expected: np.abs(X - expected).mean()
+    line = off(size * (X @ size) / (size @ size or 1.0))   # the unit of counts may be another
+    logs = min(off(np.log1p(unit * counts).mean(axis=0)) for unit in np.geomspace(0.1, 1000, 41))
+    if max(line, logs) < 0.1 * X.mean(): line, logs = off(size), off(np.log1p(counts).mean(axis=0))   # genes too alike
+    return bool(logs < (1.0 if noted else 0.5) * line)
 
 def _median_correlation(X, Y) -> float:
     "Median squared correlation of columns, of those that vary in both."
@@ -1007,7 +1067,7 @@ class StoredJacobian:
     stale: bool                        # Whether the field was fitted anew since
     doubts: tuple = ()                 # What has changed since it was computed, in sentences, the field too
 
-# %% ../nbs/14_adata.ipynb #b39a4ad7
+# %% ../nbs/14_adata.ipynb #25727ac3
 def read_jacobian(
     adata: AnnData,              # The data
     basis: str | None = "pca",     # The basis; None is gene space
@@ -1061,7 +1121,7 @@ def _kept_cells(adata, stored, vecfld, basis):
     if "cells" in stored:
         named = pd.Index([str(c) for c in np.ravel(stored["cells"])])
         for names in (named, adata.obs_names): check_unique(names, "cell names", "adata.obs_names_make_unique()")
-        at = adata.obs_names.astype(str).get_indexer(named)   # names may be numbers (reset_index)
+        at = pd.Index([str(c) for c in adata.obs_names]).get_indexer(named)   # names may be numbers or times
         if not (at >= 0).any():
             raise ValueError(f"none of the {len(at)} cells of the stored Jacobian is in this AnnData; compute it again")
         return np.flatnonzero(at >= 0), at[at >= 0]

@@ -6,9 +6,9 @@
 __all__ = ['find_names', 'in_order_of', 'find_cells', 'sum_jacobians', 'sum_products', 'project_moment', 'fold_entries',
            'group_rows', 'some_outputs', 'GeneJacobian', 'Quantiles']
 
-# %% ../nbs/12_genejacobian.ipynb #43714eaa
+# %% ../nbs/12_genejacobian.ipynb #ee3a13e8
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field as dataclass_field, replace
 from difflib import get_close_matches
 from functools import cached_property, partial
@@ -27,7 +27,7 @@ from .fit import Fit
 from .posterior import Posterior, entry_errors, mean_errors, mean_gram
 from .projection import projected_jacobian, scaled_loadings
 
-# %% ../nbs/12_genejacobian.ipynb #1cd1de8a
+# %% ../nbs/12_genejacobian.ipynb #3c28feb2
 def find_names(
     wanted,                 # A name or a list of names
     names: np.ndarray,      # The names to look in, (n,)
@@ -36,7 +36,7 @@ def find_names(
     """Positions of names.
 
     Raises KeyError that lists every missing name with near matches, and ValueError if a wanted name occurs twice."""
-    wanted = [wanted] if isinstance(wanted, str) else [str(w) for w in wanted]
+    wanted = [str(wanted)] if isinstance(wanted, str) or not isinstance(wanted, Iterable) else [str(w) for w in wanted]
     where: dict[str, int] = {}
     twice = set()
     for i, name in enumerate(map(str, names)): (twice.add(name) if name in where else where.setdefault(name, i))
@@ -50,13 +50,16 @@ def find_names(
 def _missing(missing, names, what) -> str:
     "What to say about names that are not there."
     said: list[str] = []
+    plain = lambda name: name.strip().partition(".")[0].lower()   # without blanks, case, and version of an Ensembl id
     for name in missing:
-        near = [str(n) for n in names if str(n).lower() == str(name).lower()]
+        near = [str(n) for n in names if plain(str(n)) == plain(str(name))]
         if not near and len(said) < 10: near = get_close_matches(str(name), [str(n) for n in names], n=3)
+        near = [n if n == n.strip() else repr(n) for n in near]
         said.append(repr(name) + (f" (did you mean {', '.join(near)}?)" if near else ""))
-    return f"not among the {len(names):,} {what}: {', '.join(said)}"
+    known = "" if "?" in "".join(said) or not len(names) else f"; they are called {', '.join(map(str, names[:3]))} …"
+    return f"not among the {len(names):,} {what}: {', '.join(said)}{known}"
 
-# %% ../nbs/12_genejacobian.ipynb #8bc39938
+# %% ../nbs/12_genejacobian.ipynb #ab9b0ba3
 def in_order_of(
     values: pd.Series,      # One value a cell
     names: np.ndarray,      # Names of the cells, (n_cells,)
@@ -64,10 +67,15 @@ def in_order_of(
     """Values of a Series in the order of the cells, by name.
 
     Raises ValueError if its index is neither the cells' names nor 0, 1, 2 …"""
-    if values.index.equals(pd.RangeIndex(len(names))): return values.to_numpy()
-    index = values.index.astype(str)
-    if len(values) == len(names) and index.is_unique and set(index) == {str(n) for n in names}:
-        return values.set_axis(index).reindex([str(n) for n in names]).to_numpy()
+    index, called = pd.Index([str(v) for v in values.index]), [str(n) for n in names]
+    numbered = values.index.equals(pd.RangeIndex(len(names)))
+    by_name = len(values) == len(names) and index.is_unique and set(index) == set(called)
+    if by_name and numbered and list(index) != called:
+        raise ValueError(
+            "cells are called 0, 1, 2 … in another order, so a Series numbered 0, 1, 2 … may be in the order of names "
+            "or of cells: give .to_numpy() in the order of the cells")
+    if by_name: return values.set_axis(index).reindex(called).to_numpy()
+    if numbered: return values.to_numpy()
     raise ValueError(
         f"a Series of {len(values)} values whose index is not the names of the {len(names)} cells "
         f"(it begins {index[:2].tolist()}): align it first, or give .to_numpy() if the order is that of the cells")
@@ -167,7 +175,7 @@ def _is_positive(entries: np.ndarray) -> np.ndarray:
     "1 where an entry is positive, else 0; half where it is exactly zero."
     return (np.sign(entries) + 1) / 2
 
-# %% ../nbs/12_genejacobian.ipynb #25599d5f
+# %% ../nbs/12_genejacobian.ipynb #95b9cb41
 def group_rows(
     groups,          # Labels, one a cell, (n_cells,), a lazily read column of obs too; None and NaN are no group
     n_cells: int,    # Number of cells
@@ -175,7 +183,10 @@ def group_rows(
     """The rows of each group, in the order of a categorical's categories, or sorted.
 
     Raises ValueError if the labels do not fit the cells."""
-    labels = pd.Categorical(groups.to_series() if hasattr(groups, 'to_series') else groups)
+    try: labels = pd.Categorical(groups.to_series() if hasattr(groups, "to_series") else groups)
+    except TypeError: labels = pd.Categorical([()])   # of lists
+    if not all(map(pd.api.types.is_scalar, labels.categories)):
+        raise ValueError("group labels are lists or the like: expected words or numbers, such as labels.astype(str)")
     if len(labels) != n_cells:
         raise ValueError(f"{len(labels)} group labels for {n_cells} cells: expected one label a cell")
     if not (labels.codes >= 0).any():
