@@ -146,7 +146,7 @@ def network_chart(
     words = _titled(title, [f"From regulator to effector. Arrowhead: {kinds[0]}. Bar: {kinds[1]}."])
     return _in_panels(panels, words, _edge_words(title, edges, kinds), columns=2)
 
-# %% ../nbs/21_diagrams.ipynb #4adde833
+# %% ../nbs/21_diagrams.ipynb #0644e633
 def matrix_chart(
     edges: pd.DataFrame, # effector, regulator, weight, and group if there are several
     *,
@@ -165,14 +165,12 @@ def matrix_chart(
         order = total.sort_values(ascending=False, kind="stable").index
         edges[side] = pd.Categorical(names, order)
     compared = "Blue: lower in the first set of cells. Orange: higher."
-    words = compared if "change" in edges else FALLS_RISES
-    chart = heatmap_chart(
-        edges.rename(columns={"weight": "value"}), title=title, value_title=weight_title,
-        words=words, signs=True, width=600, height=560)
-    chart.title.subtitle = [f"Row: whose {of}. Column: which gene rises.", words]
-    return chart.properties(description=about)
+    return heatmap_chart(
+        edges.rename(columns={"weight": "value"}), title=title, value_title=weight_title, of=of,
+        words=compared if "change" in edges else FALLS_RISES, signs=True, width=600, height=560
+    ).properties(description=about)
 
-# %% ../nbs/21_diagrams.ipynb #66fd59cb
+# %% ../nbs/21_diagrams.ipynb #814aabcb
 def _tips_of(df: pd.DataFrame, *columns: str, **how) -> list[alt.Tooltip]:
     "Return tooltips of those columns, such as `mean:Q`, that a table has."
     return [alt.Tooltip(column, **how) for column in columns if column[:-2] in df]
@@ -195,10 +193,9 @@ def _behind(df: pd.DataFrame, base: alt.Chart, density, y) -> dict:
     return layers
 def _pair_words(effector, regulator, of, level=False) -> tuple[str, str, str]:
     "Return a title, a sentence and the name of the values of a pair."
-    words = entry_words(effector, regulator).replace("velocity", of, 1)
-    if level: return f"{of.capitalize()} of {effector}", f"As {regulator} rises, with all that rises with it", {
-        "velocity": "velocity", "production": "log production"}[of]
-    return entry_label(effector, regulator), words, _ENTRY[of]
+    words = entry_words(effector, regulator, of), f"As {regulator} rises, with all that rises with it"
+    if level: return f"{of.capitalize()} of {effector}", words[1], "log " * (of == "production") + of
+    return entry_label(effector, regulator, of), words[0], _ENTRY[of]
 
 _ENTRY = dict(velocity="∂f / ∂x", production="log production per sd")
 
@@ -235,7 +232,7 @@ def response_chart(
         width=width, height=height, view=_BARE, description=about,
         title=_titled(entry, [words, said], "group"))
 
-# %% ../nbs/21_diagrams.ipynb #804814d4
+# %% ../nbs/21_diagrams.ipynb #f191d93b
 def kinetics_heatmap(
     df: pd.DataFrame,             # From `kinetics`, any number of pairs in the same bins
     *,
@@ -247,7 +244,7 @@ def kinetics_heatmap(
 ) -> alt.Chart:                   # One row a pair, coloured by the mean entry
     "Draw mean entries of many pairs along pseudotime."
     of, df = _as_told(df, of), _with_columns(df, ["effector", "regulator", "low", "high", "mean"])
-    df["pair"] = [entry_label(e, r) for e, r in zip(df["effector"], df["regulator"])]
+    df["pair"] = [entry_label(e, r, of) for e, r in zip(df["effector"], df["regulator"])]
     largest = df.groupby("pair")["mean"].transform(lambda v: v.abs().max() or 1.0)
     df["value"] = df["mean"] / (largest if normalise else 1.0)
     pairs, legend = list(dict.fromkeys(df["pair"])), f"mean {_ENTRY[of]}"
