@@ -411,31 +411,48 @@ def _means_table(state: ExplorerState, source: ExplorerSource) -> pd.DataFrame:
         table["faded"] = table["value"].abs() < 2 * table["error"]
     return table
 
-# %% ../nbs/28_explorer.ipynb #b9bbd2a3
-def _finding(effector: str, regulator: str, values: np.ndarray, which: str, of: str = "velocity") -> str:
-    "What an entry does in the larger part of the cells; `which` are they, such as `of all 300 cells`?"
-    values = np.asarray(values)[np.isfinite(values)]
-    rising = f"{regulator} itself" if effector == regulator else regulator
+# %% ../nbs/28_explorer.ipynb #1bd1c155
+def _finding(effector: str, regulator: str, values, which: str, of="velocity", errors=None, groups=None) -> str:
+    """What an entry does in the larger part of the cells, where most, and in how many it is sure.
+
+    `which` names the cells, as in `of all 300 cells`; `errors` are values and their errors, `groups` values and their
+    groups."""
+    values, rising = np.asarray(values)[np.isfinite(values)], regulator
+    if effector == regulator: rising = f"{regulator} itself"
     if not len(values) or not values.any():
         return f"{effector}'s {of} does not change as {rising} rises in any {which}"
-    share, verb = max(((values < 0).mean(), "falls"), ((values > 0).mean(), "rises"))
-    return f"{effector}'s {of} {verb} as {rising} rises in {100 * share:.0f} % {which}"
+    share, sign = max(((values < 0).mean(), -1), ((values > 0).mean(), 1))
+    said = f"{effector}'s {of} {'falls' if sign < 0 else 'rises'} as {rising} rises"
+    if of == PRODUCTION: said = f"{rising} holds {effector} back" if sign < 0 else f"{rising} drives {effector}"
+    where = "" if groups is None else _most_in(sign * groups[0], groups[1])
+    sure = "" if errors is None else f", sure in {100 * np.mean(sign * errors[0] >= 2 * errors[1]):.0f} %"
+    return f"{said}{where} in {100 * share:.0f} % {which}{sure}"
+
+def _most_in(values: np.ndarray, groups) -> str:
+    "In which group, of those with five cells or more, the mean is largest; empty if there is one group."
+    table = pd.Series(values).groupby(np.asarray(groups, dtype=object)).agg(["mean", "count"]).query("count > 4")
+    return f", most in {table['mean'].idxmax()}:" if len(table) > 1 else ""
 
 def _sentence(state: ExplorerState, source: ExplorerSource) -> str:
     "What the chosen entry does in the cells in view."
     inside, n = _cells_in_view(state, source), source.jacobian.n_cells
     if not inside.any(): return "No cell is in view"
     which = f"of all {n:,} cells" if inside.all() else f"of these {inside.sum():,} cells"
-    return _finding(state.effector, state.regulator, _entry(state, source)[inside], which, source.of)
+    value, drawn = _entry(state, source), inside[source.shown]
+    error = _entry_error(state, source, source.shown)
+    errors = None if error is None or not drawn.any() else (value[source.shown][drawn], error[drawn])
+    groups = (value[inside], source.groupings[state.grouping][inside]) if state.grouping else None
+    return _finding(state.effector, state.regulator, value[inside], which, source.of, errors, groups)
 
-# %% ../nbs/28_explorer.ipynb #6a902c26
+# %% ../nbs/28_explorer.ipynb #c7c47b97
 def _view_note(state: ExplorerState, source: ExplorerSource) -> str:  # One or more sentences
     "Which cells are drawn, which the numbers are over, and what to know of the data."
     drawn, n, inside = len(source.shown), source.jacobian.n_cells, int(_cells_in_view(state, source).sum())
     some = f"{drawn:,} of {n:,} cells are drawn ({source.sampling} sample)"
     which = f"all {n:,} cells" if inside == n else f"all {inside:,} cells in view, drawn or not"
     said = f"All {n:,} cells are drawn" if drawn == n else some
-    notes = [f"{said}; means and percentages are over {which}.", *source.notes]
+    sure = ", the share that is sure over those drawn" * (drawn < n and source.jacobian.has_stderr)
+    notes = [f"{said}; means and percentages are over {which}{sure}.", *source.notes]
     if state.grouping:
         counts = source.groupings[state.grouping].value_counts()
         lone = ", ".join(str(group) for group in counts.index[counts == 1])
@@ -474,7 +491,7 @@ def _symbols(state: ExplorerState, source: ExplorerSource) -> str:
     "The pair in symbols."
     return entry_label(state.effector, state.regulator, source.of)
 
-# %% ../nbs/28_explorer.ipynb #2447d443
+# %% ../nbs/28_explorer.ipynb #0b04639f
 _SHADES = np.array([[31, 95, 168], [235, 236, 238], [200, 90, 10]])   # falls, zero, rises
 
 def _static_svg(state: ExplorerState, source: ExplorerSource, most: int = 600) -> str:
@@ -484,16 +501,16 @@ def _static_svg(state: ExplorerState, source: ExplorerSource, most: int = 600) -
     known = np.isfinite(xy).all(axis=1) & np.isfinite(value)
     xy, value, clear = xy[known], value[known], np.where(seen[shown[known]], 0.9, 0.1)
     low, span = (xy.min(axis=0), np.ptp(xy, axis=0)) if len(xy) else (np.zeros(2), np.ones(2))
-    x, y = (np.array([16, 400]) + (xy - low) / np.where(span > 0, span, 1) * [568, -316]).T
+    x, y = (np.array([16, 430]) + (xy - low) / np.where(span > 0, span, 1) * [688, -345]).T
     end = symmetric_domain(value, 0.99)[1]
     fills = [np.interp(np.clip(value / end, -1, 1), [-1, 0, 1], shade).astype(int) for shade in _SHADES.T]
     dots = "".join(f'<circle cx="{a:.0f}" cy="{b:.0f}" r="3.5" fill="#{red:02x}{green:02x}{blue:02x}" '
                    f'fill-opacity="{c}"/>' for a, b, red, green, blue, c in zip(x, y, *fills, clear))
     said, symbols = html.escape(_sentence(state, source)), html.escape(_symbols(state, source))
     note = f"{symbols}. {FALLS_RISES} Darkest from ±{end:.2g}. Run the cell to explore."
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 600 416" width="600" role="img" '
-            f'font-family="sans-serif"><title>{said}</title><rect width="600" height="416" fill="white"/>'
-            f'<text x="12" y="26" font-size="16" font-weight="bold">{said}</text>'
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 446" width="720" role="img" '
+            f'font-family="sans-serif"><title>{said}</title><rect width="720" height="446" fill="white"/>'
+            f'<text x="12" y="26" font-size="15" font-weight="bold">{said}</text>'
             f'<text x="12" y="48" font-size="12" fill="#616e7c">{note}</text>{dots}</svg>')
 
 # %% ../nbs/28_explorer.ipynb #27785e0a
@@ -1076,7 +1093,7 @@ def jacobian_chart(
     Raises KeyError if none is stored or a name is unknown."""
     return _page(adata, of, basis, embedding, groups, max_cells, seed)[0]
 
-# %% ../nbs/28_explorer.ipynb #cb1e79bb
+# %% ../nbs/28_explorer.ipynb #832ccafd
 def report(
     adata: AnnData, # The data, with a stored Jacobian of genes
     path: str | Path, # Where to write the page, `.html`; an older file is replaced
@@ -1090,6 +1107,9 @@ def report(
     title: str | None = None, # Headline; None says how many genes
 ) -> Path: # The file written
     """Write the stored Jacobian as one interactive page that opens offline.
-    Raises KeyError if none is stored or a name is unknown."""
+    Raises KeyError if none is stored or a name is unknown, ValueError for another ending."""
+    if Path(path).suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"{path}: a report is a page, expected a name ending in .html; "
+                         f"vf.explore(adata).png({str(path)!r}) writes a picture")
     chart, usual, words = _page(adata, of, basis, embedding, groups, max_cells, seed)
     return save_html(chart, path, title=title or usual, lead=words)
