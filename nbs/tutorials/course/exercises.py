@@ -1,5 +1,6 @@
 """What the lessons are made of: exercises that check an answer, and pictures drawn anew when a control moves."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from numbers import Real
@@ -26,27 +27,56 @@ class WrongAnswer(AssertionError):
 
 
 def same_words(given, wanted) -> bool:
-    "Compare two words, or two sets of words, without case and blanks."
+    "Compare two words, or two sets of words, without case, blanks and articles."
     def plain(words):
-        return {str(w).strip().casefold() for w in ([words] if isinstance(words, str) else words)}
+        words = [words] if isinstance(words, str) else words
+        return {re.sub(r"^((the|an?|at|in)\s+)+|\.$", "", str(w).strip().casefold()) for w in words}
     return plain(given) == plain(wanted)
 
 
+def read_number(text: str) -> float:
+    "Read a number as it is typed: 0.057, 0,057, −2, 5.7 % or 3/5; raises ValueError for anything else."
+    text = text.strip().replace("−", "-")
+    if re.fullmatch(r"[-+]?\d+,\d+\s*%?", text): text = text.replace(",", ".")
+    above, _, below = text.rstrip(" %").partition("/")
+    return float(above) / float(below or 1) / (100 if text.endswith("%") else 1)
+
+
+def read_numbers(text: str, one: bool):
+    "Read a number, or a list of numbers with blanks or commas between them."
+    try: return read_number(text)
+    except ValueError:
+        if one: raise
+    return [read_number(part) for part in re.sub(r"[\[\](),;]", " ", text).split()]
+
+
 def same_numbers(given, wanted, rtol: float, atol: float) -> bool:
-    "Compare two arrays of numbers, which must have the same shape."
+    "Compare two arrays of numbers, which must have the same shape; `given` may be rounded to two digits or more."
     given, wanted = np.asarray(given, float), np.asarray(wanted, float)
-    return given.shape == wanted.shape and np.allclose(given, wanted, rtol=rtol, atol=atol)
+    if given.shape != wanted.shape: return False
+    if np.allclose(given, wanted, rtol=rtol, atol=atol): return True
+    return rtol > 0 and any(np.allclose(given, r, rtol=1e-9, atol=1e-12) for r in roundings(wanted))
 
 
-def hint(given, wanted) -> str:
+def roundings(wanted: np.ndarray):
+    "Yield numbers rounded to 2-5 digits, and to as many places as leave the largest of them two digits."
+    for digits in range(2, 6): yield np.reshape([float(f"{w:.{digits}g}") for w in wanted.flat], wanted.shape)
+    places = 1 - int(np.floor(np.log10(max(np.abs(wanted).max(initial=0), 1e-9))))
+    for more in range(4): yield wanted.round(places + more)
+
+
+def hint(given, wanted, rtol: float = 0.02, atol: float = 0.0) -> str:
     "Say what is wrong with a number or an array of numbers, without giving the right one away."
     given, wanted = np.asarray(given, float), np.asarray(wanted, float)
     if given.shape != wanted.shape: return f"the shape is {given.shape}, and {wanted.shape} was asked for."
     if not np.isfinite(given).all(): return "there is a value that is not a number."
+    if rtol > 0 and np.allclose(given, wanted, rtol=max(0.06, 2 * rtol), atol=2 * atol):
+        return "close, but not close enough: did you round on the way, or read it off? Give two digits or more."
     if wanted.ndim:
-        off = int((~np.isclose(given, wanted, rtol=0.02)).sum())
+        off = int((~np.isclose(given, wanted, rtol=rtol, atol=atol)).sum())
         return f"{off} of {wanted.size} values are not right."
     if given * wanted < 0: return "the sign is wrong."
+    if wanted == 0: return "it is not that far " + ("above zero." if given > 0 else "below zero.")
     return "too large." if abs(given) > abs(wanted) else "too small."
 
 
@@ -82,9 +112,13 @@ class Exercise:
 
     def _matches(self, given, wanted) -> bool:
         try:
-            if self.numbers: return same_numbers(given, wanted, self.rtol, self.atol)
-            return same_words(given, wanted)
+            if not self.numbers: return same_words(given, wanted)
+            return same_numbers(self._read(given), wanted, self.rtol, self.atol)
         except (TypeError, ValueError): return False
+
+    def _read(self, given):
+        "Numbers that stand in a string."
+        return read_numbers(given, np.ndim(self.answer) == 0) if isinstance(given, str) else given
 
     def check(self, given) -> Verdict:
         "Say whether an answer is right; `...` is none yet. Raises WrongAnswer, with what is known about the mistake."
@@ -100,15 +134,16 @@ class Exercise:
         if not self.numbers:
             choose = f" Choose among: {', '.join(self.choices)}." if self.choices else ""
             return f"{given!r} is not it." + choose
-        try: return hint(given, self.answer)
+        try: return hint(self._read(given), self.answer, self.rtol, self.atol)
         except (TypeError, ValueError): return f"{given!r} is not a number, and a number was asked for."
 
     def proves(self, right, wrong: Sequence = ()) -> Verdict:
-        "Accept `right`, refuse all mistakes and `wrong`; raises AssertionError where the exercise does not."
+        "Accept `right`, refuse all mistakes and `wrong`, four or more; raises AssertionError where it does not."
         verdict = self.check(right)
         assert verdict.right, f"{right!r} must be accepted: {verdict}"
         for words, value in self.mistakes.items(): self._refuse(value, words)
         for value in wrong: self._refuse(value)
+        assert len(self.mistakes) + len(wrong) >= 4, "list four wrong answers or more that readers give"
         return verdict
 
     def _refuse(self, value, words: str | None = None):
@@ -141,12 +176,8 @@ class AnswerBox(ipywidgets.VBox):
         "What stands in the form: words, a number, or `...` for nothing."
         value = self.field.value
         if value is None or value == "": return ...
-        if not self.exercise.numbers:
-            return value if self.exercise.choices else set(value.replace(",", " ").split())
-        for a, b in (("[", " "), ("]", " "), (",", " "), ("−", "-")): value = value.replace(a, b)
-        try: numbers = [float(part) for part in value.split()]
-        except ValueError: return self.field.value
-        return numbers[0] if len(numbers) == 1 and np.ndim(self.exercise.answer) == 0 else numbers
+        if self.exercise.numbers or self.exercise.choices: return value
+        return set(value.replace(",", " ").split())
 
     def say(self) -> Verdict:
         "Check what stands in the form, and show the verdict."

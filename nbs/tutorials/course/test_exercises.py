@@ -10,7 +10,18 @@ from contextlib import contextmanager
 
 import altair as alt
 import numpy as np
-from exercises import Exercise, Verdict, WrongAnswer, control, hint, playground, same_numbers, same_words, slider
+from exercises import (
+    Exercise,
+    Verdict,
+    WrongAnswer,
+    control,
+    hint,
+    playground,
+    read_number,
+    same_numbers,
+    same_words,
+    slider,
+)
 
 
 @contextmanager
@@ -36,13 +47,19 @@ def test_comparing():
     assert WrongAnswer("too large")._render_traceback_() == ["Not right: too large"]
     assert same_words(" Stable ", "stable") and not same_words("saddle", "stable")
     assert same_words(["Gata1", "Spi1"], {"Spi1", "Gata1"})
+    assert same_words("evidence", "the evidence") and same_words("(1, 1)", "at (1, 1)")
     assert same_numbers(0.503, 0.5, rtol=0.02, atol=0)
+    assert same_numbers([0.12, -1.46], [0.1234, -1.4567], rtol=1e-6, atol=0)   # rounded as it is printed
+    assert same_numbers(0.37, 0.3675, rtol=1e-6, atol=0) and not same_numbers(0.36, 0.3675, rtol=1e-6, atol=0)
+    assert same_numbers([0.0, 1.46], [0.004, 1.4567], rtol=1e-6, atol=0) and not same_numbers(3.1, 3, rtol=0, atol=0)
     assert not same_numbers([1, 2, 3], [[1], [2], [3]], rtol=0.02, atol=0)
 
 
 def test_hints():
     assert hint(0.7, 0.5) == "too large." and hint(0.3, 0.5) == "too small."
     assert hint(-0.5, 0.5) == "the sign is wrong."
+    assert "below zero" in hint(-0.5, 0.0) and "above zero" in hint(0.5, 0.0)
+    assert "close" in hint([0.52, -1.5], [0.5, -1.5], rtol=1e-6)
     assert hint([1.0], [1.0, 2.0]) == "the shape is (1,), and (2,) was asked for."
     assert hint([1.0, 3.0], [1.0, 2.0]) == "1 of 2 values are not right."
     assert hint(np.nan, 0.5) == "there is a value that is not a number."
@@ -59,6 +76,11 @@ def test_numbers():
     with raises(WrongAnswer, "the row is the effector"): ENTRY.check(-1.1)
     with raises(WrongAnswer, "sign is wrong"): ENTRY.check(1.5)
     with raises(WrongAnswer, "not a number"): ENTRY.check("minus one and a half")
+    typed = [read_number(text) for text in ("0.057", "0,057", "5.7 %", "5,7%", "−0.057", "0.03/0.05")]
+    np.testing.assert_allclose(typed, [0.057, 0.057, 0.057, 0.057, -0.057, 0.6])
+    pair = Exercise("?", [0.5, -1.25])
+    assert ENTRY.check("-3/2").right and pair.check("[0.5, −1.25]").right and pair.check("0.5 -1.25").right
+    with raises(WrongAnswer, "shape"): pair.check("0.5")
 
 
 def test_proofs():
@@ -66,6 +88,7 @@ def test_proofs():
     assert KIND.proves("A saddle", wrong=["unstable", "a spiral", 3]).right
     with raises(AssertionError, "accepts -1.5"): ENTRY.proves(-1.5, wrong=[-1.5])
     with raises(WrongAnswer, "too small"): ENTRY.proves(-0.5)
+    with raises(AssertionError, "four wrong answers"): ENTRY.proves(-1.5, wrong=[1.5])
 
 
 def test_forms():
