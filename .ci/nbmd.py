@@ -50,14 +50,16 @@ def output_markdown(output, chart, asis=False, skip_words=()):
     if (spec := chart_spec(output)) is not None: return chart(spec)
     if "text/markdown" in data: return text(data["text/markdown"]).strip("\n")
     if "image/svg+xml" in data:
-        return _image("svg+xml", base64.b64encode(text(data["image/svg+xml"]).encode()).decode())
+        svg = text(data["image/svg+xml"])
+        named = re.search(r'aria-label="([^"]*)"', svg)
+        return _image("svg+xml", base64.b64encode(svg.encode()).decode(), named[1] if named else "")
     for kind in ("png", "jpeg"):
         if f"image/{kind}" in data: return _image(kind, text(data[f"image/{kind}"]).replace("\n", ""))
     body = _ANSI.sub("", text(data.get("text/plain", ""))).rstrip("\n")
     return (body if asis else fence(body)) if body else ""
 
 
-def _image(kind, b64): return f"![](data:image/{kind};base64,{b64})"
+def _image(kind, b64, words=""): return f"![{words}](data:image/{kind};base64,{b64})"
 
 
 def _folded(block, summary):

@@ -5,12 +5,15 @@ Works on processed notebooks (_proc, made by nbdev):
 - Every Vega-Lite output becomes a block of HTML that holds the specification as JSON. One file for the whole site,
   vega.js, holds Vega, Vega-Lite, Vega-Embed and the looks of vfjac's charts; nbs/assets/charts.js draws with it, and
   _quarto.yml loads both. Nothing is fetched from another host.
+- Signatures become tables of their parameters.
+- Pages for readers lose the statements that only check; lessons get a button that runs them in the browser.
 - Links out of nbs/, such as ../CONTRIBUTING.md, become links to the file in the repository.
 - llms.txt says in plain text what vfjac is and where each page stands, for readers that are programs.
 
 Running it again changes nothing.
 """
 
+import ast
 import json
 import os
 import re
@@ -26,6 +29,10 @@ from nbmd import chart_spec, fence, text
 from vfjac.charts import LOOKS_JS
 
 TOP = Path(__file__).resolve().parent.parent
+SIGNATURE = re.compile(r"```python\ndef \w+\(\n(.*?)\n\)(?:->(.*?))?:?(?: # (.*?))?\n```", re.S)
+PARAMETER = re.compile(r"\s*(\*{0,2}\w+)(?::(.*?))?(?:=(.*?))?,?(?: # (.*))?")
+READERS = ("tutorials", "how-to", "index.ipynb")
+PLAYGROUND = "A picture that follows its controls: "
 
 
 def chart_block(spec):
@@ -35,6 +42,22 @@ def chart_block(spec):
     about = escape(spec.get("description", "A chart"))
     return fence(f'<div class="vega-chart" role="figure" aria-label="{about}">'
                  f'<script type="application/json">{data}</script><noscript>{about}</noscript></div>', "{=html}")
+
+
+def parameter_table(match):
+    "A signature as nbdev writes it, a parameter on each line, as a table that wraps."
+    body, back, about = match.groups()
+    found = [PARAMETER.fullmatch(line) for line in body.splitlines()]
+    if not all(found): return match[0]   # several parameters on a line: nothing is said of them
+    rows = [m.groups() for m in found]
+    if back or about: rows.append(("returns", back, None, about))
+    lines = []
+    for name, kind, default, words in rows:
+        kind = "" if kind in (None, "NoneType") else kind.replace("numpy.ndarray", "ndarray").replace("|", "or")
+        cells = [f"`{name}`" if name != "returns" else name, kind, f"`{default}`" if default else "", words or ""]
+        lines.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
+    head = "| parameter | type | default | |\n|" + "|".join("-" * n for n in (18, 14, 14, 54)) + "|"
+    return "\n".join(["::: {.parameters}", head, *lines, ":::"])
 
 
 def settings():
@@ -49,6 +72,22 @@ def repository():
     return "{git_url}/blob/{branch}/".format_map(settings())
 
 
+def site_address():
+    "The address of the site."
+    s = settings()
+    return f"{s['doc_host']}{s['doc_baseurl']}/".replace("%(user)s", s["user"]).replace("%(repo)s", s["repo"])
+
+
+def quarto():
+    "The site's _quarto.yml."
+    return yaml.safe_load((TOP / "_quarto.yml").read_text(encoding="utf-8"))
+
+
+def read(path):
+    "A notebook."
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
 def outward_links(source, folder, base):
     "Links from a notebook in nbs/`folder` to files of the repository outside nbs/, made absolute."
     def one(m):
@@ -58,15 +97,49 @@ def outward_links(source, folder, base):
     return re.sub(r"(\]\()(\.\./[^)#\s]+)([)#])", one, source)
 
 
-def prepare(nb, folder, base):
-    "Prepare one notebook, in place."
+def without_checks(source):
+    "Code without the statements that only check; unchanged where it is no plain Python."
+    try: tree = ast.parse(source)
+    except SyntaxError: return source
+    lines = source.splitlines(keepends=True)
+    for node in tree.body:
+        call = node.value.func if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
+        if isinstance(node, ast.Assert) or (call and re.search(r"\bassert_\w+$", ast.unparse(call))):
+            for i in range(node.lineno - 1, node.end_lineno): lines[i] = ""
+    return "".join(lines).rstrip("\n")
+
+
+def run_button(path):
+    "A cell with the links that run a lesson; `path` is relative to nbs/tutorials."
+    up = "../" * (len(Path(path).parts))
+    source = (f"[Run this lesson]({up}lite/lab/index.html?path={path}){{.btn .btn-primary .run}} in your browser, "
+              f"or get [its notebook]({repository()}nbs/tutorials/{path}).")
+    return {"cell_type": "markdown", "metadata": {}, "source": source}
+
+
+def prepare(nb, path, base):
+    "Prepare one notebook, in place; `path` is relative to nbs/."
+    top, lesson = Path(path).parts[0], Path(path).parts[0] == "tutorials"
     nb["cells"] = [c for c in nb["cells"] if not text(c["source"]).startswith("<!-- In README.md only")]
+    if lesson and not any("{.btn" in text(c["source"]) for c in nb["cells"]):
+        first = next(i for i, c in enumerate(nb["cells"]) if text(c["source"]).startswith("<!-- WARNING")) \
+            if nb["cells"][0]["cell_type"] == "raw" else 0
+        nb["cells"].insert(first + 1, run_button(Path(path).relative_to("tutorials").as_posix()))
     for cell in nb["cells"]:
         source = text(cell["source"])
-        if cell["cell_type"] == "markdown": source = outward_links(source, folder, base)
+        if cell["cell_type"] == "markdown": source = outward_links(source, Path(path).parent, base)
+        elif cell["cell_type"] == "code" and top in READERS: source = without_checks(source)
         cell["source"] = source.splitlines(keepends=True)   # Quarto takes the newlines out of one long string
+        if lesson and '#| code-summary: "Solution"' in source: cell["outputs"] = []   # they give the answer away
         for output in cell.get("outputs", []):
-            if (spec := chart_spec(output)) is not None: output["data"] = {"text/markdown": chart_block(spec)}
+            data = output.get("data", {})
+            if (spec := chart_spec(output)) is not None:
+                said = text(data.get("text/plain", ""))
+                names = said.removeprefix(PLAYGROUND)
+                note = f"\n\n*To move its controls ({names}), run this lesson: they need Python.*"
+                output["data"] = {"text/markdown": chart_block(spec) + note * said.startswith(PLAYGROUND)}
+            elif "text/markdown" in data:
+                data["text/markdown"] = SIGNATURE.sub(parameter_table, text(data["text/markdown"]))
 
 
 def front_matter(nb):
@@ -80,32 +153,44 @@ def page_url(name, meta):
     return (Path(name).parent / (meta.get("output-file") or Path(name).stem + ".html")).as_posix()
 
 
+def colours(theme):
+    "The colours that a style sheet of nbs/assets sets, by name; `inherit` is the text's."
+    found = dict(re.findall(r"^\$([\w-]+): *([^;]+);", (TOP / "nbs/assets" / f"{theme}.scss").read_text("utf-8"), re.M))
+    return {k: found["body-color"] if v == "inherit" else v for k, v in found.items()}
+
+
+def dark_style():
+    "The dark colours as CSS, for pages that Quarto does not make."
+    c = colours("dark")
+    parts = {"": ("body-color", "body-bg"), " a": ("link-color", None), " code": ("code-color", None),
+             " pre, .quarto-dark pre code": ("pre-color", "code-block-bg")}
+    return "\n".join(f".quarto-dark{k} {{ color: {c[ink]}; background: {c.get(paper, 'transparent')} }}"
+                     for k, (ink, paper) in parts.items())
+
+
 def llms_txt(folder):
     "What vfjac is and where each page stands, section by section as in the sidebar: llmstxt.org's form."
-    site, s = yaml.safe_load((TOP / "_quarto.yml").read_text(encoding="utf-8")), settings()
-    base = f"{s['doc_host']}{s['doc_baseurl']}/".replace("%(user)s", s["user"]).replace("%(repo)s", s["repo"])
-
     def lines(contents, depth=2):
         for entry in contents:
             if isinstance(entry, dict):
                 yield f"\n{'#' * depth} {entry['section']}\n"
                 yield from lines(entry["contents"], depth + 1)
             elif (folder / entry).is_file() and entry != "index.ipynb":
-                meta = front_matter(json.loads((folder / entry).read_text(encoding="utf-8")))
+                meta = front_matter(read(folder / entry))
                 about = f": {meta['description']}" if meta.get("description") else ""
-                yield f"- [{meta.get('title', entry)}]({base}{page_url(entry, meta)}){about}"
+                yield f"- [{meta.get('title', entry)}]({site_address()}{page_url(entry, meta)}){about}"
 
-    index = front_matter(json.loads((folder / "index.ipynb").read_text(encoding="utf-8")))
+    index, s = front_matter(read(folder / "index.ipynb")), settings()
     head = [f"# {index['title']}", f"\n> {index['description']}", f"\n{s['description']}. The source: {s['git_url']}"]
-    return "\n".join([*head, *lines(site["website"]["sidebar"]["contents"])]) + "\n"
+    return "\n".join([*head, *lines(quarto()["website"]["sidebar"]["contents"])]) + "\n"
 
 
 def main(folder):
     "Prepare all notebooks under `folder` and put vega.js and llms.txt beside them."
     folder, base = Path(folder), repository()
     for path in sorted(folder.rglob("*.ipynb")):
-        nb = json.loads(path.read_text(encoding="utf-8"))
-        prepare(nb, path.parent.relative_to(folder), base)
+        nb = read(path)
+        prepare(nb, path.relative_to(folder), base)
         path.write_text(json.dumps(nb, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     bundle = folder / "vega.js"
     if not bundle.exists(): bundle.write_text(vl_convert.javascript_bundle() + LOOKS_JS, encoding="utf-8")
