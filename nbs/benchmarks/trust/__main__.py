@@ -21,7 +21,7 @@ from pathlib import Path
 
 from outcome import Outcome, promises
 
-SUITES = ("properties", "hostile", "files", "faults", "reproducible", "reference", "versions")
+SUITES = ("properties", "hostile", "reports", "files", "faults", "reproducible", "reference", "versions")
 
 
 def run(suite: str, quick: bool, seed: int, word: str = "") -> list[Outcome]:
