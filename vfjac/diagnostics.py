@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['Diagnosis', 'diagnose']
 
-# %% ../nbs/22_diagnostics.ipynb #00cb4821
+# %% ../nbs/22_diagnostics.ipynb #4f06e14f
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from .adata import basis_key, read_field, read_fit_data
+from .adata import basis_key, check_adata, read_field, read_fit_data
 from .basis import Basis, FeatureTable, RidgePath
 from .blocks import check_numbers
 from .dynamics import outside_support, support
@@ -201,7 +201,7 @@ def _velocity_figures(placed, data, n_shuffles, n_cells, seed) -> dict:
         "share of the Jacobian that differs between cells": _share_that_differs(field, X),
         "entries of the mean whose sign is sure": None if z is None else float((np.abs(z) > 2).mean())}
 
-# %% ../nbs/22_diagnostics.ipynb #ea62abb2
+# %% ../nbs/22_diagnostics.ipynb #a057108e
 def diagnose(
     adata: AnnData,              # The data, with a fitted field
     basis: str | None = "pca",   # Basis of a field of velocities; None is gene space
@@ -216,7 +216,8 @@ def diagnose(
 
     Raises KeyError if there is no field, TypeError if it is not a Gaussian one, ValueError for fewer than two cells or
     no shuffle. For a field of dynamo's, lambda is taken to be its default, 3."""
-    check_numbers("a whole number, 1 or more", n_shuffles=n_shuffles, n_cells=n_cells - 1)
+    check_adata(adata)
+    check_numbers("a whole number, 1 or more", n_shuffles=n_shuffles, n_cells=n_cells)
     if _is_production(of or ("production" if has_production(adata) else "velocity")):
         return _diagnose_production(adata, n_cells, seed)
     placed, data = read_field(adata, basis), read_fit_data(adata, basis)

@@ -17,7 +17,7 @@ from vfjac.charts import (
     entry_label, entry_words, heatmap_chart, signed_colour, significant, symmetric_domain
 )
 
-# %% ../nbs/21_diagrams.ipynb #01fccf46
+# %% ../nbs/21_diagrams.ipynb #3a1e0e6f
 ACTIVATES, REPRESSES = "#c4560b", "#1c6cb0"   # as in heat maps, dark enough for lines
 # an arrowhead and a T-bar that point to the right and end at the origin
 _ARROW, _BAR = "M0,0L-2,-1L-1.6,0L-2,1Z", "M0,-1.15L0,1.15L-0.45,1.15L-0.45,-1.15Z"
@@ -25,6 +25,8 @@ _HEAD, _RADIUS = 12.0, 11.0   # px: size of a head, half the height of a label
 
 def _as_told(table: pd.DataFrame, of: str | None = None) -> str:
     "Return what the entries of a table are of: as is said, or as the table tells, or velocity."
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(f"a {type(table).__name__}: expected a table, such as vf.response_curve returns")
     of = of or table.attrs.get("of", "velocity")
     if of in ("velocity", "production"): return of
     raise ValueError(f"of={of!r}: expected 'velocity' or 'production'")
@@ -101,7 +103,7 @@ def _network_panel(edges, nodes, width, height, top, weight_title, kinds) -> alt
               name.encode(**at, text="gene:N")]
     return alt.LayerChart(layer=layers).properties(width=width, height=height, view=_BARE)
 
-# %% ../nbs/21_diagrams.ipynb #d98f04e2
+# %% ../nbs/21_diagrams.ipynb #f77d4a1f
 def _edge_words(title: str, edges: pd.DataFrame, kinds: tuple[str, str]) -> str:
     "Return edges in words."
     order = edges["weight"].abs().sort_values(ascending=False, kind="stable").index
@@ -112,13 +114,15 @@ def _edge_words(title: str, edges: pd.DataFrame, kinds: tuple[str, str]) -> str:
             f"{', '.join(named)}")
 
 def _checked_edges(edges: pd.DataFrame) -> pd.DataFrame:
-    "Return a copy of edges. Raises ValueError for missing columns, and for none."
+    "Return a copy of edges, those of a network, too. Raises ValueError for missing columns, and for none."
+    if not isinstance(edges, pd.DataFrame): edges = getattr(edges, "edges", None)
+    if edges is None: raise TypeError("expected edges: a table or a network, such as vf.jacobian_network returns")
     if len(edges := _with_columns(edges, ["effector", "regulator", "weight"])): return edges
     raise ValueError("no edges to draw: ask for more of them (top, fdr)")
 
-# %% ../nbs/21_diagrams.ipynb #f74a5df0
+# %% ../nbs/21_diagrams.ipynb #8363b92a
 def network_chart(
-    edges: pd.DataFrame, # effector, regulator, weight, and group if there are several
+    edges, # A network, or a table: effector, regulator, weight, and group if there are several
     nodes: pd.DataFrame, # gene, x, y; x and y from 0 to 1
     *,
     width: int | None = None, # Of each panel, px; None follows the number of genes
@@ -130,9 +134,9 @@ def network_chart(
     """Draw genes and the edges between them: arrowheads for positive weights, T-bars for negative.
 
     Raises ValueError for missing columns, no edges, and edges of genes that have no place."""
+    edges, nodes = _checked_edges(edges), _with_columns(nodes, ["gene", "x", "y"])
     weight_title = weight_title or edges.attrs.get("weight", "mean ∂f / ∂x")
     kinds = kinds or edges.attrs.get("kinds", ("activates", "represses"))
-    edges, nodes = _checked_edges(edges), _with_columns(nodes, ["gene", "x", "y"])
     if lost := sorted({*edges["effector"], *edges["regulator"]} - {*nodes["gene"]}):
         raise ValueError(
             f"no place for {', '.join(lost[:5])}: expected a row of nodes for each gene of the "
@@ -146,9 +150,9 @@ def network_chart(
     words = _titled(title, [f"From regulator to effector. Arrowhead: {kinds[0]}. Bar: {kinds[1]}."])
     return _in_panels(panels, words, _edge_words(title, edges, kinds), columns=2)
 
-# %% ../nbs/21_diagrams.ipynb #0644e633
+# %% ../nbs/21_diagrams.ipynb #04513d71
 def matrix_chart(
-    edges: pd.DataFrame, # effector, regulator, weight, and group if there are several
+    edges, # A network, or a table: effector, regulator, weight, and group if there are several
     *,
     title: str = "Regulatory network", # Title of the chart
     weight_title: str | None = None, # What the weights are; None: as the table tells
@@ -156,8 +160,8 @@ def matrix_chart(
     """Draw effectors × regulators: one square an edge, with its sign, strongest genes first.
 
     Raises ValueError for missing columns, repeated edges and no edges."""
-    weight_title = weight_title or edges.attrs.get("weight", "mean ∂f / ∂x")
-    of, edges = _as_told(edges), _checked_edges(edges)
+    edges = _checked_edges(edges)
+    of, weight_title = _as_told(edges), weight_title or edges.attrs.get("weight", "mean ∂f / ∂x")
     about = _edge_words(title, edges, ("orange", "blue"))
     for side in ("effector", "regulator"):
         names = edges[side].astype(str)

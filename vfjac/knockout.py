@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BEND', 'MODEL_ERROR', 'knock_out']
 
-# %% ../nbs/27_knockout.ipynb #587efa13
+# %% ../nbs/27_knockout.ipynb #1ba03d8e
 import warnings
 from typing import NamedTuple
 
@@ -14,11 +14,12 @@ import pandas as pd
 from anndata import AnnData
 from scipy.linalg import solve_triangular
 
-from .adata import dense, listed
+from .adata import check_adata, dense, listed
+from .blocks import check_numbers
 from .genejacobian import group_rows
 from .production import production_target, root_counts, size_factors, sparse_sums, spline_columns
 from .ranking import cell_labels
-from .regulation import production_jacobian, read_counts
+from .regulation import production_jacobian, proxy_regulators, read_counts
 
 # %% ../nbs/27_knockout.ipynb #61871516
 def _root_scale(X, S, size) -> np.ndarray:
@@ -115,16 +116,14 @@ def _arrive(model, W, X, time, held=(), n_steps=15) -> tuple[np.ndarray, np.ndar
         stopped |= (s != free).any(axis=1)
     return model.states(s), stopped
 
-# %% ../nbs/27_knockout.ipynb #19a09e43
-def _regulator(gj, gene, level) -> int:
+# %% ../nbs/27_knockout.ipynb #e7ee3443
+def _regulator(gj, gene) -> int:
     "Return the number of the gene among the regulators. Raises KeyError, ValueError."
-    if gene not in gj.genes:
+    if str(gene) not in gj.genes:
         raise KeyError(f"{gene!r} is not among the regulators of the production fit ({listed(gj.genes)}): "
                        f"fit with it, vf.fit_production(cells, regulators=[…, {gene!r}])")
-    if not 0 <= level < np.inf:
-        raise ValueError(f"level = {level}: expected 0 (gone) or a multiple of the mean expression")
     k = list(gj.genes).index(gene)
-    if (gj.false_share[:, k] < 1).any(): return k
+    if gene not in proxy_regulators(gj): return k
     raise ValueError(f"{gene} can't be told from other genes by its own counts: its knock-out would be that of "
                      f"whatever rises with it; expected a regulator without `proxy` in fit.pairs()")
 
@@ -174,7 +173,7 @@ def _compared(model, W, X, held, time, rows) -> tuple[dict, float]:
     columns = dict(change=first, lower=lower, upper=upper, same_sign=same, first_order=change(W[0], alone, X))
     return columns, stopped[0]
 
-# %% ../nbs/27_knockout.ipynb #94b3ab11
+# %% ../nbs/27_knockout.ipynb #3cc15bb7
 def knock_out(
     cells: AnnData,          # Cells with a production fit, see `vf.fit_production`
     gene: str,               # One of its regulators
@@ -195,11 +194,14 @@ def knock_out(
     Nothing here has seen a knock-out: drivers that are not in the fit stay as they are, nothing regulates itself,
     combinations of states may be new, and intervals are too short: on simulated knock-outs those of 95 % held from a
     third to four fifths of the changes. Raises KeyError unless the gene is a regulator of the fit, ValueError for one
-    that is hardly counted, a negative level or fewer than 2 draws. Warns of a level that no cell shows."""
+    that is hardly counted, a negative level, no time or fewer than 2 draws. Warns of a level that no cell shows."""
+    check_adata(cells)
+    check_numbers("zero or a positive number", level=level)
+    check_numbers("a positive number", time=time)
+    check_numbers("a whole number, 1 or more", draws=draws)
+    if draws < 2: raise ValueError("draws = 1: expected 2 draws or more, for intervals")
     gj = production_jacobian(cells)
-    k, rows = _regulator(gj, gene, level), group_rows(cell_labels(cells, gj, groups), len(gj.states))
-    if not time > 0 or draws < 2:
-        raise ValueError(f"time = {time}, draws = {draws}: expected a positive time, 2 draws or more")
+    k, rows = _regulator(gj, gene), group_rows(cell_labels(cells, gj, groups), len(gj.states))
     (model, W), X = _read_model(cells, gj, draws, seed), gj.states
     mean = model.molecules(X)[:, k].mean()
     held = np.clip(level * mean, *model.molecules(model.edges)[:, k])

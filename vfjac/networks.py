@@ -239,7 +239,7 @@ def conserved_network(
     shared.attrs["weight"] = f"weakest {network.weight}"
     return replace(network, edges=shared, weight=shared.attrs["weight"])
 
-# %% ../nbs/25_networks.ipynb #d7b14cc6
+# %% ../nbs/25_networks.ipynb #013df03e
 def save_network(
     network: Network,       # The network
     path: str | Path,       # `.graphml` or `.csv`; an older file is replaced
@@ -248,6 +248,8 @@ def save_network(
 
     Raises ValueError for another ending."""
     import networkx as nx
+    if not isinstance(network, Network):
+        raise TypeError(f"a {type(network).__name__}: expected a network, as vf.jacobian_network returns")
     path = Path(path)
     if path.suffix not in (".graphml", ".csv"):
         raise ValueError(f"{path.name!r} ends in {path.suffix!r}: expected .graphml or .csv")
@@ -271,12 +273,15 @@ def _upright(place):
     flat = size < 1e-6
     return np.where(flat, 0.5, (place - place.min(axis=0)) / np.where(flat, 1, size))
 
-# %% ../nbs/25_networks.ipynb #123d7cf6
+# %% ../nbs/25_networks.ipynb #66526e42
 def network_layout(
-    edges: pd.DataFrame,     # effector, regulator; of one or more groups
-) -> pd.DataFrame:           # gene, x, y from 0 to 1, in the order of the names
-    "Return places of the genes that have edges. Raises ValueError if there are none."
+    edges: pd.DataFrame | Network,   # Of one or more groups; of a table effector and regulator
+) -> pd.DataFrame:                   # gene, x, y from 0 to 1, in the order of the names
+    "Return places of the genes that have edges. Raises ValueError if there are none, or no columns."
     import networkx as nx
+    if isinstance(edges, Network): edges = edges.edges
+    if not {"effector", "regulator"} <= set(edges):
+        raise ValueError(f"a table with the columns {list(edges)}: expected effector and regulator")
     pairs = sorted({tuple(sorted(p)) for p in zip(edges["effector"], edges["regulator"])})
     if not pairs:
         raise ValueError("no edges, so no genes to place: ask for more of them (top, fdr)")

@@ -6,21 +6,23 @@
 __all__ = ['read_counts', 'fit_production', 'production_field', 'has_production', 'production_jacobian', 'proxy_regulators',
            'production_score']
 
-# %% ../nbs/18_regulation.ipynb #e08951df
+# %% ../nbs/18_regulation.ipynb #28f1beff
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 from anndata import AnnData
 
 from .adata import check_adata, dense, listed, select_genes
+from .blocks import check_numbers
 from .fields import GaussianField
 from .genejacobian import GeneJacobian, find_cells, find_names
 from .noise import neighbour_means, prove_averaging, undo_average
 from .posterior import Posterior
 from .production import ProductionFit, fit_counts, signed_score
 
-# %% ../nbs/18_regulation.ipynb #2efc7795
+# %% ../nbs/18_regulation.ipynb #b82b7d3f
 def read_counts(
     cells: AnnData,       # Cells, as `vf.pp.prepare` returns them
 ) -> tuple[np.ndarray, np.ndarray]:   # Spliced and unspliced counts, (n_cells, n_genes) each
@@ -38,6 +40,8 @@ def _dense(cells, key): return dense(cells.layers[key], f"layers[{key!r}]").asty
 def _counted(cells, key):
     values = _dense(cells, key)
     there = values[values > 0]
+    if not there.size:
+        raise ValueError(f"layers[{key!r}] holds no molecule: expected counts; was the right layer read?")
     if (broken := np.mean(there != np.round(there))) > 0.05:
         raise ValueError(
             f"{broken:.0%} of the values in layers[{key!r}] are no whole numbers: expected counts of molecules; call "
@@ -55,7 +59,7 @@ def _undone(cells):
             f"production can't be fitted to averages; keep the layers 'spliced' and 'unspliced'")
     return tuple(np.maximum(undo_average(W, table)[0], 0) for table in tables.values())
 
-# %% ../nbs/18_regulation.ipynb #528d23c6
+# %% ../nbs/18_regulation.ipynb #d5e155ab
 def fit_production(
     cells: AnnData,             # Cells, as `vf.pp.prepare` returns them; written to
     regulators,                 # Regulators: names, or a yes/no column of .var, such as that of transcription factors
@@ -70,8 +74,10 @@ def fit_production(
     are too few to be told from other genes: their pairs are not called. Raises ValueError without counts, KeyError for
     unknown regulators, before anything is written. Source: notebook 07."""
     check_adata(cells, write=True)
+    check_numbers("a whole number, 1 or more", n_tune=n_tune)
     genes = cells.var_names.to_numpy().astype(str)
-    if not isinstance(regulators, str) and np.ndim(regulators) == 1: find_names(regulators, genes)
+    listed_names = np.ndim(regulators) == 1 and np.asarray(regulators).dtype != bool
+    if listed_names: find_names(regulators, genes)
     chosen = select_genes(cells, regulators, genes, "regulators")
     S, U = read_counts(cells)
     if missing := [g for g in chosen if not S[:, cells.var_names.get_loc(g)].any()]:
@@ -98,7 +104,7 @@ def _packed(fit, genes, regulators) -> dict:
         mean=fit.mean, stderr=fit.stderr, inclusion=fit.inclusion, false_share=fit.levels,
         groups=np.array(groups, dtype=str), own_share=fit.states.own_share)
 
-# %% ../nbs/18_regulation.ipynb #18df4c96
+# %% ../nbs/18_regulation.ipynb #32194d2f
 def production_field(
     cells: AnnData,    # Cells with a production fit
 ) -> tuple[GaussianField, Posterior]:   # In standardised states of the regulators, log production out
@@ -120,6 +126,9 @@ def _stored(cells):
     if not has_production(cells):
         raise KeyError("no production fit is stored: call vf.fit_production(cells, regulators=[…]) first")
     stored = cells.uns["production"]
+    needed = {"effectors", "regulators", "coefficients", "mean", "stderr", "inclusion", "false_share"}
+    if lacking := needed - set(stored if isinstance(stored, Mapping) else ()):
+        raise ValueError(f"uns['production'] lacks {listed(sorted(lacking))}: call vf.fit_production again")
     if "X_production" in cells.obsm and np.shape(cells.obsm["X_production"])[1] == len(stored["regulators"]):
         return stored
     raise ValueError("obsm['X_production'] is not there, or of other regulators: call vf.fit_production again")

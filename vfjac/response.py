@@ -8,10 +8,11 @@ __all__ = ['FieldCells', 'field_cells', 'long_table', 'motion', 'divergence', 's
            'along_path', 'gene_level', 'bin_numbers', 'response_curve', 'kinetics', 'response_density',
            'read_gene_sets', 'gene_set_jacobian', 'Perturbation', 'perturb', 'perturb_cells']
 
-# %% ../nbs/26_response.ipynb #561ba155
+# %% ../nbs/26_response.ipynb #f6e2c77d
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +24,7 @@ from scipy.spatial import cKDTree
 from . import dynamics
 from .adata import (
     basis_key, dense, explain_missing, gene_columns, listed, read_field, read_states)
-from .blocks import check_budget, fold_cells, map_blocks, row_blocks
+from .blocks import check_budget, check_numbers, fold_cells, map_blocks, row_blocks
 from .embedding import LiftedField, local_maps
 from .fields import GaussianField, VectorField
 from .genejacobian import GeneJacobian, find_cells, find_names, group_rows, in_order_of
@@ -97,7 +98,7 @@ def _store(adata: AnnData, key: str, at: FieldCells, values: np.ndarray) -> None
     full[at.rows] = values
     (adata.obs if full.ndim == 1 else adata.obsm)[key] = full
 
-# %% ../nbs/26_response.ipynb #a334bf20
+# %% ../nbs/26_response.ipynb #43cf646e
 _MOTION = dict(
     divergence=dynamics.divergence, curl=dynamics.curl, torsion=dynamics.torsion,
     acceleration=dynamics.acceleration, curvature=dynamics.curvature_vector,
@@ -112,7 +113,8 @@ def motion(
     cell_idx=None,                   # Cells: positions, a mask or names; None is all
     store_in_adata: bool = False,    # Also write obs (number, length) and obsm (vector) "<what>_<basis>"
 ) -> pd.DataFrame:                   # cell, and a column `what`; with genes: cell, gene, and that column
-    "A quantity of the motion along the stored field at every cell. A curl in 3-D comes with its components."
+    "Return a quantity of the motion along the stored field at every cell. A curl in 3-D comes with its components."
+    if what not in _MOTION: raise ValueError(f"what={what!r}: expected {', '.join(map(repr, _MOTION))}")
     at = field_cells(data, basis, cell_idx)
     values = _MOTION[what](at.field, at.states)
     length = values if values.ndim == 1 else np.linalg.norm(values, axis=1)
@@ -159,7 +161,7 @@ def determinant(
     at = field_cells(data, basis, cell_idx)
     return at.table(**dynamics.determinant(at.field, at.states)._asdict())
 
-# %% ../nbs/26_response.ipynb #4b535f43
+# %% ../nbs/26_response.ipynb #54989430
 def eigenvalues(
     data: AnnData | GeneJacobian,    # AnnData with a fitted field, or a GeneJacobian
     basis: str | None = "pca",       # Basis of the field; None is gene space
@@ -168,13 +170,13 @@ def eigenvalues(
     cell_idx=None,                   # Cells: positions, a mask or names; None is all
 ) -> pd.DataFrame:                   # cell, mode (1 is the fastest growing), real, imag (1 / time)
     "Eigenvalues of the Jacobian at every cell."
-    if k is not None and k < 1: raise ValueError(f"k={k}: expected a number of modes, at least 1, or None for all")
+    if k is not None: check_numbers("a whole number, 1 or more", k=k)
     at = field_cells(data, basis, cell_idx)
     values = dynamics.eigenvalues(at.field, at.states)[:, :k]
     table = long_table(values.real, "real", cell=at.cells, mode=range(1, values.shape[1] + 1))
     return table.assign(imag=values.imag.ravel())
 
-# %% ../nbs/26_response.ipynb #22d9066d
+# %% ../nbs/26_response.ipynb #6b480b78
 def eigenmodes(
     data: AnnData | GeneJacobian,    # AnnData with a fitted field, or a GeneJacobian
     groups=None,                     # Column of obs, or labels, (n_cells,); None is one group, "all"
@@ -185,7 +187,7 @@ def eigenmodes(
     cell_idx=None,                   # Cells: positions, a mask or names; None is all
 ) -> pd.DataFrame:                   # group, mode, real, imag, half_life, period, gene, amplitude, phase (degrees)
     "Leading modes of the mean Jacobian of each group, as patterns of genes."
-    if k < 1: raise ValueError(f"k={k}: expected a number of modes, at least 1")
+    check_numbers("a whole number, 1 or more", k=k, genes=1 if genes is None else genes)
     gj = _of_velocity(data, basis, cell_idx)
     d, left = gj.loadings.shape[1], gj._sides[0]
     of_components = replace(gj, loadings=np.eye(d), genes=np.arange(d), scale=None)
@@ -241,7 +243,7 @@ def _sensitivities(gj, effectors, regulators, union) -> np.ndarray:
     work = lambda s: dynamics.gene_sensitivity(gj.field.jacobian(X[s]), *gj._sides, *at)
     return map_blocks(work, row_blocks(len(X), 4 * X.shape[1] ** 2))
 
-# %% ../nbs/26_response.ipynb #a1e7e26f
+# %% ../nbs/26_response.ipynb #19b320f0
 def fixed_points(
     data: AnnData | GeneJacobian,    # AnnData with a fitted field, or a GeneJacobian
     basis: str | None = "pca",       # Basis of the field; None is gene space
@@ -251,7 +253,7 @@ def fixed_points(
     **options,                       # Of `vfjac.dynamics.fixed_points`: n_starts, starts, margin, tolerance, seed
 ) -> pd.DataFrame:  # point, kind, oscillating, growth (largest real part), support, starts, nearest, group, coordinates
     "Return the fixed points of the stored field, most frequently reached first; meant for 2 to 10 dimensions."
-    if n_neighbors < 1: raise ValueError(f"n_neighbors={n_neighbors}: expected at least one")
+    check_numbers("a whole number, 1 or more", n_neighbors=n_neighbors)
     at = field_cells(data, basis)
     labels = None if groups is None else pd.Series(cell_labels(data, at, groups))
     if labels is not None and len(labels) != len(at.cells):
@@ -329,7 +331,7 @@ def gene_level(
     at = find_names(gene, data.var_names.to_numpy())
     return dense(gene_columns(data.X if layer is None else data.layers[layer], at)[rows])[:, 0]
 
-# %% ../nbs/26_response.ipynb #8a0b3b54
+# %% ../nbs/26_response.ipynb #3bbb7be8
 def _cell_numbers(data, gj, rows, what, layer=None) -> np.ndarray:
     "A number for each cell, (n_cells,): a column of obs, a gene, or numbers for all cells or for those at `rows`."
     if isinstance(what, str):
@@ -339,7 +341,9 @@ def _cell_numbers(data, gj, rows, what, layer=None) -> np.ndarray:
         raise KeyError(f"{what!r} is neither a gene nor a column of obs ({listed(data.obs)})")
     names = (data.obs_names if isinstance(data, AnnData) else pd.Index(data.cells)).to_numpy()
     if isinstance(what, pd.Series) and len(what) == len(names): what = in_order_of(what, names)
-    values = np.asarray(what, dtype=np.float64)
+    try: values = np.asarray(what, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"a {type(what).__name__} that holds no numbers: expected one for each cell") from None
     if values.shape == (len(names),): return values[rows]
     if values.shape == (len(rows),): return values
     raise ValueError(f"{values.shape} numbers for {len(rows)} of {len(names)} cells: expected one for each")
@@ -351,10 +355,11 @@ def _column(column, name) -> np.ndarray:
         raise ValueError(f"obs[{name!r}] holds {column.dtype} values: expected numbers, such as a pseudotime")
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
-# %% ../nbs/26_response.ipynb #7f6f7ba8
+# %% ../nbs/26_response.ipynb #41562f7d
 def _bin_edges(x: np.ndarray, bins=20) -> np.ndarray:  # (n_bins + 1,)
     "Edges of bins. Raises ValueError unless there is at least one bin, and edges rise."
-    edges = np.histogram_bin_edges(x[np.isfinite(x)], bins) if np.ndim(bins) or bins >= 1 else np.empty(0)
+    right = np.ndim(bins) or isinstance(bins, (int, np.integer)) and bins >= 1
+    edges = np.histogram_bin_edges(x[np.isfinite(x)], bins) if right else np.empty(0)
     if len(edges) > 1 and (np.diff(edges) > 0).all(): return edges
     raise ValueError(f"bins = {bins}: expected at least one bin, or edges that rise")
 def bin_numbers(
@@ -377,12 +382,13 @@ def _binned(x, values, edges, quantiles, stderr=None) -> pd.DataFrame:
     if stderr is not None: table["stderr"] = [stderr.get(b, np.nan) for b in table["bin"]]
     return table.assign(**{f"q{100 * q:g}": groups["value"].quantile(q).to_numpy() for q in quantiles})
 
-# %% ../nbs/26_response.ipynb #27141cc5
+# %% ../nbs/26_response.ipynb #dd16ea5e
 def _axis_numbers(data, gj, rows, regulator, against, layer) -> np.ndarray:
     "Numbers of the cells to draw entries against, NaN where there is none, with a warning."
     if against is None: x = gene_level(data, gj, rows, regulator, layer)
     else: x = _cell_numbers(data, gj, rows, against, layer)
     if lost := int((~np.isfinite(x)).sum()):
+        if lost == len(x): raise ValueError("no cell has a finite number to go by: expected some that have one")
         warnings.warn(f"{lost} of {len(x)} cells have no finite value to go by and are left out", stacklevel=3)
     return np.where(np.isfinite(x), x, np.nan)
 
@@ -393,7 +399,7 @@ def _bin_errors(gj, effectors, regulator, x, edges) -> dict | None:
     labels = pd.Categorical(number, categories=range(len(edges) - 1))
     return gj.mean_stderr(labels, list(effectors), [regulator])
 
-# %% ../nbs/26_response.ipynb #c643f753
+# %% ../nbs/26_response.ipynb #6388126e
 def response_curve(
     data: AnnData | GeneJacobian,    # AnnData with a fitted field, or a GeneJacobian
     effectors,                       # Names, or a yes/no column of var
@@ -414,6 +420,7 @@ def response_curve(
     `level` no errors are known, and other regulators change along with this one."""
     gj, rows = _asked(data, of, basis, cell_idx)
     effectors, regulators = chosen_genes(data, gj, effectors, "effectors"), chosen_genes(data, gj, regulators)
+    check_numbers("a share between 0 and 1", quantiles=quantiles)
     tables = []
     for regulator in regulators:
         x = _axis_numbers(data, gj, rows, regulator, against, layer)
@@ -452,7 +459,7 @@ def kinetics(
     "Entries of the Jacobian along pseudotime, or any other number of the cells, in bins."
     return response_curve(data, effectors, regulators, against=along, **options)
 
-# %% ../nbs/26_response.ipynb #743457f9
+# %% ../nbs/26_response.ipynb #8256a686
 def response_density(
     data: AnnData | GeneJacobian,    # AnnData with a fitted field, or a GeneJacobian
     effector: str,                   # Name
@@ -468,20 +475,22 @@ def response_density(
     "How many cells have which entry at which expression of the regulator, or of anything else; occupied tiles only."
     gj, rows = _asked(data, of, basis, cell_idx)
     x, y = _axis_numbers(data, gj, rows, regulator, against, layer), np.asarray(gj.pair(effector, regulator))
-    edges = [_bin_edges(v, b) for v, b in zip((x, y), bins)]
+    edges = [_bin_edges(v, b) for v, b in zip((x, y), (bins, bins) if np.ndim(bins) == 0 else bins)]
     counts = np.histogram2d(x[np.isfinite(x)], y[np.isfinite(x)], edges)[0]
     i, j = np.nonzero(counts)
     return pd.DataFrame(dict(
         effector=effector, regulator=regulator, x_low=edges[0][i], x_high=edges[0][i + 1], value_low=edges[1][j],
         value_high=edges[1][j + 1], count=counts[i, j].astype(int), share=counts[i, j] / counts.sum(axis=1)[i]))
 
-# %% ../nbs/26_response.ipynb #c4571362
+# %% ../nbs/26_response.ipynb #d65bc37a
 def read_gene_sets(
     sets: Mapping | str | Path,   # Name → genes, or the path of a .gmt file (name, description, genes, tab-separated)
 ) -> dict[str, list[str]]:        # Name → different genes, in order
     "Named sets of genes. Raises ValueError for an empty set, a repeated name, or a line that holds no gene."
     if isinstance(sets, Mapping):
         found = [(str(name), [genes] if isinstance(genes, str) else list(genes)) for name, genes in sets.items()]
+    elif not isinstance(sets, (str, Path)): raise TypeError(
+        f"gene sets are a {type(sets).__name__}: expected a dictionary, name → genes, or the path of a .gmt file")
     else:
         lines = [line.split("\t") for line in Path(sets).read_text(encoding="utf-8").splitlines() if line.strip()]
         found = [(fields[0].strip(), [g.strip() for g in fields[2:] if g.strip()]) for fields in lines]
@@ -546,18 +555,17 @@ def gene_set_jacobian(
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
 
-# %% ../nbs/26_response.ipynb #e0f4ee7a
+# %% ../nbs/26_response.ipynb #fdb2a78a
 def _gene_changes(data, gj, rows, changes: Mapping, layer: str | None = None) -> np.ndarray:
     "Change of each gene in each cell, (n_cells, n_genes). Raises ValueError if there is none, or one is not finite."
     if not isinstance(changes, Mapping) or not changes:
         raise ValueError(f"changes = {changes!r}: expected a dictionary, {{'Gata1': 0.5}} or {{'Gata1': 'knockout'}}")
     columns = []
     for gene, change in changes.items():
-        if isinstance(change, str):
-            if change != "knockout": raise ValueError(f"{gene}: {change!r} is neither a number nor 'knockout'")
-            columns.append(-gene_level(data, gj, rows, gene, layer))
+        if isinstance(change, str) and change == "knockout": columns.append(-gene_level(data, gj, rows, gene, layer))
         elif np.ndim(change): columns.append(_cell_numbers(data, gj, rows, change))
-        else: columns.append(np.full(len(rows), float(change)))
+        elif isinstance(change, Real): columns.append(np.full(len(rows), float(change)))
+        else: raise ValueError(f"{gene}: {change!r} is neither a number, nor numbers for the cells, nor 'knockout'")
     result = np.stack(columns, axis=1)
     if not np.isfinite(result).all(): raise ValueError("a change is NaN or infinite: expected finite numbers")
     return result
@@ -649,7 +657,7 @@ def _linear_map(states: np.ndarray, embedding: np.ndarray) -> np.ndarray | None:
     B = np.linalg.lstsq(x, u, rcond=None)[0]
     return B.T if np.linalg.norm(u - x @ B) ** 2 <= 1e-6 * np.linalg.norm(u) ** 2 else None
 
-# %% ../nbs/26_response.ipynb #1a5d441c
+# %% ../nbs/26_response.ipynb #246da303
 def perturb_cells(
     adata: AnnData,                  # AnnData with a fitted field
     changes: Mapping,                # Gene → number added to its expression, numbers for the cells, or "knockout"
@@ -664,6 +672,7 @@ def perturb_cells(
 
     `size` is its length in the basis, `first_order_error` |f(x + δx) - f(x) - J δx| / |J δx|, `method` "linear" or
     "neighbours". Warns where perturbed states leave the data."""
+    check_numbers("a whole number, 1 or more", n_neighbors=n_neighbors)
     found, picture = _perturbation(adata, changes, basis, cell_idx, layer), read_states(adata, embedding)[:, :2]
     states, rows = found.at.all_states, found.at.rows
     maps, method = _linear_map(states, picture), "linear"
