@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import cholesky, eigh, lapack, solve_triangular
+from scipy.linalg.blas import dtrmm
 from scipy.optimize import minimize
 
 from .blocks import parallel_for, row_blocks, single_threaded_blas
@@ -70,11 +71,17 @@ class Basis:
         "Number of features."
         return self.root.shape[1] + (1 + self.control_points.shape[1] if self.trend else 0)
 
+    @cached_property
+    def _triangular(self) -> bool:
+        "Whether the root is, so that a product with it is half the work."
+        return self.root.shape[0] == self.root.shape[1] and not np.tril(self.root, -1).any()
+
     def __call__(self, X: np.ndarray, spread: np.ndarray | None = None) -> np.ndarray:
         """The features at the states `X` (n, d), an array (n, size); with a `spread` (n, d, d) their means over states
         that are normal around `X` with these covariances."""
         c = self.control_points
-        U = (self.kernel(X, c) if spread is None else expected_kernel(self.kernel, X, c, spread)) @ self.root
+        K = self.kernel(X, c) if spread is None else expected_kernel(self.kernel, X, c, spread)
+        U = dtrmm(1.0, self.root, K.T, trans_a=1, overwrite_b=1).T if self._triangular else K @ self.root
         if not self.trend: return U
         return np.hstack([U, np.full((len(X), 1), self.trend), (X - self.centre) * (self.trend / self.spread)])
 
@@ -208,14 +215,25 @@ def noise_variance(
     return np.maximum(left, 1e-14 * sums.v2 + np.finfo(float).tiny) / sums.N
 
 class RidgePath:
-    "Fits for every ridge from one eigendecomposition. The ridge is the noise variance over the prior variance."
+    "Fits for every ridge from one reduction to tridiagonal form. The ridge is the noise variance over the prior's."
     def __init__(self, sums: Sums):   # The sums over cells
-        w, self.Q = eigh(sums.A, check_finite=False)
-        self.sums, self.w, self.b = sums, np.maximum(w, 0), self.Q.T @ sums.b
+        size = len(sums.A)
+        self._reflectors, diagonal, beside, self._tau, _ = lapack.dsytrd(sums.A, lower=1, lwork=64 * size)
+        w = lapack.dsterf(diagonal, beside)[0]
+        self.sums, self.w = sums, np.maximum(w, 0)   # eigenvalues, (size,)
+        self._tridiagonal = diagonal - min(w[0], 0), beside
+        self.b = self.rotated(sums.b)
+
+    def rotated(self, b: np.ndarray, back: bool = False) -> np.ndarray:
+        "Values (size, k) in the coordinates in which the sums are tridiagonal, or back from them."
+        way, below = "N" if back else "T", self._reflectors[1:, :-1]
+        return np.vstack([b[:1], lapack.dormqr("L", way, below, self._tau, b[1:], 64 * len(b))[0]])
+
+    def _solved(self, ridge): return lapack.dptsv(self._tridiagonal[0] + ridge, self._tridiagonal[1], self.b)[2]
 
     def noise(self, ridge: float) -> np.ndarray:
         "The noise variance of each output with the largest evidence, (n_outputs,)."
-        return noise_variance(self.sums.v2 - (self.b**2 / (self.w + ridge)[:, None]).sum(axis=0), self.sums)
+        return noise_variance(self.sums.v2 - (self.b * self._solved(ridge)).sum(axis=0), self.sums)
 
     def log_evidence(self, ridge: float) -> float:
         "Logarithm of the evidence, up to a constant."
@@ -228,7 +246,11 @@ class RidgePath:
 
     def coordinates(self, ridge: float) -> np.ndarray:
         "Coordinates of the fit for a ridge, (size, n_outputs)."
-        return self.Q @ (self.b / (self.w + ridge)[:, None])
+        return self.rotated(self._solved(ridge), back=True)
+
+    def root(self, ridge: float) -> np.ndarray:
+        "A root S of the coordinates' covariance over the noise variance, (size, size): `S Sᵀ = (A + ridge)⁻¹`."
+        return Factor(self.sums.A + ridge * np.eye(len(self.w))).root
 
     def best_ridge(self) -> float:
         """The ridge with the largest evidence, to a twentieth of a decade, of those that leave at least two cells for

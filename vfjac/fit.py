@@ -633,5 +633,5 @@ def _output_errors(field, family, everyone, V, P, trend, noise) -> Posterior:
     for v, b in zip(V.T, beta):
         rough = family.basis(field.control_points, b, trend)
         path = RidgePath(everyone.table(rough).sums(v[:, None], P))
-        roots.append(rough.coefficients(path.Q / np.sqrt(path.w + path.best_ridge() * ROUGHER["ridge"])))
+        roots.append(rough.coefficients(path.root(path.best_ridge() * ROUGHER["ridge"])))
     return Posterior(field, beta, np.stack(roots), noise)

@@ -557,8 +557,8 @@ def evidence_of_sharing(
         how = dict(args=(r, line, shared, v), jac=True, method="L-BFGS-B", bounds=bounds)
         found = [minimize(_negative_evidence, x0, options=dict(maxiter=50, ftol=1e-7), **how) for x0 in starts]
         return min(found, key=lambda result: result.fun)
-    alone = best([], [(0, 0, 0), (0, 3, -2), (2, 1.5, 0)])
-    together = best(_shared_covariances(X, rows), [(0, 0, 0, -2, -2, -2), (*alone.x, -2, -2, -2)])
+    alone = best([], [(0, 0, 0), (2, 1.5, 6)])
+    together = best(_shared_covariances(X, rows), [(*alone.x, -2, -2, -2)])
     return float(alone.fun - together.fun)
 
 # %% ../nbs/03_noise.ipynb #a21fa611

@@ -10,6 +10,8 @@ proof   Values of known origin, each tested against a graph. Where they were ave
 search  Whole data sets, with the graph stored, another one stored, or none: what the fit finds on its own.
 real    Real cells: files of scVelo and dynamo, and moments made from raw counts, if ../shared/data is there.
 scale   Seconds of CPU and memory of search and undoing, beside the fit without them.
+default Seconds of CPU of the default fit, its imports and errors, of cells with independent noise and no graph: now, with
+        smoothing=False, and at the commit before averaging was looked for (needs git and its history).
 """
 
 import argparse
@@ -18,6 +20,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from itertools import chain
@@ -299,9 +302,44 @@ def scale(quick):
     return rows
 
 
+BEFORE = "04f2e17"   # the commit before averaging was looked for
+DEFAULT_FIT = """
+import json, sys, time
+import anndata as ad, numpy as np
+import vfjac as vf
+rng, n = np.random.default_rng(0), int(sys.argv[1])
+X = rng.normal(size=(n, 30)) * np.linspace(2, 0.3, 30)
+V = np.tanh(X @ (0.4 * rng.normal(size=(30, 30)) / 30**0.5 - np.eye(30)).T)
+adata = ad.AnnData(np.zeros((n, 2), dtype="f4"), obsm=dict(X_pca=X, velocity_pca=V + 0.3 * V.std() * rng.normal(size=V.shape)))
+start = time.process_time()
+vf.fit_vector_field(adata, **json.loads(sys.argv[2]))
+print(round(time.process_time() - start, 2))
+"""
+
+
+def default(quick):
+    "Each size in a process of its own, with one thread, the versions in turns; the least of three."
+    rows, root = [], Path(__file__).resolve().parents[2]
+    with tempfile.TemporaryDirectory() as old:
+        archive = subprocess.run(["git", "archive", BEFORE, "vfjac"], cwd=root, capture_output=True)
+        if not archive.returncode: subprocess.run(["tar", "x", "-C", old], input=archive.stdout, check=True)
+        versions = dict(now=(root, {}), without=(root, dict(smoothing=False)))
+        if not archive.returncode: versions["before"] = (old, {})
+        def seconds(n, path, given):
+            env = os.environ | dict(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", TQDM_DISABLE="1")
+            run = subprocess.run([sys.executable, "-W", "ignore", "-c", DEFAULT_FIT, str(n), json.dumps(given)], env=env,
+                                 cwd=path, check=True, capture_output=True, text=True)   # imports what is there
+            return float(run.stdout)
+        for n in ((1000,) if quick else (1000, 5000, 20_000)):
+            times = [{name: seconds(n, *how) for name, how in versions.items()} for _ in range(1 if quick else 3)]
+            rows.append(dict(cells=n) | {name: min(t[name] for t in times) for name in versions})
+            print(rows[-1], file=sys.stderr, flush=True)
+    return rows
+
+
 # ---------------------------------------------------------------- command line
 
-PARTS = dict(proof=proof, search=search, real=real, scale=scale)
+PARTS = dict(proof=proof, search=search, real=real, scale=scale, default=default)
 
 
 def main():
