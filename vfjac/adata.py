@@ -119,7 +119,7 @@ def read_mask(
     words = {True: True, False: False, "True": True, "False": False}
     return values.map(words).to_numpy(dtype=bool) if values.isin(list(words)).all() else None
 
-# %% ../nbs/14_adata.ipynb #06a86df1
+# %% ../nbs/14_adata.ipynb #363e081a
 def read_states(
     adata: AnnData,                  # The data
     basis: str,                        # Name of the basis: "pca", "umap" …
@@ -133,9 +133,11 @@ def read_states(
     key = basis_key("X", basis)
     if key not in adata.obsm:
         found = [k[2:] for k in adata.obsm if k.startswith("X_")]
+        made = "Counts are made ready by cells = vf.pp.prepare(adata), expression by sc.pp.pca(adata)"
+        if basis in ("umap", "tsne"): made = f"sc.tl.{basis}(adata) makes it"
         raise KeyError(
             f"no states {key!r} in obsm for basis={basis!r}; bases in this AnnData: {', '.join(found) or 'none'}. "
-            "Counts are made ready by cells = vf.pp.prepare(adata), expression by sc.pp.pca(adata)")
+            f"{made}")
     lazy = lazy and is_lazy(adata.obsm[key])
     X = adata.obsm[key] if lazy else dense(adata.obsm[key], f"obsm[{key!r}]")
     if X.ndim != 2: raise ValueError(f"obsm[{key!r}] has the shape {X.shape}: expected (n_cells, d)")
@@ -511,7 +513,7 @@ def warn_of_absent(V, genes, key: str, meaning: str) -> np.ndarray:
     if lacking.any(): warnings.warn(f"{said}; {meaning}", stacklevel=5)
     return lacking
 
-# %% ../nbs/14_adata.ipynb #03140d01
+# %% ../nbs/14_adata.ipynb #48b861eb
 _DRAWN = ("umap", "tsne", "draw_graph", "phate", "trimap", "pacmap")   # embeddings that no linear map leads to
 
 def tell_velocity_kind(
@@ -543,8 +545,8 @@ def _projected_layer(adata, V, loadings) -> tuple:
         layer = adata.layers[key]
         if getattr(layer, "dtype", np.dtype("O")).kind not in "iuf": continue
         rows = some[:50] if is_lazy(layer) else some[:: max(1, len(some) // 50)]
-        genes = (layer_velocities(adata, key, loadings.genes, trust, rows) for trust in (True, False))
-        if (told := _projected_how(*genes, V[rows], loadings)) is not None: return key, told
+        trusted, genes = (layer_velocities(adata, key, loadings.genes, trust, rows) for trust in (True, False))
+        if (told := _projected_how(trusted, genes, V[rows], loadings)) is not None: return key, told
     return None, ""
 
 def _velocity_layer(adata):

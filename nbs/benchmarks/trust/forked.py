@@ -55,9 +55,9 @@ def quiet(folder: Path) -> Path:
 
     log = folder / f"said-{os.getpid()}"
     fd = os.open(log, os.O_RDWR | os.O_CREAT | os.O_APPEND)
-    for stream in (1, 2):
-        os.dup2(fd, stream)
-    sys.stdout, sys.stderr = (open(n, "w", buffering=1, closefd=False, errors="backslashreplace") for n in (1, 2))
+    for stream in (1, 2): os.dup2(fd, stream)
+    sys.stdout, sys.stderr = (open(n, "w", buffering=1, closefd=False,
+        errors="backslashreplace") for n in (1, 2))
     threadpool_limits(1)
     return log
 
@@ -75,17 +75,13 @@ def command(words: list, log: Path) -> tuple[int, str]:
     from vfjac.cli import main
 
     said(log)
-    try:
-        status = main([str(w) for w in words])
+    try: status = main([str(w) for w in words])
     except Exception as e:
         where = traceback.extract_tb(e.__traceback__)
         ours = next((f for f in reversed(where) if "vfjac" in f.filename), where[-1])
-        raise AssertionError(
-            f"traceback: {type(e).__name__} in {ours.name}, line {ours.lineno}: {str(e)[:150]}"
-        ) from e
+        raise AssertionError(f"traceback: {type(e).__name__} in {ours.name}, line {ours.lineno}: {str(e)[:150]}") from e
     text = said(log)
-    if status == 0:
-        return 0, text
+    if status == 0: return 0, text
     lines = [line for line in text.splitlines() if not line.startswith("vfjac: note: ")]
     assert status == 2, f"exit status {status}: {text[:200]}"
     assert len(lines) == 1 and lines[0].startswith("vfjac: "), f"not one line: {text[:500]}"
@@ -99,10 +95,8 @@ def command(words: list, log: Path) -> tuple[int, str]:
 @functools.cache
 def bundle() -> str:
     "The JavaScript of pages, made once in a process of its own: its engine does not live through a fork."
-    make = (
-        "import altair as alt, vl_convert, sys; v = '_'.join(alt.SCHEMA_VERSION.lstrip('v').split('.')[:2]);"
-        "sys.stdout.buffer.write(vl_convert.javascript_bundle(vl_version=v).encode())"
-    )
+    make = ("import altair as alt, vl_convert, sys; v = '_'.join(alt.SCHEMA_VERSION.lstrip('v').split('.')[:2]);"
+        "sys.stdout.buffer.write(vl_convert.javascript_bundle(vl_version=v).encode())")
     return subprocess.run([sys.executable, "-c", make], check=True, capture_output=True).stdout.decode()
 
 
@@ -128,19 +122,15 @@ def _worker(work: Callable, pipe: Connection, folder: Path, library: bool):
 
         vfjac.cli.read_cells = _only_read
     while (case := pipe.recv()) is not None:
-        try:
-            answer = work(case, folder, log)
-        except AssertionError as e:
-            answer = ("problem", str(e) or traceback.format_exc(limit=-2))
-        except Exception:
-            answer = ("problem", "the test itself stopped: " + traceback.format_exc(limit=-3))
+        try: answer = work(case, folder, log)
+        except AssertionError as e: answer = ("problem", str(e) or traceback.format_exc(limit=-2))
+        except Exception: answer = ("problem", "the test itself stopped: " + traceback.format_exc(limit=-3))
         pipe.send(answer)
     os._exit(0)
 
 
-def answers(
-    cases: Iterable, work: Callable, *, seconds: float = 12, workers: int = 2, library: bool = False
-) -> Iterator[tuple[object, tuple]]:
+def answers(cases: Iterable, work: Callable, *, seconds: float = 12, workers: int = 2,
+        library: bool = False) -> Iterator[tuple[object, tuple]]:
     """`work(case, folder, log)` for every case, in forked workers: pairs of a case and its answer.
 
     An answer is ("right", …), ("refused", message) or ("problem", words). A worker that dies or is late is replaced."""
@@ -195,16 +185,13 @@ def count(outcome, cases: Iterable, work: Callable, name: Callable = str, **how)
 
     def told(answer):
         kind, words = answer
-        if kind == "refused":
-            raise ValueError(words)
+        if kind == "refused": raise ValueError(words)
         return None if kind == "right" else words
 
     dead, mute, patient = [], 0, {**how, "seconds": 60}
     for case, answer in answers(cases, work, **how):
-        if answer[0] == "dead":
-            dead.append(case)
-        else:
-            outcome.ran(name(case), lambda answer=answer: told(answer))
+        if answer[0] == "dead": dead.append(case)
+        else: outcome.ran(name(case), lambda answer=answer: told(answer))
     readable = []
     for case, answer in answers(dead, work, **patient, library=True):
         mute += answer[0] == "dead"
@@ -212,4 +199,4 @@ def count(outcome, cases: Iterable, work: Callable, name: Callable = str, **how)
     for case, answer in answers(readable, work, **patient):
         outcome.ran(name(case), lambda answer=answer: told(answer))
     if mute:
-        outcome.note += f"{mute} more files crash or stop the HDF5 library itself, and the command with it. "
+        outcome.note += (f"{mute} more files crash or stop the HDF5 library itself, and the command with it. ")

@@ -12,7 +12,6 @@ promises = {}  # suite -> list of (words, function)
 # defect.
 REFUSALS = (ValueError, TypeError, KeyError, OSError, MemoryError, NotImplementedError)
 
-
 @dataclass
 class Outcome:
     "Cases of one promise: how many were tried, gave a right result, were refused clearly; and what went wrong."
@@ -23,7 +22,6 @@ class Outcome:
     refused: int = 0
     problems: list[str] = field(default_factory=list)
     note: str = ""
-
     def ran(self, case: str, work, *, refusal: tuple = REFUSALS, must_refuse: bool = False, says: str = ""):
         "Run one case: `work` returns None (or True) where the result is right, and otherwise says what is wrong."
         self.tried += 1
@@ -40,9 +38,7 @@ class Outcome:
             if must_refuse: self.problems.append(f"{case}: accepted, though it must be refused")
             elif said is None or said is True: self.right += 1
             else: self.problems.append(f"{case}: {said}")
-
     def row(self) -> dict: return asdict(self)
-
 
 def promise(suite: str, words: str):
     "Register a function `(outcome, quick, seed)` that tries the cases of one promise."
@@ -50,7 +46,6 @@ def promise(suite: str, words: str):
         promises.setdefault(suite, []).append((words, function))
         return function
     return keep
-
 
 def digest(*arrays) -> str:
     "A hash of arrays, dense or sparse, to see whether one was changed."

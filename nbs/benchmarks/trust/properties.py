@@ -36,12 +36,10 @@ rule = partial(promise, "properties")
 home = tempfile.TemporaryDirectory(prefix="vfjac-trust-")
 configuration.set_hypothesis_home_dir(home.name)   # nothing is left in the checkout
 
-
 def for_all(outcome, seed, examples, **made_up):
     "Try a check on many made-up cases, now; each counts, up to the first that fails, which is told."
     rules = settings(max_examples=examples, database=None, deadline=None, suppress_health_check=list(HealthCheck),
                      report_multiple_bugs=False, print_blob=False, phases=(Phase.generate,))   # shrinking takes minutes
-
     def decorate(check):
         def counted(**case):
             outcome.tried += 1
@@ -56,7 +54,6 @@ def for_all(outcome, seed, examples, **made_up):
         return check
     return decorate
 
-
 def close(got, expected, tolerance=1e-9, what=""):
     "The same shape, and the same numbers to a share of the largest one."
     got, expected = np.asarray(got), np.asarray(expected)
@@ -65,14 +62,11 @@ def close(got, expected, tolerance=1e-9, what=""):
     size = np.nanmax(np.abs(expected), initial=0)
     assert_allclose(got, expected, rtol=0, atol=tolerance * (size + 1e-300), err_msg=what)
 
-
 # ---------------------------------------------------------------- made-up fields and cells
 
 KINDS = ("gaussian", "trend", "matrix", "rescaled", "function")
 
-
 def rotation(rng, d): return ortho_group.rvs(d, random_state=rng) if d > 1 else np.array([[-1.0]])
-
 
 def some_field(rng, kind, d, M, at=0.0):
     "A field around `at`."
@@ -85,27 +79,23 @@ def some_field(rng, kind, d, M, at=0.0):
         return RescaledField(GaussianField(c - at, C, beta), at + shift, scale, gain, slope, offset)
     return plain if kind == "gaussian" else replace(plain, offset=rng.normal(size=d), slope=rng.normal(size=(d, d)))
 
-
 def some_posterior(rng, field):
     d, M = field.n_dims, len(field.control_points)
     rows = M if field.slope is None else M + 1 + d
     root, noise = rng.normal(size=(rows, min(rows, 4))), rng.uniform(1, 2, d)
     return Posterior(field, 1.5 * field.beta, root, noise)
 
-
 @dataclass
 class Case:
     gj: GeneJacobian
     rng: np.random.Generator
     kind: str
-
     @property
     def tensor(self):
         "Cell by cell, through J in components."
         gj, s = self.gj, self.gj.scale
         left, right = (gj.loadings, gj.loadings) if s is None else (gj.loadings * s[:, None], gj.loadings / s[:, None])
         return np.stack([left @ gj.field.jacobian(x[None])[0] @ right.T for x in gj.states])
-
 
 @st.composite
 def cases(draw, kinds=KINDS, at=(0, 100)):
@@ -120,7 +110,6 @@ def cases(draw, kinds=KINDS, at=(0, 100)):
         scale=rng.uniform(0.5, 2, n_genes) if scaled else None,
         fit=some_posterior(rng, field) if kind in ("gaussian", "trend") else None), rng, kind)
 
-
 def answers(gj):
     "Everything a lazy tensor says about all genes, over all cells: arrays with effectors and regulators last."
     found = {name: getattr(gj, name)() for name in ("mean", "rms", "mean_abs", "sign_fraction")}
@@ -128,9 +117,7 @@ def answers(gj):
     if gj.has_stderr: found |= dict(mean_stderr=gj.mean_stderr())
     return found
 
-
 def of_cells(gj): return dict(block=gj.block()) | (dict(stderr=gj.stderr(), z=gj.z()) if gj.has_stderr else {})
-
 
 # ---------------------------------------------------------------- order
 
@@ -148,7 +135,6 @@ def order(o, quick, seed):
         labels = case.rng.choice(["a", "b"], gj.n_cells)
         there, here = shuffled.mean(labels[cells], gj.genes, gj.genes), gj.mean(labels)
         for group in here: close(there[group], here[group])
-
     @for_all(o, seed, 6 if quick else 30, n=st.integers(12, 60), d=st.integers(1, 4),
              kind=st.sampled_from(sorted(FITS)), number=st.integers(0, 10**6))
     def annotated_data(n, d, kind, number):
@@ -180,7 +166,6 @@ def order(o, quick, seed):
             for column in here.select_dtypes("number").columns.difference(["rank", "phase"]):
                 close(there.reindex(here.index)[column], here[column], 1e-7, f"{name}, {column}")
 
-
 TABLES = {
     "divergence": vf.divergence, "speed": vf.speed, "acceleration": vf.acceleration, "determinant": vf.determinant,
     "ranking": lambda a: vf.rank_jacobian_genes(a, "group"),
@@ -193,7 +178,6 @@ TABLES = {
     "sets": lambda a: vf.gene_set_jacobian(a, dict(s=["g0", "g1"], t=["g2"]), groups="group"),
     "push": lambda a: vf.perturb(a, dict(g0=0.1)), "arrows": lambda a: vf.perturb_cells(a, dict(g0=0.1), "pca2"),
 }
-
 
 # ---------------------------------------------------------------- made-up AnnData
 
@@ -218,14 +202,12 @@ def made_up(rng, n, d, n_genes=6, layout="f8"):
     adata.var["chosen"] = np.arange(n_genes) < 3
     return adata
 
-
 FITS = {
     "tuned": lambda a: vf.fit_vector_field(a), "trend": lambda a: vf.fit_vector_field(a, trend=True, beta=0.3),
     "sparse": lambda a: vf.fit_vector_field(a, tune=False), "dynamo": lambda a: vf.fit_vector_field(a, compat="dynamo"),
     "mixed": lambda a: vf.fit_vector_field(
         a, kernel="mixed", beta=0.3, eta=0.5 if a.obsm["X_pca"].shape[1] > 1 else 1.0),
 }
-
 
 # ---------------------------------------------------------------- frames and units
 
@@ -238,9 +220,7 @@ def moved_field(field, R, shift, a, b):
         offset = b * R @ offset - slope @ shift
     return GaussianField(c, b * field.coefficients @ R.T, field.beta / a**2, offset, slope)
 
-
 units = st.sampled_from([1e-6, 0.1, 1.0, 3.0, 1e4])
-
 
 @rule("shifts, rotations and units act as the mathematics says")
 def frames(o, quick, seed):
@@ -285,7 +265,6 @@ def frames(o, quick, seed):
         if d == 2:
             turn = [dynamics.curl(f, x) for f, x in ((field, there.states), (gj.field, gj.states))]
             close(turn[0] * a / b * np.linalg.det(R), turn[1], 1e-7, "curl")
-
     @for_all(o, seed, 12 if quick else 60, fit=st.sampled_from(sorted(FITTERS)), n=st.integers(15, 80),
              d=st.integers(2, 4), a=units, b=units, at=st.sampled_from([0.0, 30.0]), number=st.integers(0, 10**6))
     def a_fit(fit, n, d, a, b, at, number):
@@ -306,12 +285,10 @@ def frames(o, quick, seed):
                      for f, x, L in ((here, X, np.eye(d)), (there, a * X @ R.T + shift, R.T))]
             close(parts[1] * a, parts[0], 1e-3, "standard errors")
 
-
 def dynamic(field, X, name):
     if name == "speed": return np.linalg.norm(field.velocity(X), axis=1)
     values = getattr(dynamics, name)(field, X)
     return np.linalg.norm(values, axis=1) if values.ndim == 2 else values
-
 
 def cells_of_a_field(rng, n, d, noise=0.05):
     "States, and velocities that follow a field, with noise and a few outliers."
@@ -320,15 +297,12 @@ def cells_of_a_field(rng, n, d, noise=0.05):
     V[: n // 20] = 2 * rng.normal(size=(n // 20, d))
     return X, V
 
-
 def sparse_in_unit(X, V, **how):
     unit = velocity_unit(V)
     return in_unit(vf.sparse_vfc(X, V / unit, M=len(X), velocity_based_sampling=False, **how), unit)
 
-
 FITTERS = {"tuned": vf.fit_field, "sparse": sparse_in_unit,
            "matrix": lambda X, V: vf.fit_field(X, V, M=len(X), kernel="mixed", eta=0.5)}
-
 
 # ---------------------------------------------------------------- fits
 
@@ -336,7 +310,6 @@ FITTERS = {"tuned": vf.fit_field, "sparse": sparse_in_unit,
 def fits(o, quick, seed):
     how = dict(fit=st.sampled_from(sorted(ALL_FITTERS)), n=st.integers(8, 90), d=st.integers(1, 4),
                number=st.integers(0, 10**6))
-
     @for_all(o, seed, 15 if quick else 75, **how)
     def order_of_cells(fit, n, d, number):
         rng = np.random.default_rng(number)
@@ -348,13 +321,11 @@ def fits(o, quick, seed):
         close(there.inlier_probability, here.inlier_probability[cells], 1e-5, "inlier probability")
         assert set(cells[there.control_idx]) == set(here.control_idx)
         assert set(cells[there.inliers]) == set(here.inliers)
-
     @for_all(o, seed, 15 if quick else 75, **how, layout=st.sampled_from(["F", "view", "f4", ">f8", "list", "frame"]))
     def layout_of_tables(fit, n, d, number, layout):
         X, V = (t.astype("f4").astype("f8") for t in cells_of_a_field(np.random.default_rng(number), n, d))
         here, there = ALL_FITTERS[fit](X, V), ALL_FITTERS[fit](*(LAYOUTS[layout](t) for t in (X, V)))
         if here.converged: close(there.field.jacobian(X), here.field.jacobian(X), 1e-6)
-
     @for_all(o, seed, 10 if quick else 50, **how, hole=st.sampled_from([np.nan, np.inf]), where=st.booleans())
     def cells_without_numbers(fit, n, d, number, hole, where):
         rng = np.random.default_rng(number)
@@ -368,7 +339,6 @@ def fits(o, quick, seed):
         assert_array_equal(there.valid, kept)
         assert there.n_dropped == len(rows)
         for name in ("control_idx", "inliers"): assert_array_equal(getattr(there, name), kept[getattr(here, name)])
-
     @for_all(o, seed, 10 if quick else 50, **how)
     def nothing_is_changed(fit, n, d, number):
         X, V = cells_of_a_field(np.random.default_rng(number), n, d)
@@ -380,7 +350,6 @@ def fits(o, quick, seed):
             shared = isinstance(value, np.ndarray) and (np.shares_memory(value, X) or np.shares_memory(value, V))
             assert not shared, f"{name} is a view of what was given"
 
-
 ALL_FITTERS = {
     "sparse": partial(vf.sparse_vfc, M=30), "sparse, any": partial(
         vf.sparse_vfc, M=20, velocity_based_sampling=False),
@@ -389,11 +358,9 @@ ALL_FITTERS = {
 LAYOUTS = {"F": np.asfortranarray, "view": lambda t: np.repeat(t, 2, axis=0)[::2], "f4": lambda t: t.astype("f4"),
            ">f8": lambda t: t.astype(">f8"), "list": lambda t: t.tolist(), "frame": pd.DataFrame}
 
-
 # ---------------------------------------------------------------- cuts
 
 def cut(total, ends): return tuple(np.diff([0, *sorted({e for e in ends if e < total}), total]).tolist())
-
 
 @rule("blocks of any size, threads, dask chunks and precisions give the same numbers")
 def cuts(o, quick, seed):
@@ -408,7 +375,6 @@ def cuts(o, quick, seed):
         close(max_abs(gj, cores=cores), largest)
         switched = (np.minimum(tensor, 0) * np.minimum(tensor.transpose(0, 2, 1), 0)).mean(axis=0)
         close(switch_score(gj, cores=cores), switched)
-
     @for_all(o, seed, 20 if quick else 100, case=cases())
     def a_function_without_jacobian(case):
         "Its steps must not depend on which cells are asked together."
@@ -418,7 +384,6 @@ def cuts(o, quick, seed):
         for i in range(min(3, gj.n_cells)): close(plain.block(cells=[i]), tensor[[i]], 1e-5, f"cell {i} alone")
         close(plain.block(cells=[0, 0, 0]), tensor[[0, 0, 0]], 1e-5, "one cell three times")
         close(plain.mean(), tensor.mean(axis=0), 1e-5)
-
     @for_all(o, seed, 25 if quick else 125, case=cases(("gaussian", "trend"), (0,)), cores=st.integers(1, 3))
     def single_precision(case, cores):
         single = replace(case.gj, dtype="float32")
@@ -426,12 +391,10 @@ def cuts(o, quick, seed):
         close(single.block(cores=cores), case.tensor, 1e-4)
         for name, was in answers(case.gj).items():
             if name not in ("sign_fraction", "square"): close(answers(single)[name], was, 1e-3, name)
-
     if find_spec("dask") is None:
         o.note = "dask is not there: its chunks were not tried"
         return
     import dask.array as da
-
     @for_all(o, seed, 6 if quick else 60, case=cases(), ends=st.lists(st.integers(1, 23), max_size=4))
     def chunks(case, ends):
         gj, tensor = case.gj, case.tensor
@@ -442,7 +405,6 @@ def cuts(o, quick, seed):
         if gj.has_stderr: close(lazy.stderr(), gj.stderr())
         at = case.rng.integers(0, gj.n_cells, 3)
         close(lazy.block(cells=at), tensor[at])
-
     @for_all(o, seed, 3 if quick else 30, n=st.integers(12, 40), d=st.integers(1, 3), cores=st.integers(1, 3),
              dtype=st.sampled_from(["float64", "float32"]), number=st.integers(0, 10**6))
     def stored(n, d, cores, dtype, number):
@@ -456,7 +418,6 @@ def cuts(o, quick, seed):
         lazy.obsm["X_pca"] = da.from_array(adata.obsm["X_pca"], chunks=(7, -1))
         close(vf.gene_jacobian(lazy).block(names, names), expected)
         close(np.moveaxis(vf.jacobian(lazy, names, store_in_adata=False)["jacobian_gene"], -1, 0), expected)
-
 
 # ---------------------------------------------------------------- the same number on every way
 
@@ -483,7 +444,6 @@ def ways(o, quick, seed):
         for kind in ("i1", "i2", "u1", "u2", "i8", "u8"):
             at = small if kind[0] == "i" else small[1:]
             close(gj.block(cells=at.astype(kind)), tensor[at.astype(int)])
-
     @for_all(o, seed, 8 if quick else 40, n=st.integers(12, 60), d=st.integers(1, 5),
              kind=st.sampled_from(sorted(FITS)), dims=st.booleans(), number=st.integers(0, 10**6))
     def annotated(n, d, kind, dims, number):
@@ -516,7 +476,6 @@ def ways(o, quick, seed):
         ranked = vf.rank_jacobian_genes(adata, effectors=e, regulators=r, cell_idx=cells)
         ranked = ranked.set_index(["effector", "regulator"])["value"].unstack().loc[e, r]
         close(ranked, expected.mean(axis=0), 1e-8)
-
     @for_all(o, seed, 6 if quick else 30, n=st.integers(12, 40), g=st.integers(1, 5), number=st.integers(0, 10**6))
     def gene_space(n, g, number):
         rng = np.random.default_rng(number)
@@ -527,7 +486,6 @@ def ways(o, quick, seed):
         here, there = (vf.gene_jacobian(a, None).block(genes, genes) for a in (adata, other))
         close(there, here, 1e-12)
         close(np.moveaxis(vf.jacobian(adata, genes, basis=None, store_in_adata=False)["jacobian_gene"], -1, 0), here)
-
 
 @rule("analytical and numerical derivatives agree, wherever the cells are and however few")
 def derivatives(o, quick, seed):
@@ -541,7 +499,6 @@ def derivatives(o, quick, seed):
             size = np.abs(J).max() / np.maximum(np.abs(field.jacobian(rows)).max(), 1e-300)
             close(vf.numerical_jacobian(field, rows), field.jacobian(rows), 1e-3 * max(1, size), f"{len(rows)} cells")
         assert vf.check_jacobian(field, X).passed
-
     @for_all(o, seed, 30 if quick else 150, case=cases(at=(0, 10)))
     def along_directions(case):
         field, X, rng = case.gj.field, case.gj.states, case.rng
@@ -555,7 +512,6 @@ def derivatives(o, quick, seed):
         close(dynamics.divergence(field, X), np.trace(field.jacobian(X), axis1=1, axis2=2), 1e-7)
         close(dynamics.acceleration(field, X), np.einsum("nij,nj->ni", field.jacobian(X), field.velocity(X)), 1e-8)
 
-
 # ---------------------------------------------------------------- standard errors
 
 def errors_by_hand(gj):
@@ -568,7 +524,6 @@ def errors_by_hand(gj):
         of_kernels = -2 * p.beta * (K[:, None] * away).T @ p.root[: len(K)]
         psi.append(right @ (of_kernels + (p.root[len(K) + 1:] if len(p.root) > len(K) else 0)))
     return np.sqrt(np.einsum("ek,kl,el->e", left, p.covariance, left)), np.array(psi)
-
 
 @rule("standard errors of pairs, blocks, means, differences and sets are those of the covariance")
 def errors(o, quick, seed):
@@ -598,7 +553,6 @@ def errors(o, quick, seed):
             side = gj._sides[0][at].mean(axis=0)
             own = np.sqrt(side @ gj.posterior.covariance @ side) * np.linalg.norm(psi.mean(axis=0)[at].mean(axis=0))
             close(found["stderr"][name, name], own, 1e-6)
-
     @for_all(o, seed, 8 if quick else 40, n=st.integers(15, 60), d=st.integers(1, 3), b=units, s=units,
              kind=st.sampled_from(["tuned", "trend", "sparse"]), number=st.integers(0, 10**6))
     def in_other_units(n, d, b, s, kind, number):
@@ -619,7 +573,6 @@ def errors(o, quick, seed):
             verdicts = [vf.diagnose(a, n_shuffles=5).table for a in (adata, other)]
             close(verdicts[1]["figure"].astype(float), verdicts[0]["figure"].astype(float), 1e-2, "diagnosis")
             assert list(verdicts[0]["verdict"]) == list(verdicts[1]["verdict"])
-
 
 # ---------------------------------------------------------------- sampling
 
@@ -647,7 +600,6 @@ def samples(o, quick, seed):
         lay = sp.csr_matrix if layout == "sparse" else LAYOUTS[layout]
         exact = layout != "f4" or at == 0
         if exact: assert_array_equal(vf.sample(N, n, method, X=lay(X), V=lay(V), seed=number), chosen)
-
     @for_all(o, seed, 8 if quick else 40, n=st.integers(12, 40), k=st.integers(1, 45),
              method=st.sampled_from(sampling.METHODS), number=st.integers(0, 10**6))
     def of_annotated_data(n, k, method, number):
@@ -658,7 +610,6 @@ def samples(o, quick, seed):
         assert len(set(stored["cells"])) == len(stored["cells"]) == min(k, n)
         assert_array_equal(adata.obs_names[stored["cell_idx"]], stored["cells"])
         close(vf.get_jacobian(adata)["value"], vf.gene_jacobian(adata).pair("g0", "g0", stored["cell_idx"]))
-
 
 # ---------------------------------------------------------------- files
 
@@ -674,7 +625,6 @@ def contents(value, name=""):
         return {key: v for k, part in value.items() for key, v in contents(part, f"{name}/{k}").items()}
     return {name: value}
 
-
 def marked(value):
     "A hash of anything that stands in an AnnData."
     if sp.issparse(value): return digest(value.tocsr())
@@ -684,15 +634,12 @@ def marked(value):
     if value.dtype.kind in "OUST": value = np.array([str(v) for v in value.ravel()] or [""])
     return digest(np.ascontiguousarray(value))
 
-
 def fingerprints(adata): return {name: marked(value) for name, value in contents(adata).items()}
-
 
 @rule("what is written to h5ad or zarr and read again answers the same")
 def files(o, quick, seed):
     kinds = ["h5ad", "gzip"] + ["zarr"] * (find_spec("zarr") is not None)
     if "zarr" not in kinds: o.note = "zarr is not there: only h5ad was tried"
-
     def compared(here, there, basis, genes):
         tables = [vf.get_jacobian(a, basis=basis) for a in (here, there)]
         pd.testing.assert_frame_equal(*tables, check_dtype=False, check_exact=True)
@@ -704,7 +651,6 @@ def files(o, quick, seed):
         for name, was in contents(dict(here.uns)).items():
             now = contents(dict(there.uns))[name]
             if np.asarray(was).dtype.kind in "fiub": assert_array_equal(np.asarray(now), was, name)
-
     @for_all(o, seed, 5 if quick else 40, n=st.integers(12, 40), d=st.integers(1, 4), kind=st.sampled_from(kinds),
              fit=st.sampled_from(sorted(FITS)), dtype=st.sampled_from(["float64", "float32"]), lazy=st.booleans(),
              space=st.booleans(), backed=st.booleans(), number=st.integers(0, 10**6))
@@ -728,7 +674,6 @@ def files(o, quick, seed):
             finally:
                 if kind != "zarr" and backed: there.file.close()
 
-
 # ---------------------------------------------------------------- what is handed in
 
 ADDED = {
@@ -740,9 +685,7 @@ ADDED = {
     "curvature": ("/obs/curvature_pca", "/obsm/curvature_pca"), "torsion": ("/obs/torsion_pca",),
 }
 
-
 def _first(a): return min(a.obs["group"].dropna().tolist())
-
 
 def calls(folder):
     "A call of every public function that takes an AnnData: name → function."
@@ -780,7 +723,6 @@ def calls(folder):
         report=[lambda a: vf.report(a, folder / "report.html")],
     )
 
-
 # ---------------------------------------------------------------- tables as they are found
 
 LABELS = {   # what labels may be, in the order of the words a and b
@@ -797,7 +739,6 @@ NAMED = {   # what cells may be called
     "other numbers": lambda n: pd.Index(np.arange(n)[::-1]), "days": lambda n: pd.date_range("2020", periods=n),
     "blanks": lambda n: [f" c {i} " for i in range(n)], "signs": lambda n: [f"β/{i};'\"" for i in range(n)]}
 
-
 def odd_columns(a):
     "Columns that nobody needs: called by numbers, twice there, of mixed and empty values."
     n = a.n_obs
@@ -806,7 +747,6 @@ def odd_columns(a):
     a.obs = pd.concat([a.obs, odd, odd[["empty"]]], axis=1)
     a.var = pd.concat([a.var, pd.DataFrame({1: 2.0, "twice": "x"}, index=a.var.index)] + [
         pd.DataFrame(dict(twice="y"), index=a.var.index)], axis=1)
-
 
 def figures(result, cells, words):
     "Numbers of a result by name, rows of tables in the order of their words; cells by position, groups by words."
@@ -827,7 +767,6 @@ def figures(result, cells, words):
     table = table.sort_values(keys, kind="stable") if keys else table
     return {c: table[c].to_numpy() for c in table if table[c].dtype.kind in "fiub" or c in keys}
 
-
 def compared(call, odd, twin, words):
     "Whether a call gives of an odd table what it gives of its plain twin."
     names = [{str(c): i for i, c in enumerate(a.obs_names)} for a in (odd, twin)]
@@ -837,11 +776,9 @@ def compared(call, odd, twin, words):
         if values.dtype.kind == "f": close(found[key].astype(float), values, 1e-5, key)
         else: assert_array_equal(found[key].astype(str), values.astype(str), err_msg=key)
 
-
 @rule("odd tables, labels of any kind and velocities that lack some give what plain ones give, by every function")
 def odd_tables(o, quick, seed):
-    slow = ("explore", "report", "jacobian_chart", "diagnose", "save_network")
-
+    slow = ("explore", "report", "jacobian_chart", "diagnose")
     @for_all(o, seed, 6 if quick else 40, n=st.integers(20, 45), label=st.sampled_from(sorted(LABELS)),
              named=st.sampled_from(sorted(NAMED)), gaps=st.booleans(), lost=st.sampled_from([0.0, 0.03, 0.1]),
              absent=st.sampled_from([np.nan, np.inf, 0.0]), number=st.integers(0, 10**6))
@@ -865,11 +802,10 @@ def odd_tables(o, quick, seed):
             vf.jacobian(a, ["g0", "g1"])
         with tempfile.TemporaryDirectory() as folder:
             for name, ways_ in calls(Path(folder)).items():
-                if name == "fit_vector_field" or name in slow and (quick or number % 5): continue
+                if name in ("fit_vector_field", "save_network") or name in slow and (quick or number % 5): continue
                 for i, call in enumerate(ways_):
                     try: compared(call, odd, twin, words)
                     except Exception as e: raise AssertionError(f"{name} {i}: {type(e).__name__}: {e}") from e
-
 
 @rule("no input is ever changed, but for the keys that are documented")
 def inputs(o, quick, seed):
@@ -893,7 +829,6 @@ def inputs(o, quick, seed):
                     o.ran(f"{name} {i}, {layout}", partial(changed, adata, name, call, layout))
     unhanded(o)
 
-
 def changed(adata, name, call, layout):
     "What a call did to an AnnData that it may not do."
     here = adata[:25][:, :5] if layout == "view" else adata.copy()
@@ -916,7 +851,6 @@ def changed(adata, name, call, layout):
     shared = [key for key, value in found.items() if isinstance(value, np.ndarray)
               and any(np.shares_memory(part, value) for part in given)]
     return f"{shared} of the result are memory of the AnnData" if shared and name != "explore" else None
-
 
 def unhanded(o):
     "Public functions that take arrays: they may not write to them, and hand out no view of them."
@@ -945,7 +879,6 @@ def unhanded(o):
         function_field=lambda: FunctionField(lambda x: x.__imul__(2)).velocity(X),
     )
     tables = (X, V, Q, U, J, S, field.control_points, field.coefficients, field.slope, field.offset)
-
     def work(call):
         before = digest(*tables)
         result = call()

@@ -16,7 +16,6 @@ import numpy as np
 
 BENCHMARKS = Path(__file__).resolve().parents[1]
 
-
 # ---------------------------------------------------------------- in the Python with dynamo
 
 def simulated(n=200):
@@ -37,7 +36,6 @@ def simulated(n=200):
     dyn.vf.VectorField(adata, basis="pca", M=60, pot_curl_div=False)
     dyn.vf.VectorField(adata, basis="umap", M=60, pot_curl_div=False)
     return adata
-
 
 def swap():
     "Put vfjac's Jacobian, sampling and derivative in the place of dynamo's, everywhere."
@@ -60,7 +58,6 @@ def swap():
             if home.startswith("dynamo.") and ".plot" not in home: setattr(module, name, function)
     scVectorField.SvcVectorField.get_Jacobian = get_jacobian
     assert dyn.vf.jacobian is vf.jacobian is vector_calculus.jacobian and vector_calculus.sample is vf.sample
-
 
 def questions(dyn, genes):
     "Everything that is asked before and after the swap: name → function of an AnnData, whose answer is arrays."
@@ -94,7 +91,6 @@ def questions(dyn, genes):
     for what, before in dict(rank_acceleration_genes="acceleration", rank_curvature_genes="curvature").items():
         yield what, rank_of(what, before), 1e-6
 
-
 def pictures(dyn, dropin, genes):
     "dynamo's plots of what was computed with vfjac inside: name → function of an AnnData."
     keep = dict(save_show_or_return="return")
@@ -106,7 +102,6 @@ def pictures(dyn, dropin, genes):
     yield "pl.topography", lambda a: dyn.pl.topography(a, basis="umap", color="group", **keep)
     few = dict(color="group", cell_inds=20)
     yield "pl.cell_wise_vectors", lambda a: dyn.pl.cell_wise_vectors(a, basis="umap", **few, **keep)
-
 
 def workflow():
     "Run it all with dynamo's parts, then with vfjac's: a line PASS or FAIL for each."
@@ -143,7 +138,6 @@ def workflow():
     for name, draw in pictures(dyn, dropin, genes): dropin.check(f"swapped, {name}", lambda draw=draw: draw(adata))
     print(", ".join(f"{n} {word}" for word, n in dropin.outcome.items()))
 
-
 def sampled(dyn, vf, adata, method):
     there = dyn.vf.jacobian(adata.copy(), sampling=method, sample_ncells=30, store_in_adata=False)
     at = np.asarray(there["cell_idx"])
@@ -153,7 +147,6 @@ def sampled(dyn, vf, adata, method):
     np.testing.assert_allclose(J, whole[at], atol=1e-9 * np.abs(whole).max())
     return f"{len(at)} different cells"
 
-
 def sampled_divergence(dyn, adata, method):
     adata = adata.copy()
     adata.uns.pop("jacobian_pca", None)
@@ -161,7 +154,6 @@ def sampled_divergence(dyn, adata, method):
     known = np.asarray(adata.obs["divergence_pca"], dtype=float)
     assert np.isfinite(known).sum() == 30, f"{np.isfinite(known).sum()} of 30"
     return "30 cells"
-
 
 # ---------------------------------------------------------------- the promise
 
@@ -175,21 +167,16 @@ def lines_of(outcome, python, script, limit):
     elif " PASS," not in done.stdout.splitlines()[-1]:
         outcome.problems.append(f"{script.name} stopped early ({done.returncode}): {done.stderr[-800:]}")
 
-
 def register():
     from outcome import promise
-
     def asked(outcome, script, limit):
         python = os.environ.get("VFJAC_REFERENCE_PYTHON")
         if python: lines_of(outcome, python, script, limit)
         else: outcome.note = "no Python with dynamo was named by VFJAC_REFERENCE_PYTHON"
-
     @promise("reference", "dynamo's functions read what vfjac stored, and agree wherever dynamo is right")
     def reading(o, quick, seed): asked(o, BENCHMARKS / "dropin.py", 300)
-
     @promise("reference", "dynamo's workflow runs with vfjac's Jacobian, sampling and derivative, to the same numbers")
     def inside(o, quick, seed): asked(o, Path(__file__), 300)
-
 
 if __name__ == "__main__": workflow()
 else: register()

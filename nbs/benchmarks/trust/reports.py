@@ -20,7 +20,6 @@ MENDED = (   # what came out wrong, or in words that did not help, at 04f2e17, b
     "scvelo#774", "scvelo#420", "scvelo#268", "scvelo#317", "dynamo-release#678", "dynamo-release#78", "cellrank#1003",
     "cellrank#749", "scanpy#94", "scanpy#365", "scanpy#455", "scanpy#2018", "anndata#520", "ipywidgets#3888")
 
-
 def report(where: str, met: str, refuses: str = ""):
     "Register what a user met; `refuses` are words of the refusal that is right here; without them, a result is."
     def keep(work):

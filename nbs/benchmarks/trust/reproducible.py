@@ -20,7 +20,6 @@ import numpy as np
 
 NEAR = 1e-6
 
-
 # ---------------------------------------------------------------- the work of one process
 
 def tables(name, table):
@@ -30,14 +29,12 @@ def tables(name, table):
         whole = values.dtype.kind in "fiub" if hasattr(values.dtype, "kind") else False
         yield f"{name}.{column}", values.to_numpy() if whole else np.array([str(v) for v in values])
 
-
 def of_fit(name, fit):
     yield from {f"{name}.control points": fit.control_idx, f"{name}.inliers": fit.inliers,
                 f"{name}.coefficients": fit.field.coefficients, f"{name}.inlier probabilities": fit.inlier_probability,
                 f"{name}.noise": fit.noise}.items()
     for x in ("offset", "slope"):
         if getattr(fit.field, x) is not None: yield f"{name}.{x}", getattr(fit.field, x)
-
 
 def in_file(path):
     "Every array of an HDF5 file, and a hash of its bytes."
@@ -50,7 +47,6 @@ def in_file(path):
             found[f"h5ad.{name}"] = np.array([str(v) for v in np.ravel(value)]) if text else np.asarray(value)
     with h5py.File(path) as file: file.visititems(keep)
     return found
-
 
 def results(folder, cores, seed, slow):
     "Everything that is compared, name → array or bytes."
@@ -86,7 +82,6 @@ def results(folder, cores, seed, slow):
     yield "h5ad file", path.read_bytes()
     if slow: yield "report", vf.report(adata, Path(folder) / "report.html").read_bytes()
 
-
 def work(folder, cores, seed, slow):
     "Write the results: numbers to a file of arrays, a hash of everything to a file of text."
     warnings.simplefilter("ignore")
@@ -101,7 +96,6 @@ def work(folder, cores, seed, slow):
     import vfjac
     (Path(folder) / "marks.json").write_text(json.dumps(dict(vfjac=vfjac.__file__, marks=marks)))
 
-
 # ---------------------------------------------------------------- the comparison
 
 class Run:
@@ -113,7 +107,6 @@ class Run:
         if python != sys.executable: own["PYTHONPATH"] = ""
         words = [python, __file__, self.folder.name, str(cores), str(seed), str(int(slow))]
         self.process = subprocess.Popen(words, env=os.environ | own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-
     def found(self):
         "Hashes and arrays; RuntimeError if the process failed."
         said = self.process.communicate(timeout=300)[0].decode(errors="replace")
@@ -122,12 +115,10 @@ class Run:
             arrays = {k.replace("|", "/"): file[k] for k in file}
         return json.loads((Path(self.folder.name) / "marks.json").read_text())["marks"], arrays
 
-
 def unlike(name, marks, there):
     "What is wrong with one result that must be the same to the byte."
     if name not in there: return "it is not there"
     return None if marks[name] == there[name] else "other bytes"
-
 
 def apart(here, there):
     "What is wrong with one result that must agree: text and whole numbers the same, others near."
@@ -141,10 +132,8 @@ def apart(here, there):
     same = here.astype(str) == there.astype(str) if "U" in (here.dtype.kind + there.dtype.kind) else here == there
     return None if np.all(same) else f"{np.sum(~same)} of {here.size} differ"
 
-
 LOOSE = ("h5ad.uns/VecFld_pca/covariance_root", "fit mixed.coefficients",   # a root, and a sum, are not unique
          "h5ad.obs/", "h5ad.var/")
-
 
 def compare(outcome, what, base, other, *, to_the_byte, python=False):
     "A case for every result."
@@ -161,23 +150,19 @@ def compare(outcome, what, base, other, *, to_the_byte, python=False):
             outcome.ran(f"{what}: {name}", lambda name=name: apart(
                 arrays[name], others[name]) if name in others else "it is not there")
 
-
 def register():
     from outcome import promise
-
     @promise("reproducible", "the same seed gives the same bytes in another process")
     def processes(o, quick, seed):
         runs = [Run(seed=seed, hashes=h) for h in ((1, 2) if quick else (1, 2, 3))]
         shared["base"] = base = runs[0].found()
         for i, other in enumerate(runs[1:]): compare(o, f"process {i + 2}", base, other, to_the_byte=True)
-
     @promise("reproducible", "threads change nothing but the last digits, and no choice")
     def threads(o, quick, seed):
         base, ways = base_of(seed), [(2, 2)] if quick else [(2, 1), (1, 2), (2, 2), (4, 3)]
         for n, cores in ways:
             compare(o, f"{n} threads, {cores} cores", base, Run(seed=seed, threads=n, cores=cores, slow=False),
                     to_the_byte=False)
-
     @promise("reproducible", "other Pythons find the same")
     def pythons(o, quick, seed):
         named = [p for p in os.environ.get("VFJAC_PYTHONS", "").split(":") if p]
@@ -185,7 +170,6 @@ def register():
         for python in named[:1] if quick else named:
             other = Run(python, seed=seed, slow=False)
             compare(o, version(python), base_of(seed), other, to_the_byte=False, python=True)
-
     @promise("reproducible", "another seed makes another choice")
     def seeds(o, quick, seed):
         if quick:
@@ -195,20 +179,16 @@ def register():
         for name in ("data.velocities", "sampling random", "sampling velocity", "sampling kmeans", "sampling trn"):
             o.ran(name, lambda name=name: "is the same" if np.array_equal(here[name], there[name]) else None)
 
-
 shared = {}
-
 
 def base_of(seed):
     if "base" not in shared: shared["base"] = Run(seed=seed).found()
     return shared["base"]
 
-
 def version(python):
     ask = [python, "-c", "import platform; print(platform.python_version())"]
     said = subprocess.run(ask, capture_output=True, text=True)
     return f"Python {said.stdout.strip() or python}"
-
 
 if __name__ == "__main__": work(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), bool(int(sys.argv[4])))
 else: register()

@@ -21,11 +21,9 @@ from importlib.metadata import version
 print(json.dumps({{"python": platform.python_version(), **{{name: version(name) for name in {SHOWN!r}}}}}))
 """
 
-
 def about(python: str) -> dict:
     "Versions of an interpreter and of what it has."
     return json.loads(subprocess.run([python, "-c", ASK], check=True, capture_output=True, text=True).stdout)
-
 
 def suites_under(python: str, seed: int) -> list[dict]:
     "Rows of the quick suites, run by another interpreter."
@@ -35,7 +33,6 @@ def suites_under(python: str, seed: int) -> list[dict]:
         done = subprocess.run([str(c) for c in command], capture_output=True, text=True, cwd=folder)
         if not out.exists(): raise RuntimeError(done.stderr[-2000:])
         return json.loads(out.read_text())["promises"]
-
 
 @promise("versions", "properties and hostile data, the quick suites, under each named interpreter")
 def versions(outcome: Outcome, quick: bool, seed: int) -> None:
