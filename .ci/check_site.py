@@ -16,7 +16,7 @@ from nbmd import text
 from prerender import TOP, front_matter, page_url, read
 
 UNSEEN = {"script", "style", "annotation", "pre", "code", "noscript"}   # words in these are not read as prose
-BROKEN = re.compile(r"```|\$\$|^#{1,6} |^:::|\\(?:[A-Za-z]{3,}|[lr]\b)", re.M)
+BROKEN = re.compile(r"```|\$\$|\]\(|^#{1,6} |^:::|\\(?:[A-Za-z]{3,}|[lr]\b)", re.M)
 
 
 class Page(HTMLParser):

@@ -1,6 +1,5 @@
 """Notebook cells as Markdown, with nbdev's directives obeyed: what build_readme.py and build_docs.py share."""
 
-import base64
 import re
 from html import escape
 
@@ -49,17 +48,11 @@ def output_markdown(output, chart, asis=False, skip_words=()):
     data = output.get("data", {})
     if (spec := chart_spec(output)) is not None: return chart(spec)
     if "text/markdown" in data: return text(data["text/markdown"]).strip("\n")
-    if "image/svg+xml" in data:
-        svg = text(data["image/svg+xml"])
-        named = re.search(r'aria-label="([^"]*)"', svg)
-        return _image("svg+xml", base64.b64encode(svg.encode()).decode(), named[1] if named else "")
     for kind in ("png", "jpeg"):
-        if f"image/{kind}" in data: return _image(kind, text(data[f"image/{kind}"]).replace("\n", ""))
+        b64 = text(data.get(f"image/{kind}", "")).replace("\n", "")
+        if b64: return f"![](data:image/{kind};base64,{b64})"
     body = _ANSI.sub("", text(data.get("text/plain", ""))).rstrip("\n")
     return (body if asis else fence(body)) if body else ""
-
-
-def _image(kind, b64, words=""): return f"![{words}](data:image/{kind};base64,{b64})"
 
 
 def _folded(block, summary):

@@ -138,6 +138,8 @@ def prepare(nb, path, base):
                 names = said.removeprefix(PLAYGROUND)
                 note = f"\n\n*To move its controls ({names}), run this lesson: they need Python.*"
                 output["data"] = {"text/markdown": chart_block(spec) + note * said.startswith(PLAYGROUND)}
+            elif "image/svg+xml" in data:   # with its title, for those who do not see it
+                output["data"] = {"text/markdown": fence(text(data["image/svg+xml"]), "{=html}")}
             elif "text/markdown" in data:
                 data["text/markdown"] = SIGNATURE.sub(parameter_table, text(data["text/markdown"]))
 
@@ -163,7 +165,7 @@ def dark_style():
     "The dark colours as CSS, for pages that Quarto does not make."
     c = colours("dark")
     parts = {"": ("body-color", "body-bg"), " a": ("link-color", None), " code": ("code-color", None),
-             " pre, .quarto-dark pre code": ("pre-color", "code-block-bg")}
+             " pre, .quarto-dark pre :is(code, span)": ("pre-color", "code-block-bg")}
     return "\n".join(f".quarto-dark{k} {{ color: {c[ink]}; background: {c.get(paper, 'transparent')} }}"
                      for k, (ink, paper) in parts.items())
 
