@@ -288,11 +288,12 @@ def _gene_table(adata, basis, Qkey):
     length = np.linalg.norm(genes.loadings, axis=1)
     return pd.DataFrame(dict(gene=genes.genes, leverage=length / max(np.median(length), np.finfo(float).tiny)))
 
-# %% ../nbs/22_diagnostics.ipynb #4ea8d33e
+# %% ../nbs/22_diagnostics.ipynb #6d9b4aa9
 def _diagnose_production(cells, n_cells, seed) -> Diagnosis:
     "Return the diagnosis of the stored fit of production."
     gj, groups = production_jacobian(cells), [str(g) for g in _stored(cells)["groups"]]
-    proxies, called = proxy_regulators(gj), gj.false_share <= 0.05
+    proxies, rate = proxy_regulators(gj), np.asarray(gj.false_share)
+    called = rate <= 0.05
     inside = support(gj.field, gj.states, gj.states)
     cell_table = pd.DataFrame(dict(cell=gj.cells, support=inside, outside=inside < 0.05))
     genes = pd.DataFrame(dict(gene=gj.effectors, called=called.sum(axis=1)))
@@ -310,7 +311,7 @@ def _diagnose_production(cells, n_cells, seed) -> Diagnosis:
     if groups: said["genes driven by one of several regulators"] = (
         f"{len(groups)} times one of several regulators drives a gene, and these cells don't tell which ("
         f"{'; '.join(groups[:3])}{' …' * (len(groups) > 3)}). Such pairs are not called: report them as a group.")
-    said["pairs called"] = f"{called.sum():,} of {int((gj.false_share < 1).sum()):,} pairs are called at 5 %."
+    said["pairs called"] = f"{called.sum():,} of {(rate < 1).sum():,} pairs are called at 5 %."
     return Diagnosis(_judged(figures, said), cell_table, genes, _UNITS["production"])
 
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ACTIVATES', 'REPRESSES', 'network_chart', 'matrix_chart', 'response_chart', 'kinetics_heatmap', 'fixed_point_chart',
-           'push_chart', 'diagnosis_chart']
+           'perturbation_chart', 'diagnosis_chart']
 
 # %% ../nbs/21_diagrams.ipynb #199e5b90
 import altair as alt
@@ -17,14 +17,14 @@ from vfjac.charts import (
     entry_label, entry_words, heatmap_chart, signed_colour, significant, symmetric_domain
 )
 
-# %% ../nbs/21_diagrams.ipynb #3a1e0e6f
+# %% ../nbs/21_diagrams.ipynb #f0ee4a3f
 ACTIVATES, REPRESSES = "#c4560b", "#1c6cb0"   # as in heat maps, dark enough for lines
 # an arrowhead and a T-bar that point to the right and end at the origin
 _ARROW, _BAR = "M0,0L-2,-1L-1.6,0L-2,1Z", "M0,-1.15L0,1.15L-0.45,1.15L-0.45,-1.15Z"
 _HEAD, _RADIUS = 12.0, 11.0   # px: size of a head, half the height of a label
 
-def _as_told(table: pd.DataFrame, of: str | None = None) -> str:
-    "Return what the entries of a table are of: as is said, or as the table tells, or velocity."
+def _kind_of(table: pd.DataFrame, of: str | None = None) -> str:
+    "Return what the entries of a table are of: as is asked, or as the table says, or velocity."
     if not isinstance(table, pd.DataFrame):
         raise TypeError(f"a {type(table).__name__}: expected a table, such as vf.response_curve returns")
     of = of or table.attrs.get("of", "velocity")
@@ -120,7 +120,7 @@ def _checked_edges(edges: pd.DataFrame) -> pd.DataFrame:
     if len(edges := _with_columns(edges, ["effector", "regulator", "weight"])): return edges
     raise ValueError("no edges to draw: ask for more of them (top, fdr)")
 
-# %% ../nbs/21_diagrams.ipynb #8363b92a
+# %% ../nbs/21_diagrams.ipynb #94e46196
 def network_chart(
     edges, # A network, or a table: effector, regulator, weight, and group if there are several
     nodes: pd.DataFrame, # gene, x, y; x and y from 0 to 1
@@ -128,7 +128,7 @@ def network_chart(
     width: int | None = None, # Of each panel, px; None follows the number of genes
     height: int | None = None, # Of each panel, px; None follows the number of genes
     title: str = "Regulatory network", # Title of the chart
-    weight_title: str | None = None, # What the weights are; None: as the table tells
+    weight_title: str | None = None, # What the weights are; None: as the table says
     kinds: tuple[str, str] | None = None, # What edges of either sign are called; None: likewise
 ) -> alt.LayerChart | alt.ConcatChart: # One panel for each group, genes at the same places
     """Draw genes and the edges between them: arrowheads for positive weights, T-bars for negative.
@@ -150,18 +150,18 @@ def network_chart(
     words = _titled(title, [f"From regulator to effector. Arrowhead: {kinds[0]}. Bar: {kinds[1]}."])
     return _in_panels(panels, words, _edge_words(title, edges, kinds), columns=2)
 
-# %% ../nbs/21_diagrams.ipynb #04513d71
+# %% ../nbs/21_diagrams.ipynb #db4aa6e6
 def matrix_chart(
     edges, # A network, or a table: effector, regulator, weight, and group if there are several
     *,
     title: str = "Regulatory network", # Title of the chart
-    weight_title: str | None = None, # What the weights are; None: as the table tells
+    weight_title: str | None = None, # What the weights are; None: as the table says
 ) -> alt.LayerChart | alt.ConcatChart: # One panel for each group, with the same rows and columns
     """Draw effectors × regulators: one square an edge, with its sign, strongest genes first.
 
     Raises ValueError for missing columns, repeated edges and no edges."""
     edges = _checked_edges(edges)
-    of, weight_title = _as_told(edges), weight_title or edges.attrs.get("weight", "mean ∂f / ∂x")
+    of, weight_title = _kind_of(edges), weight_title or edges.attrs.get("weight", "mean ∂f / ∂x")
     about = _edge_words(title, edges, ("orange", "blue"))
     for side in ("effector", "regulator"):
         names = edges[side].astype(str)
@@ -203,18 +203,18 @@ def _pair_words(effector, regulator, of, level=False) -> tuple[str, str, str]:
 
 _ENTRY = dict(velocity="∂f / ∂x", production="log production per sd")
 
-# %% ../nbs/21_diagrams.ipynb #5312a774
+# %% ../nbs/21_diagrams.ipynb #715581a0
 def response_chart(
     curve: pd.DataFrame,                     # From `response_curve` or `kinetics`, one pair
     density: pd.DataFrame | None = None,     # From `response_density`, tiles behind the curve
     *,
     x_title: str | None = None,              # What the entry is against; None is the regulator
-    of: str | None = None,                   # "velocity" or "production"; None: as the table tells
+    of: str | None = None,                   # "velocity" or "production"; None: as the table says
     width: int = 380,                        # Pixels
     height: int = 260,                       # Pixels
 ) -> alt.LayerChart:  # Mean as a line, its 95 % band if `stderr` is there, q10-q90 as a paler one
     "Draw an entry, or an effector's level, against a number of the cells. ValueError for more than one pair."
-    of, level = _as_told(curve, of), curve.attrs.get("level", False)
+    of, level = _kind_of(curve, of), curve.attrs.get("level", False)
     df = _with_columns(curve, ["effector", "regulator", "x", "mean", "count"])
     if len(pairs := df[["effector", "regulator"]].drop_duplicates()) != 1:
         raise ValueError(
@@ -236,18 +236,18 @@ def response_chart(
         width=width, height=height, view=_BARE, description=about,
         title=_titled(entry, [words, said], "group"))
 
-# %% ../nbs/21_diagrams.ipynb #f191d93b
+# %% ../nbs/21_diagrams.ipynb #15022e26
 def kinetics_heatmap(
     df: pd.DataFrame,             # From `kinetics`, any number of pairs in the same bins
     *,
     x_title: str = "pseudotime",  # What the cells are ordered by
     normalise: bool = False,      # Whether each pair is divided by its largest |mean|
-    of: str | None = None,        # "velocity" or "production"; None: as the table tells
+    of: str | None = None,        # "velocity" or "production"; None: as the table says
     width: int = 420,             # Pixels
     step: int = 18,               # Height of a row in pixels
 ) -> alt.Chart:                   # One row a pair, coloured by the mean entry
     "Draw mean entries of many pairs along pseudotime."
-    of, df = _as_told(df, of), _with_columns(df, ["effector", "regulator", "low", "high", "mean"])
+    of, df = _kind_of(df, of), _with_columns(df, ["effector", "regulator", "low", "high", "mean"])
     df["pair"] = [entry_label(e, r, of) for e, r in zip(df["effector"], df["regulator"])]
     largest = df.groupby("pair")["mean"].transform(lambda v: v.abs().max() or 1.0)
     df["value"] = df["mean"] / (largest if normalise else 1.0)
@@ -305,8 +305,8 @@ def fixed_point_chart(
         width=width, height=height, view=_BARE, title=_titled("Fixed points", []),
         description=f"{len(cells):,} cells and {len(points)} fixed points: {counts}")
 
-# %% ../nbs/21_diagrams.ipynb #b295257a
-def push_chart(
+# %% ../nbs/21_diagrams.ipynb #c9c39c4e
+def perturbation_chart(
     df: pd.DataFrame,                  # From `perturb_cells`: cell, x, y, dx, dy, outside
     *,
     title: str = "What the perturbation does to velocities",   # Headline

@@ -116,27 +116,27 @@ def early_precision(
     top = np.argsort(-values, kind="stable")[:known.sum()]
     return float(known[top].mean() / known.mean()) if known.any() else np.nan
 
-# %% ../nbs/24_enrichment.ipynb #93961cd1
+# %% ../nbs/24_enrichment.ipynb #886ca4e7
 def matched_wins(
     values: np.ndarray,     # Scores, (n_effectors, n_regulators)
     known: np.ndarray,      # Which pairs are known, (n_effectors, n_regulators)
     features: np.ndarray,   # What regulators are matched by, (n_regulators, n_features)
     n_matched: int = 10,    # Regulators that each is compared with
-) -> np.ndarray:            # (n_regulators,): NaN without known pairs or without likes
+) -> np.ndarray:            # (n_regulators,): NaN without known pairs or regulators to match
     "Return how often a regulator's known pairs score above those of matched regulators."
     spread = features.std(axis=0)
     unit = features / np.where(spread > 0, spread, 1)
     won = np.full(values.shape[1], np.nan)
     for r in range(values.shape[1]):
         distance = np.square(unit - unit[r]).sum(axis=1)
-        likes = [j for j in np.argsort(distance, kind="stable") if j != r][:n_matched]
+        matched = [j for j in np.argsort(distance, kind="stable") if j != r][:n_matched]
         rows = known[:, r]
-        mine, theirs = values[rows, r, None], values[rows][:, likes]
-        unknown = ~known[rows][:, likes]
+        mine, theirs = values[rows, r, None], values[rows][:, matched]
+        unknown = ~known[rows][:, matched]
         if unknown.any(): won[r] = ((mine > theirs) + 0.5 * (mine == theirs))[unknown].mean()
     return won
 
-# %% ../nbs/24_enrichment.ipynb #716b41d7
+# %% ../nbs/24_enrichment.ipynb #6c6a94ff
 def _features(data, scores, basis, of):
     "Return what regulators are matched by: mean expression and length of loadings, if any."
     parts, names = [np.zeros(scores.shape[1])], list(scores.columns)
@@ -158,7 +158,7 @@ def enrichment(
     n_boot: int = 400,          # Draws of regulators for the intervals
     seed: int = 0,              # Seed of the draws
 ) -> pd.DataFrame:              # A row a measure: value, low, high (95 %), chance; attrs: numbers
-    """Return how a ranking stands to known edges: AUROC, early precision, wins over likes.
+    """Return how a ranking stands to known edges: AUROC, early precision, wins over matched regulators.
 
     Intervals come from drawing regulators with replacement; a warning says where they are too wide,
     or regulators too few, to conclude anything. Raises TypeError unless edges are a table, KeyError
@@ -176,7 +176,7 @@ def enrichment(
         return auroc(*flat), early_precision(*flat), wins
     n, rng = scores.shape[1], np.random.default_rng(seed)
     drawn = np.array([measures(rng.integers(n, size=n)) for _ in range(n_boot)])
-    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):   # no likes: NaN
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):   # NaN: no regulator to match
         low, high = np.nanquantile(drawn, (0.025, 0.975), axis=0)
     names = ["AUROC", "early precision / chance", "above matched regulators"]
     columns = dict(value=measures(np.arange(n)), low=low, high=high, chance=[0.5, 1, 0.5])
