@@ -6,8 +6,8 @@
 __all__ = ['VEGALITE_MIME', 'VEGALITE', 'NO_GROUP', 'SCHEME', 'INK', 'QUIET', 'MISSING', 'EDGE', 'FALLS_RISES', 'DARK',
            'DARK_SIGNED', 'LOOKS_JS', 'NAMED_COLOURS', 'stored_bundle', 'stored_charts', 'entry_label', 'entry_words',
            'symmetric_domain', 'significant', 'chart_data', 'signed_colour', 'embedding_chart', 'heatmap_chart',
-           'repainted', 'arrows_table', 'linked_rows', 'linked_squares', 'linked_params', 'linked_chart', 'redrawn',
-           'page_levels', 'pair_chart', 'page_html', 'write_whole', 'save_html']
+           'repainted', 'cell_colour', 'arrows_table', 'linked_rows', 'linked_squares', 'linked_params', 'linked_chart',
+           'redrawn', 'page_levels', 'pair_chart', 'page_html', 'write_whole', 'save_html']
 
 # %% ../nbs/20_charts.ipynb #14d7f0f9
 import html
@@ -400,12 +400,16 @@ def _opacity():
     when = alt.when(alt.PredicateComposition(faint)).then(alt.value(0.3))
     return when.when(alt.PredicateComposition(seen)).then(alt.value(0.92)).otherwise(alt.value(0.07))
 
-# %% ../nbs/20_charts.ipynb #020511a5
+# %% ../nbs/20_charts.ipynb #e9964d9d
 NAMED_COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a800",
                  "#7f7f7f"] # Okabe & Ito
 
-def _cell_colour(kind: str, title: str, names: list[str]):
-    "Return the colour of cells: `signed`, `number` or `names`."
+def cell_colour(
+    kind: str, # What colours: "signed" numbers, plain ones ("number"), or "names"
+    title: str, # Title of the legend
+    names: list[str], # The names, in the order of the legend
+):
+    "Return the colour of cells by the column `colour`."
     if kind == "signed":
         ends = [_js("-colour_limit"), _js("colour_limit")]
         return signed_colour("colour", ends, title, length=130)
@@ -415,10 +419,10 @@ def _cell_colour(kind: str, title: str, names: list[str]):
         colour = alt.Color("colour:Q", scale=alt.Scale(scheme="viridis"), legend=legend)
         return alt.condition("!isValid(datum.colour)", alt.value(MISSING), colour)
     scale = alt.Scale(domain=names, range=[NAMED_COLOURS[i % 8] for i in range(len(names))])
-    legend = alt.Legend(symbolLimit=13, labelLimit=84, symbolOpacity=1, symbolType="circle", **looks)
+    legend = alt.Legend(symbolLimit=13, labelLimit=100, symbolOpacity=1, symbolType="circle", **looks)
     return alt.Color("colour:N", scale=scale, legend=legend)
 
-# %% ../nbs/20_charts.ipynb #645127e5
+# %% ../nbs/20_charts.ipynb #84258a3b
 _CELL_TIPS = _tips(("cell", "group", "error"), "∂f / ∂x")
 _ENTRY = signed_colour("value", [_js("-limit"), _js("limit")], None)   # explained elsewhere
 
@@ -430,7 +434,7 @@ def _brushed_dots(base: alt.Chart, name: str, box, n: int, **channels) -> alt.Ch
     return dots.add_params(brush).properties(view=_BARE)
 
 def _cells_view(base, colour, x_title, y_title, n: int, size: dict, box=None) -> alt.Chart:
-    "Return cells on the embedding; `colour` as from `_cell_colour`."
+    "Return cells on the embedding; `colour` as from `cell_colour`."
     title = _titled("Cells", ["Drag a box to select cells, click to let go."], "group")
     dots = _brushed_dots(base, "brush", box, n, color=colour, **_plane(x_title, y_title))
     return dots.properties(title=title, **size)
@@ -505,11 +509,11 @@ def _response_view(base: alt.Chart, along_title, n: int, size: dict) -> alt.Laye
     return alt.LayerChart(layer=[_zero_line(color=MISSING), dots, band, line]).properties(
         view=_BARE, title=_titled("Response", words, "group"), **size)
 
-# %% ../nbs/20_charts.ipynb #6eaebc03
+# %% ../nbs/20_charts.ipynb #b42d39a6
 def _groups_view(base: alt.Chart, groups: list[str], size: dict) -> alt.LayerChart:
     "Return the entry of each seen cell, by group, with medians and counts."
     seen, row = _seen(base), float(np.clip(size["height"] / len(groups), 10, 32))
-    look = {**_NAMES, "labelLimit": 90, "labelFontSize": float(np.clip(row - 2, 8, 11))}
+    look = {**_NAMES, "labelLimit": 105, "labelFontSize": float(np.clip(row - 2, 8, 11))}
     y = alt.Y("group:N", title=None, scale=alt.Scale(domain=groups), axis=alt.Axis(**look))
     ends = alt.Scale(domain=[_js("-1.06 * reach"), _js("1.06 * reach")], nice=False)
     axis = alt.Axis(format=".2~g", **{**_AXIS, "tickCount": 3})
@@ -604,7 +608,7 @@ def _end(values, quantile: float = 1.0) -> float:
     "Return where a scale of values ends."
     return float(significant(symmetric_domain(values, quantile)[1]))
 
-# %% ../nbs/20_charts.ipynb #93c2ba1f
+# %% ../nbs/20_charts.ipynb #43f905bc
 def linked_chart(
     df: pd.DataFrame, # One row per cell: cell, x, y, value, and other columns of the views
     means: pd.DataFrame, # One row per square: effector, regulator, value; error, faded if there
@@ -633,7 +637,7 @@ def linked_chart(
     chart = _five_views(
         _named_data("cells", rows), _named_data("means", squares), genes, known["groups"],
         rows.columns, len(rows), size, columns, titles=(x_title, y_title, along_title),
-        colour=_cell_colour(colour, colour_title, colour_names or known["groups"]), arrows=arrows,
+        colour=cell_colour(colour, colour_title, colour_names or known["groups"]), arrows=arrows,
         boxes=boxes)
     about = ("One entry of the Jacobian in linked views: cells on an embedding, means of the "
              "chosen pairs, the plane of the two genes, the response, the groups")
@@ -838,7 +842,7 @@ def _words_view(base: alt.Chart, width: int, of: str) -> alt.LayerChart:
               line(_SYMBOLS[of], 44, fontSize=12, color=QUIET)]
     return alt.LayerChart(layer=layers).properties(width=width, height=60, view=_BARE)
 
-# %% ../nbs/20_charts.ipynb #20500999
+# %% ../nbs/20_charts.ipynb #1cd6f08e
 def pair_chart(
     entries: pd.DataFrame, # One row per cell and pair: cell, effector, regulator, value, and error
     cells: pd.DataFrame, # One row per cell: cell, x, y; group, outside (of the support) if there
@@ -864,29 +868,33 @@ def pair_chart(
         () if expression is None else ("effector_x", "along"), len(rows),
         dict(width=width, height=height), columns,
         titles=(x_title, y_title, "regulator expression"),
-        colour=_cell_colour("signed", "∂f / ∂x", []))
+        colour=cell_colour("signed", "∂f / ∂x", []))
     about = "Entries of the Jacobian: choose effector and regulator, select cells"
     chart = alt.vconcat(_words_view(shown, width, of), views, spacing=12)
     chart = chart.add_params(*_page_params(tables, first))
     return chart.properties(description=about, usermeta={"view": width})
 
-# %% ../nbs/20_charts.ipynb #7c00bc32
+# %% ../nbs/20_charts.ipynb #e4dfcdfc
 def page_html(
     chart, # An Altair chart
     *,
     title: str = "Jacobian", # Headline and title of the page, plain text
     lead: str = "", # Paragraphs above the chart, plain text, parted by empty lines
+    foot: str = "", # Paragraphs below it
+    data: dict | None = None, # What `report.js` works numbers out from; None: the chart has its own
 ) -> str: # A whole HTML page
     "Return a chart as a self-contained page: no file, no server and no network beside it."
     import vl_convert
-    paragraphs = [html.escape(text.strip()) for text in lead.split("\n\n") if text.strip()]
+    parts = lambda text: [html.escape(part.strip()) for part in text.split("\n\n") if part.strip()]
+    written = lambda text: "\n".join(f"<p>{part}</p>" for part in parts(text))
     library = vl_convert.javascript_bundle(vl_version=VEGALITE)   # type: ignore[call-arg]
-    spec = json.dumps(chart.to_dict(), allow_nan=False, separators=(",", ":"))
+    spec, held = (json.dumps(part, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+                  for part in (chart.to_dict(), data))
     return Template(_packaged("page.html")).substitute(
-        title=html.escape(title), lead="\n".join(f"<p>{text}</p>" for text in paragraphs),
-        spec=spec.replace("<", "\\u003c"), library=library, looks=LOOKS_JS)
+        title=html.escape(title), lead=written(lead), foot=written(foot), spec=spec, data=held, library=library,
+        looks=LOOKS_JS + _packaged("report.js"))
 
-# %% ../nbs/20_charts.ipynb #121ad019
+# %% ../nbs/20_charts.ipynb #b52f7a33
 def write_whole(
     path: str | Path, # Where to write; an older file is replaced, a link is followed
     content: str | bytes, # What to write
@@ -912,11 +920,9 @@ def write_whole(
 def save_html(
     chart, # An Altair chart
     path: str | Path, # Where to write, `.html`; an older file is replaced
-    *,
-    title: str = "Jacobian", # Headline and title of the page, plain text
-    lead: str = "", # Paragraphs above the chart, plain text, parted by empty lines
+    **words, # title, lead, foot and data of `page_html`
 ) -> Path: # The file written
     """Write a chart as one self-contained HTML file that opens without a network.
 
     Raises FileNotFoundError when its folder is missing."""
-    return write_whole(path, page_html(chart, title=title, lead=lead))
+    return write_whole(path, page_html(chart, **words))

@@ -137,7 +137,7 @@ def demo(args) -> None:
     screen = sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if screen and sys.stdout.isatty(): webbrowser.open(page.resolve().as_uri())
 
-# %% ../nbs/29_cli.ipynb #61ea2181
+# %% ../nbs/29_cli.ipynb #0dee5be3
 def fit(adata, args) -> tuple:
     "Fit a vector field."
     from vfjac.tools import fit_vector_field
@@ -178,8 +178,8 @@ def compute(adata, args) -> tuple:
         sample_ncells=args.sample_ncells, basis=args.basis, Qkey=args.Qkey, method=args.method, cores=args.cores,
         store=args.store, memory_mb=args.memory_mb, seed=19491001 if args.seed is None else args.seed, of=of)
     stored = adata.uns[f"jacobian_{args.basis if of == 'velocity' else of}"]
-    genes = " × ".join(f"{len(stored[what])} {what}" for what in ("effectors", "regulators") if what in stored)
-    return adata, f"{len(stored['cells']):,} cells{', ' + genes if genes else ''}"
+    pairs = " × ".join(f"{len(stored[what])} {what}" for what in ("effectors", "regulators") if what in stored)
+    return adata, f"{len(stored['cells']):,} cells{', ' + pairs if pairs else ''}"
 
 def pairs(adata, args) -> tuple:
     "Write a table of the pairs that are called: effector, regulator, sign, value, stderr, z, fdr."
@@ -256,7 +256,7 @@ def parser() -> argparse.ArgumentParser:
     run.set_defaults(run=step(page, ".html"))
     return top
 
-# %% ../nbs/29_cli.ipynb #d5e2b40c
+# %% ../nbs/29_cli.ipynb #db15bded
 @contextmanager
 def stopping():
     "Let SIGTERM and SIGHUP end the block as Ctrl-C does, each once: what tidies up is not interrupted again."
@@ -288,7 +288,7 @@ def _told(error: BaseException) -> str:
     said = _one_line(error.args[0] if isinstance(error, LookupError) and error.args else error)
     commands = dict(fit_vector_field="fit", fit_production="fit-production", jacobian="jacobian")
     for function, word in commands.items(): said = re.sub(rf"vf\.{function}\([^)]*\)", f"`vfjac {word}`", said)
-    for start, step in _NEXT.items(): said += step * said.startswith(start)
+    for start, advice in _NEXT.items(): said += advice * said.startswith(start)
     return said or f"{type(error).__name__}: the machine gave no reason"
 
 # %% ../nbs/29_cli.ipynb #58dc8111

@@ -6,7 +6,8 @@
 __all__ = ['JACOBIAN', 'BY_REGULATOR', 'PRODUCTION', 'RANKS', 'ExplorerState', 'find_embeddings', 'find_groupings',
            'ExplorerSource', 'LinkedChart', 'JacobianExplorer', 'explore', 'jacobian_chart', 'report']
 
-# %% ../nbs/28_explorer.ipynb #d3147720
+# %% ../nbs/28_explorer.ipynb #d6429c10
+import base64
 import html
 import json
 from collections.abc import Callable, Sequence
@@ -25,8 +26,8 @@ from anndata import AnnData
 from .adata import StoredJacobian, basis_key, check_adata, read_jacobian, select_genes
 from .charts import (
     DARK, FALLS_RISES, LOOKS_JS, NO_GROUP, VEGALITE, _packaged, arrows_table, entry_label, linked_chart,
-    linked_params, linked_rows, linked_squares, page_html, page_levels, pair_chart, redrawn, repainted, save_html,
-    symmetric_domain, write_whole)
+    cell_colour, linked_params, linked_rows, linked_squares, page_html, pair_chart, redrawn, repainted, save_html,
+    significant, symmetric_domain, write_whole)
 from .dynamics import outside_support
 from .fields import GaussianField
 from .genejacobian import GeneJacobian, find_names, some_outputs
@@ -311,7 +312,16 @@ def _start_genes(adata, source: ExplorerSource, regulators, effectors, basis) ->
         (stored.effectors, gj.effectors), (stored.regulators, gj.genes)))
     return (rows, columns) if rows and columns else _strongest_genes(source)
 
-# %% ../nbs/28_explorer.ipynb #52118494
+# %% ../nbs/28_explorer.ipynb #b8da4e78
+def _first_pair(gj: GeneJacobian | None, effectors, regulators, means: np.ndarray, errors: np.ndarray | None) -> tuple:
+    "The strongest pair of two different genes, one that is called if there are: positions of effector and regulator."
+    strength = np.abs(means) if errors is None else np.abs(means) / np.maximum(errors, 1e-300)
+    doubt = None if gj is None else gj.doubt(effectors, regulators)
+    if doubt is not None: strength = strength * np.where(doubt <= 0.05, 1, np.where(doubt < 1, 1e-6, 0))
+    different = np.not_equal.outer(np.array(effectors, object), np.array(regulators, object))
+    if different.any(): strength = np.where(different, strength, -1)
+    return np.unravel_index(np.argmax(np.nan_to_num(strength, nan=-1)), strength.shape)
+
 def _colour_choices(source: ExplorerSource) -> dict[str, str]:
     "What can colour the embedding -> its kind: signed, number or names."
     found = {JACOBIAN: "signed"}
@@ -323,12 +333,9 @@ def _colour_choices(source: ExplorerSource) -> dict[str, str]:
 def _start_state(source: ExplorerSource, effectors, regulators, *, bases=("pca",), basis="pca") -> ExplorerState:
     "The state to begin with: the strongest pair of two different genes is chosen."
     gj, all_cells = source.jacobian, np.ones(source.jacobian.n_cells, dtype=bool)
-    strength = np.abs(_mean_entries(source, all_cells, effectors, regulators))
-    if gj.has_stderr: strength = strength / np.maximum(_mean_errors(source, all_cells, effectors, regulators), 1e-300)
-    if (doubt := gj.doubt(effectors, regulators)) is not None: strength = np.where(doubt < 1, strength, 0)
-    different = np.not_equal.outer(np.array(effectors, object), np.array(regulators, object))
-    if different.any(): strength = np.where(different, strength, -1)
-    row, column = np.unravel_index(np.argmax(strength), strength.shape)
+    means = _mean_entries(source, all_cells, effectors, regulators)
+    errors = _mean_errors(source, all_cells, effectors, regulators) if gj.has_stderr else None
+    row, column = _first_pair(gj, effectors, regulators, means, errors)
     several = [name for name, found in source.groupings.items() if len(found.categories) > 1]
     return ExplorerState(
         genes=tuple(gj.genes), effector_genes=tuple(gj.effectors), embeddings=tuple(source.embeddings),
@@ -1006,18 +1013,24 @@ def _offer(explorer: JacobianExplorer, adata: AnnData, basis, begin: Callable) -
     button.on_click(fit)
     explorer.children = [explorer.message, button]
 
-# %% ../nbs/28_explorer.ipynb #51af7b5b
-def _read_stored(adata: AnnData, of: str | None, basis: str | None) -> tuple:
-    """The stored Jacobian, and the basis, or production, that it is stored under; where production is fitted and its
-    Jacobian is not stored, that of the genes of the strongest pairs."""
+# %% ../nbs/28_explorer.ipynb #cb0cb400
+def _read_stored(adata: AnnData, of: str | None, basis: str | None, regulators=None, effectors=None) -> tuple:
+    """The stored Jacobian, and the basis, or production, that it is stored under.
+
+    Where genes are named, or production is fitted and its Jacobian is not stored: which genes, with no numbers."""
     if of not in (None, "velocity", PRODUCTION):
         raise ValueError(f"of={of!r}: expected 'velocity', 'production', or None for production where it is fitted")
     check_adata(adata)
-    if f"jacobian_{PRODUCTION}" in adata.uns and of != "velocity": return read_jacobian(adata, PRODUCTION), PRODUCTION
-    if of == "velocity" or of is None and not has_production(adata): return read_jacobian(adata, basis), basis
-    gj = gene_jacobian(adata, of=PRODUCTION)   # KeyError if it is not fitted
-    rows, columns = _strongest_genes(ExplorerSource(gj, {}, {}, np.arange(0), "random"))
-    return StoredJacobian(np.arange(adata.n_obs), None, gj.block(rows, columns), rows, columns, False, ()), PRODUCTION
+    made = of == PRODUCTION or of is None and (has_production(adata) or f"jacobian_{PRODUCTION}" in adata.uns)
+    key, named = PRODUCTION if made else basis, regulators is not None or effectors is not None
+    if not named and not (made and f"jacobian_{PRODUCTION}" not in adata.uns):
+        stored = read_jacobian(adata, key)
+        if not stored.effectors: read_entries(adata, stored, key, [], [])   # says what to do
+        return stored, key
+    gj = gene_jacobian(adata, basis, of=PRODUCTION if made else "velocity")
+    source = ExplorerSource(gj, {}, {}, np.arange(0), "")
+    rows, columns = _start_genes(adata, source, regulators, effectors, key)
+    return StoredJacobian(np.arange(adata.n_obs), None, None, rows, columns, False, ()), key
 
 def _page_cells(adata, at: np.ndarray, embedding: str | None, groups: str | None) -> tuple[pd.DataFrame, str]:
     "The table of the cells at these positions (cell, x, y, and group if there is one), and the name of the embedding."
@@ -1032,53 +1045,143 @@ def _page_cells(adata, at: np.ndarray, embedding: str | None, groups: str | None
     cells = pd.DataFrame({"cell": adata.obs_names[at].astype(str), "x": x, "y": y})
     return (cells if by is None else cells.assign(group=groupings[by][at])), place
 
-def _page_tensor(adata: AnnData, key: str | None, at: np.ndarray) -> GeneJacobian | None:
-    "The lazy tensor behind the stored numbers, at these cells; None if its field is gone."
+def _stored_tensor(adata: AnnData, key: str | None, stored: StoredJacobian) -> GeneJacobian | None:
+    "The lazy tensor of the cells of a stored Jacobian; None if its field is gone, or is another one."
     Qkey = str(adata.uns.get(basis_key("jacobian", key), {}).get("Qkey", "PCs"))
-    try: return gene_jacobian(adata, key, cell_idx=at, Qkey=Qkey, of=PRODUCTION if key == PRODUCTION else "velocity")
+    of = PRODUCTION if key == PRODUCTION else "velocity"
+    try: gj = gene_jacobian(adata, key, cell_idx=stored.cells, Qkey=Qkey, of=of)
     except (KeyError, ValueError): return None
+    there = set(stored.effectors) <= set(gj.effectors) and set(stored.regulators) <= set(gj.genes)
+    return gj if there and not stored.doubts else None
 
-# %% ../nbs/28_explorer.ipynb #c49b805d
-def _page_words(n_drawn: int, n_stored: int, key: str | None, doubts: Sequence[str], levels: int) -> str:
-    "What a reader of the page must know of its numbers."
-    which = f"{n_stored:,} cells" if n_drawn == n_stored else f"{n_drawn:,} of {n_stored:,} cells, chosen at random"
-    space = "the genes themselves" if key is None else f"the basis {key}"
-    what, unit, where = "the effector's velocity", "unit", f"vector field fitted on {space}"
-    if key == PRODUCTION:
-        what, unit, where = "production of the effector (its logarithm)", "standard deviation", "field of production"
-    words = (
-        f"Each dot is a cell ({which}). An entry ∂f / ∂x is the change of {what} for one more {unit} of the "
-        f"regulator, in the {where}: blue where it falls as the regulator rises, orange where it rises. "
-        f"Values are off by at most {50 / levels:.2g} % of the largest of "
-        f"their pair (they are kept as whole numbers up to {levels}); means are over the cells drawn here. "
-        "Faint: sign unsure (within two standard errors of zero, where these are known), or a cell outside the "
-        "field's support.")
-    return "\n\n".join([words, *(f"Mind: {doubt}." for doubt in doubts)])
+# %% ../nbs/28_explorer.ipynb #6d2fe817
+_ROOM = 16_000_000   # numbers at most: 21 MB
 
-# %% ../nbs/28_explorer.ipynb #c9197f70
-def _page(adata, of, basis, embedding, groups, max_cells, seed) -> tuple[Any, str, str]:
-    "The stored Jacobian as a chart, its headline and what to know of it."
-    stored, key = _read_stored(adata, of, basis)
-    rows, pairs = np.arange(len(stored.cells)), dict(effector=stored.effectors, regulator=stored.regulators)
-    if len(rows) > max_cells: rows = np.sort(sample(rows, max_cells, "random", seed=seed))
+@dataclass(frozen=True, eq=False)
+class _Page:
+    "What is shown of a stored Jacobian."
+    stored: StoredJacobian # Its genes, cells and numbers if there are any
+    of: str # velocity or production
+    rows: np.ndarray # Which of its cells are shown, positions
+    cells: pd.DataFrame # cell, x, y, outside, and group if there is one
+    place: str # Name of the embedding
+    gj: GeneJacobian | None # The lazy tensor of these cells
+    compact: bool # Whether numbers are kept in components
+    read: Callable | None # From a gene to its expression in these cells
+
+    @property
+    def pairs(self) -> tuple[list[str], list[str]]:
+        "Effectors and regulators."
+        return self.stored.effectors, self.stored.regulators
+
+    @property
+    def has_errors(self) -> bool:
+        "Whether standard errors are known."
+        return self.gj is not None and self.gj.has_stderr
+
+def _page_room(stored: StoredJacobian, gj: GeneJacobian | None) -> tuple[int, bool]:
+    "How many cells a page has room for, and whether it keeps components. Raises ValueError where it is under 100."
+    shape = len(stored.effectors), len(stored.regulators)
+    inner = np.inf if gj is None or gj.effector_genes is not None else gj.states.shape[1] ** 2
+    fits = int(_ROOM // min(inner, np.prod(shape)))
+    if fits < min(len(stored.cells), 100):
+        raise ValueError(f"{shape[0]:,} × {shape[1]:,} genes: a page holds {_ROOM:,} numbers, which is {fits} cells of "
+                         "so many pairs; name fewer genes, or use vf.explore")
+    return fits, bool(inner < np.prod(shape))
+
+def _read_page(adata, of, basis, embedding, groups, max_cells, seed, regulators=None, effectors=None) -> _Page:
+    "Find what a page shows. Raises KeyError if nothing is stored or a name is unknown, ValueError for too many genes."
+    stored, key = _read_stored(adata, of, basis, regulators, effectors)
+    gj, n = _stored_tensor(adata, key, stored), len(stored.cells)
+    fits, compact = _page_room(stored, gj)
+    few = min(max_cells, fits)
+    rows = np.arange(n) if n <= few else np.sort(sample(np.arange(n), few, "random", seed=seed))
     at = stored.cells[rows]
     cells, place = _page_cells(adata, at, embedding, groups)
-    values = read_entries(adata, stored, key, stored.effectors, stored.regulators, rows)
-    entries = long_table(values, cell=cells["cell"], **pairs)
-    gj, outside, expression = _page_tensor(adata, key, at), np.zeros(len(at), dtype=bool), None
-    if gj is not None:
-        outside = _outside(gj)
-        there = set(stored.effectors) <= set(gj.effectors) and set(stored.regulators) <= set(gj.genes)
-        if there and gj.has_stderr and not stored.doubts: entries["error"] = np.ravel(gj.stderr(*pairs.values()))
-    if read := _expression_reader(adata, gj, at):
-        levels = {gene: read(gene) for gene in dict.fromkeys([*stored.effectors, *stored.regulators])}
-        expression = long_table(np.array(list(levels.values())), gene=list(levels), cell=cells["cell"])
-    look: dict = dict(x_title=f"{place} 1", y_title=f"{place} 2", of=PRODUCTION if key == PRODUCTION else "velocity")
-    chart = pair_chart(entries, cells.assign(outside=outside), expression, **look)
-    title = f"Jacobian{' of production' * (key == PRODUCTION)}: {len(stored.effectors)} effectors, "
-    words = _page_words(len(rows), len(stored.cells), key, stored.doubts, page_levels(len(entries)))
-    return chart, f"{title}{len(stored.regulators)} regulators", words
+    gj = None if gj is None else at_cells(gj, rows)
+    cells["outside"] = False if gj is None else _outside(gj)
+    what = PRODUCTION if key == PRODUCTION else "velocity"
+    return _Page(stored, what, rows, cells, place, gj, compact, _expression_reader(adata, gj, at))
 
+def _page_entries(page: _Page) -> np.ndarray:  # (n_cells, n_effectors, n_regulators)
+    "The entries of a page: those that are stored, else computed now."
+    if page.stored.genes is not None: return page.stored.genes[page.rows]
+    if page.gj is None:
+        raise KeyError("the Jacobian is stored without numbers, and its field is gone; call vf.jacobian")
+    return np.asarray(page.gj.block(*page.pairs))
+
+def _page_words(page: _Page) -> str:
+    "What a reader of the page must know of its numbers."
+    n_drawn, n = len(page.rows), len(page.stored.cells)
+    which = f"{n:,} cells" if n_drawn == n else f"{n_drawn:,} of {n:,} cells, chosen at random"
+    what, unit = ("the effector's velocity", "unit")
+    if page.of == PRODUCTION: what, unit = "production of the effector (its logarithm)", "standard deviation"
+    words = (
+        f"Each dot is a cell ({which}); means and percentages are over these. ∂f / ∂x is the change of {what} for one "
+        f"more {unit} of the regulator. {FALLS_RISES} Faint: sign unsure (within two standard errors of zero, where "
+        "these are known), or a cell outside the field's support.")
+    return "\n\n".join([words, *(f"Mind: {doubt}." for doubt in page.stored.doubts)])
+
+# %% ../nbs/28_explorer.ipynb #01c6317b
+def _packed(values, bytes_each: int = 2) -> dict:
+    "Rows of numbers as text for `report.js`: whole numbers, and the size of one in each column; NaN is the lowest."
+    flat, most = np.asarray(values, dtype=float).reshape(len(values), -1), 2 ** (8 * bytes_each - 1) - 1
+    largest = np.fmax.reduce(np.abs(flat), axis=0, initial=0)
+    steps = significant(np.where(largest > 0, largest, 1) / most, 6)
+    whole = np.clip(np.nan_to_num(np.round(flat / steps), nan=-most - 1), -most - 1, most).astype(f"<i{bytes_each}")
+    return dict(bytes=base64.b64encode(whole.tobytes()).decode(), size=bytes_each, steps=steps.tolist())
+
+# %% ../nbs/28_explorer.ipynb #572b7b9c
+def _page_errors(page: _Page) -> dict:
+    "Standard errors: a part of each effector times one of each cell and regulator."
+    if not page.has_errors: return {}
+    (effectors, regulators), gj = page.pairs, cast(GeneJacobian, page.gj)
+    parts = at_cells(gj, np.arange(1)).stderr(effectors, regulators[:1])[0, :, 0]
+    largest = int(np.argmax(parts))
+    rest = gj.stderr([effectors[largest]], regulators)[:, 0]
+    return dict(parts=significant(parts / (parts[largest] or 1), 6).tolist(), errors=_packed(rest))
+
+def _page_numbers(page: _Page) -> tuple[dict, np.ndarray]:
+    "The numbers of all pairs as `report.js` reads them, and their means."
+    if not page.compact:
+        entries = _page_entries(page)
+        return dict(tensor=_packed(entries, 2 if entries.size <= _ROOM // 3 else 1)), entries.mean(axis=0)
+    gj, d = cast(GeneJacobian, page.gj), cast(GeneJacobian, page.gj).states.shape[1]
+    left, right = _sides(gj, *page.pairs)
+    inner = replace(gj, loadings=np.eye(d), genes=np.arange(d), scale=None)
+    values = np.asarray(inner.block(inner.genes, inner.genes))
+    sides = dict(left=significant(left, 6).tolist(), right=significant(right, 6).tolist())
+    return dict(tensor=_packed(values)) | sides, left @ values.mean(axis=0) @ right.T
+
+# %% ../nbs/28_explorer.ipynb #f601113d
+def _report_parts(page: _Page, panel: int = 30) -> tuple[alt.ConcatChart, dict]:
+    "The chart of a page with its first pair, and the data that `report.js` works out others from."
+    (effectors, regulators), cells = page.pairs, page.cells
+    numbers, means = _page_numbers(page)
+    errors = cast(GeneJacobian, page.gj).mean_stderr(None, effectors, regulators) if page.has_errors else None
+    first = tuple(map(int, _first_pair(page.gj, effectors, regulators, means, errors)))
+    shown = [list(dict.fromkeys([*names[:panel - 1], names[at], *names[:panel]]))[:panel]
+             for names, at in zip(page.pairs, first)]
+    groups = list(cells["group"].cat.categories) if "group" in cells else ["all cells"]
+    table = cells.assign(value=0.0, faded=False, group=cells.get("group", "all cells"))
+    if page.has_errors: table["error"] = 0.0
+    genes = list(dict.fromkeys([*effectors, *regulators])) if page.read else []
+    if page.read: table[["effector_x", "regulator_x", "along"]] = 0.0
+    squares = long_table(np.zeros([len(names) for names in shown]), effector=shown[0], regulator=shown[1])
+    chart = linked_chart(
+        table, squares, effectors[first[0]], regulators[first[1]], groups=groups, x_title=f"{page.place} 1",
+        y_title=f"{page.place} 2")
+    colours = dict(entry=cell_colour("signed", "∂f / ∂x", []), group=cell_colour("names", "group", groups))
+    levels = {"levels": _packed(np.array([page.read(gene) for gene in genes]).T)} if page.read else {}
+    at = np.zeros(len(cells), int) if "group" not in cells else cells["group"].cat.codes
+    return chart, numbers | levels | _page_errors(page) | dict(
+        cells=list(cells["cell"]), x=significant(cells["x"], 4).tolist(), y=significant(cells["y"], 4).tolist(),
+        group=np.asarray(at).tolist(), groups=groups, outside=cells["outside"].astype(int).tolist(), of=page.of,
+        effectors=effectors, regulators=regulators, genes=genes, pair=first, panel=shown,
+        colours={kind: alt.Chart().mark_point().encode(color=colour).to_dict(validate=False)["encoding"]["color"]
+                 for kind, colour in colours.items()})
+
+# %% ../nbs/28_explorer.ipynb #e226e650
 def jacobian_chart(
     adata: AnnData, # The data, with a stored Jacobian of genes
     *,
@@ -1089,14 +1192,27 @@ def jacobian_chart(
     max_cells: int = 500, # More cells than this are sampled
     seed: int = 19491001, # Seed of the sampling
 ) -> alt.VConcatChart: # Menus (effector, regulator, group), a sentence, and up to five linked views
-    """The stored Jacobian as a chart whose reader chooses the pair and brushes cells, with no kernel behind it.
-    Raises KeyError if none is stored or a name is unknown."""
-    return _page(adata, of, basis, embedding, groups, max_cells, seed)[0]
+    """Draw the stored Jacobian as a chart whose reader chooses the pair and brushes cells, with no kernel behind it.
+    Raises KeyError if none is stored or a name is unknown, ValueError for more than 400 pairs."""
+    page = _read_page(adata, of, basis, embedding, groups, max_cells, seed)
+    (effectors, regulators), cells = page.pairs, page.cells
+    if len(effectors) * len(regulators) > 400:
+        raise ValueError(f"{len(effectors):,} × {len(regulators):,} pairs: a chart with menus holds 400 at most; store "
+                         "fewer, or use vf.report or vf.explore")
+    pairs: dict = dict(effector=effectors, regulator=regulators)
+    entries, expression = long_table(_page_entries(page), cell=cells["cell"], **pairs), None
+    if page.has_errors: entries["error"] = np.ravel(cast(GeneJacobian, page.gj).stderr(*pairs.values()))
+    if page.read:
+        levels = {gene: page.read(gene) for gene in dict.fromkeys([*effectors, *regulators])}
+        expression = long_table(np.array(list(levels.values())), gene=list(levels), cell=cells["cell"])
+    return pair_chart(entries, cells, expression, x_title=f"{page.place} 1", y_title=f"{page.place} 2", of=page.of)
 
-# %% ../nbs/28_explorer.ipynb #832ccafd
+# %% ../nbs/28_explorer.ipynb #34672448
 def report(
-    adata: AnnData, # The data, with a stored Jacobian of genes
+    adata: AnnData, # The data, with a stored Jacobian of genes or a fitted field
     path: str | Path, # Where to write the page, `.html`; an older file is replaced
+    regulators=None, # Regulators on the page: names, or a yes/no column of .var; None is those of the stored Jacobian
+    effectors=None, # Effectors, likewise
     *,
     of: str | None = None, # "velocity" or "production"; None is production where it is fitted
     basis: str | None = "pca", # Basis of the velocity's Jacobian
@@ -1104,12 +1220,15 @@ def report(
     groups: str | None = None, # Column of obs with groups; None takes the first that has several
     max_cells: int = 2000, # More cells than this are sampled
     seed: int = 19491001, # Seed of the sampling
-    title: str | None = None, # Headline; None says how many genes
+    title: str | None = None, # A line above the views; the headline is what the chosen pair does
 ) -> Path: # The file written
-    """Write the stored Jacobian as one interactive page that opens offline.
-    Raises KeyError if none is stored or a name is unknown, ValueError for another ending."""
+    """Write the Jacobian as one interactive page that opens offline. It begins with the strongest pair that is sure.
+    Raises KeyError if none is stored or a name is unknown, ValueError for another ending or too many genes."""
     if Path(path).suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"{path}: a report is a page, expected a name ending in .html; "
                          f"vf.explore(adata).png({str(path)!r}) writes a picture")
-    chart, usual, words = _page(adata, of, basis, embedding, groups, max_cells, seed)
-    return save_html(chart, path, title=title or usual, lead=words)
+    page = _read_page(adata, of, basis, embedding, groups, max_cells, seed, regulators, effectors)
+    chart, data = _report_parts(page)
+    count = f"{len(page.stored.effectors):,} effectors, {len(page.stored.regulators):,} regulators"
+    words = f"Jacobian of {page.of}: {count}. {_page_words(page)}"
+    return save_html(chart, path, title=title or "Jacobian", lead=title or "", foot=words, data=data)
