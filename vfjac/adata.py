@@ -1011,7 +1011,7 @@ def fingerprint(
     parts = [dense(vecfld[key], f"the stored field's {key}") for key in keys if key in vecfld]
     return hashlib.sha256(b"".join(np.ascontiguousarray(p).tobytes() for p in parts)).hexdigest()[:16]
 
-# %% ../nbs/14_adata.ipynb #d8c7b6b8
+# %% ../nbs/14_adata.ipynb #7488b66b
 def pack_jacobian(
     J: np.ndarray | None,                     # Jacobians in the basis, (n_selected, d, d); None if stored lazily
     cells: np.ndarray,                        # Positions of the selected cells, (n_selected,)
@@ -1025,7 +1025,7 @@ def pack_jacobian(
     tensors = dict(jacobian=J, jacobian_gene=genes)
     lists = dict(cells=names, effectors=effectors, regulators=regulators)
     packed = {key: np.moveaxis(tensor, 0, -1) for key, tensor in tensors.items() if tensor is not None}
-    packed |= {key: np.array(value, dtype=object) for key, value in lists.items() if value is not None}
+    packed |= {key: np.array([*map(str, value)], dtype=object) for key, value in lists.items() if value is not None}
     return packed | dict(cell_idx=np.asarray(cells)) | extra
 
 # %% ../nbs/14_adata.ipynb #9f59bdea

@@ -371,7 +371,8 @@ def two_writers(outcome, quick, seed):
 @promise("faults",
     "a dask worker that dies in the middle costs nothing but time; if all die, the error says so")
 def dead_worker(outcome, quick, seed):
-    try: from dask.distributed import Client, LocalCluster
+    try:
+        from dask.distributed import Client, LocalCluster
     except ImportError:
         outcome.note += "dask.distributed is not installed. "
         return

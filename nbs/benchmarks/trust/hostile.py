@@ -161,6 +161,7 @@ def _tools() -> dict[str, Tool]:
     add("perturb", lambda a: vf.perturb(a, {one(a): "knockout"}, groups="group"), needs_X=True)
     add("perturb_cells", lambda a: vf.perturb_cells(a, {one(a): 0.3}))
     add("explore", _explored, slow=True)
+    add("jacobian_chart", lambda a: dict(marks=len(vf.jacobian_chart(a, groups="group").to_dict())), slow=True)
     add("report", _reported, slow=True)
     return {tool.name: tool for tool in found}
 
@@ -180,7 +181,9 @@ def _mark(value):
     "Something that changes if a value is changed."
     if isinstance(value, Mapping): return {str(k): _mark(v) for k, v in value.items()}
     if hasattr(value, "dask"): return ("dask", value.shape, str(value.dtype))
-    if isinstance(value, pd.DataFrame): return {str(c): _mark(value[c]) for c in value} | {"index": _mark(value.index)}
+    if isinstance(value, pd.DataFrame):
+        columns = {f"{i} {c}": _mark(value.iloc[:, i]) for i, c in enumerate(value.columns)}
+        return columns | {"index": _mark(value.index)}
     if isinstance(value, (pd.Series, pd.Index)): return (str(value.dtype), repr(value.astype(object).tolist()))
     if sp.issparse(value): return ("sparse", value.format, _mark(value.toarray()))
     if not isinstance(value, np.ndarray): return (type(value).__name__, repr(value)[:2000])
@@ -208,7 +211,7 @@ def plainly(found, adata) -> dict:
     out = {}
     for name, value in found.items():
         if not isinstance(value, pd.DataFrame): value = {name: value}
-        else: value = {f"{name}.{column}": value[column].to_numpy() for column in value}
+        else: value = {f"{name}.{c}": value[c].to_numpy(object if c == "group" else None) for c in value}
         for key, values in value.items():
             values = dense(values) if hasattr(values, "dask") else np.asarray(values)
             if values.dtype.kind in "OUST" and values.ndim:
@@ -432,8 +435,7 @@ def renamed(genes=None, cells=None) -> Callable:
         for key in ("jacobian_pca", "jacobian_umap", "VecFld"):
             stored = dict(adata.uns[key])
             for part, names in (("effectors", new), ("regulators", new), ("genes", new), ("cells", own)):
-                if part in stored: stored[part] = np.array([names.get(str(g),
-                        str(g)) for g in stored[part]], dtype=object)
+                if part in stored: stored[part] = np.array([str(names.get(str(g), g)) for g in stored[part]], object)
             adata.uns[key] = stored
         return adata
     return change
