@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['NO_EFFECT', 'MODEL_ERROR', 'size_factors', 'root_counts', 'common_factors', 'Factors', 'factors_of', 'own_share',
            'RegulatorStates', 'regulator_states', 'production_target', 'best_basis', 'fit_shared', 'mean_effects',
-           'spline_columns', 'sparse_sums', 'single_effects', 'inclusion', 'regulator_groups', 'joint_p',
-           'expected_false', 'signed_score', 'ProductionFit', 'fit_counts']
+           'common_response', 'spline_columns', 'sparse_sums', 'single_effects', 'regulator_groups', 'signed_score',
+           'ProductionFit', 'fit_counts']
 
-# %% ../nbs/07_production.ipynb #aa478dc0
+# %% ../nbs/07_production.ipynb #7f03e45e
+import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -22,6 +23,7 @@ from scipy.stats import chi2, false_discovery_control
 from .basis import Basis, Factor, FeatureTable, RidgePath, Sums
 from .blocks import single_threaded_blas
 from .fields import GaussianField
+from .fit import first_of_copies
 from .kernels import Kernel
 from .posterior import Posterior, mean_gram
 
@@ -51,13 +53,7 @@ def root_counts(
     "Return square roots of normalised counts (Anscombe 1948), whose noise hardly depends on their mean."
     return np.sqrt(counts / size[:, None] + 0.375)
 
-# %% ../nbs/07_production.ipynb #d8785082
-def _true_spikes(found, ratio):
-    "Variances of the components, noise being 1, from eigenvalues found with `ratio` genes for each cell."
-    b = found + 1 - ratio
-    return (b + np.sqrt(np.maximum(b**2 - 4 * found, 0))) / 2
-
-
+# %% ../nbs/07_production.ipynb #1888dc8c
 def common_factors(
     Y: np.ndarray,          # Centred values, (n_cells, n_genes)
     max_rank: int = 60,     # Most factors
@@ -72,7 +68,8 @@ def common_factors(
         unit = np.sqrt(own)
         w, Q = (a[..., ::-1] for a in eigh(C / np.outer(unit, unit), subset_by_index=(top, g - 1)))
         rank = max(1, int((w > 1.01 * (1 + np.sqrt(g / n)) ** 2).sum()))
-        spikes = np.maximum(_true_spikes(w[:rank], g / n) - 1, 1e-3)
+        b = w[:rank] + 1 - g / n
+        spikes = np.maximum((b + np.sqrt(np.maximum(b**2 - 4 * w[:rank], 0))) / 2 - 1, 1e-3)
         L = Q[:, :rank] * np.sqrt(spikes) * unit[:, None]
         before, own = own, np.maximum(total - (L**2).sum(axis=1), 0.2 * total)
         if np.abs(own / before - 1).max() < 0.01: break
@@ -120,13 +117,13 @@ def own_share(
     if slope <= 0: return 0.0, z, slope
     return float(np.clip(shared / max(slope, 0.1) / float(r_s @ r_s), 0, 1)), z, slope
 
-# %% ../nbs/07_production.ipynb #104f7a28
+# %% ../nbs/07_production.ipynb #950b6731
 @dataclass(frozen=True, eq=False)
 class RegulatorStates:
     "States of regulators without their noise, half a splicing time back."
-    values: np.ndarray      # Square roots of normalised counts, standardised, (n_cells, n_regulators)
+    values: np.ndarray      # Square roots of counts, standardised; small if they hardly vary, (n_cells, n_regulators)
     mean: np.ndarray        # Mean of the square roots, (n_regulators,)
-    scale: np.ndarray       # Their standard deviation, (n_regulators,)
+    scale: np.ndarray       # What values are in units of: their standard deviation, (n_regulators,)
     own_share: np.ndarray   # Share of what other genes leave that is added back, (n_regulators,)
     own_z: np.ndarray       # How sure it is that there is such a share, (n_regulators,)
     gamma: np.ndarray       # Decay over splicing, from the states, (n_regulators,)
@@ -138,7 +135,7 @@ class RegulatorStates:
         "Whether a state may be made of other genes alone, (n_regulators,)."
         return ~((self.own_z > 1.64) & (self.own_share > 0))
 
-# %% ../nbs/07_production.ipynb #85dc99c3
+# %% ../nbs/07_production.ipynb #cf7050d1
 def _one_state(factors, y, u, gene):
     "Spliced and unspliced state of a regulator around its mean, what both leave, share and z of what is its own."
     F = factors.without(y, gene)
@@ -150,10 +147,11 @@ def _one_state(factors, y, u, gene):
     return s_fit, u_fit, y - s_fit, u - u_fit, w, z
 
 
-def _most_counted(S, regulators, n_genes):
-    "The genes with most counts, regulators among them, and where these stand."
-    genes = np.union1d(np.argsort(-S.mean(axis=0), kind="stable")[:n_genes], regulators)
-    return genes, np.searchsorted(genes, regulators)
+def _flattened(states, counts):
+    "States where proxies that vary by less than a fifth of their mean are in units of their counts' deviation: small."
+    flat = states.proxy & (2 * states.mean * states.scale < 0.2 * counts)
+    unit = np.where(flat, np.sqrt(1 + states.noise), 1)
+    return replace(states, values=states.values / unit, scale=states.scale * unit, noise=states.noise / unit**2)
 
 
 def regulator_states(
@@ -165,7 +163,8 @@ def regulator_states(
     n_genes: int = 2000,       # Genes from which states are estimated: those with most counts
 ) -> RegulatorStates:
     "Estimate the states of regulators from all genes, without the regulators' own noise."
-    genes, at = _most_counted(S, regulators, n_genes)
+    genes = np.union1d(np.argsort(-S.mean(axis=0), kind="stable")[:n_genes], regulators)
+    at = np.searchsorted(genes, regulators)
     Y, Y_u = root_counts(S[:, genes], size_s), root_counts(U, size_u)
     mean, mean_u = Y.mean(axis=0), Y_u.mean(axis=0)
     Y -= mean
@@ -176,10 +175,10 @@ def regulator_states(
     gamma = (s**2 * u**2).sum(axis=0) / (s**4).sum(axis=0)
     x = np.sqrt(np.maximum(s**2 + 0.5 * (gamma * s**2 - u**2), 0.02 * (s**2).mean(axis=0)))
     left = ((1 + gamma / 2) * s * left_s - 0.5 * u * left_u) / x
-    scale = np.maximum(x.std(axis=0), 1e-12)
-    values = (x - x.mean(axis=0)) / scale
-    noise = left.var(axis=0) / scale**2
-    return RegulatorStates(values, x.mean(axis=0), scale, w, z, gamma, noise, factors.L.shape[1])
+    around, scale = x - x.mean(axis=0), np.maximum(x.std(axis=0), 1e-12)
+    noise, rank = left.var(axis=0) / scale**2, factors.L.shape[1]
+    found = RegulatorStates(around / scale, x.mean(axis=0), scale, w, z, gamma, noise, rank)
+    return _flattened(found, S[:, regulators].mean(axis=0))
 
 # %% ../nbs/07_production.ipynb #480c39d1
 def production_target(
@@ -238,6 +237,25 @@ def mean_effects(
     mean = posterior.field.mean_jacobian(X, weight[:, None])[0]
     return mean, mean_gram(posterior, iter([X]), iter([weight]))
 
+# %% ../nbs/07_production.ipynb #e4b39d97
+def common_response(
+    fitted: np.ndarray,    # Fitted log(1 + u), (n_cells, n_genes)
+    u: np.ndarray,         # Normalised unspliced counts, same shape
+) -> np.ndarray:           # (n_cells,), log of what was seen, mean 0; zeros if no third of the genes goes alike
+    "Return what the third of the genes that go most alike have in common, as a change of size."
+    response = (u / (1 + u)).mean(axis=0)
+    genes = np.argsort(-response, kind="stable")[:1000]
+    response = response[genes][keep := response[genes] > max(0.02, np.quantile(response, 0.25))]
+    each = fitted[:, genes[keep]] / response
+    each -= each.mean(axis=0)
+    third, power = len(response) // 3, (each**2).sum(axis=0)
+    if third < 5: return np.zeros(len(u))
+    apart = power[:, None] + power - 2 * each.T @ each
+    order = np.argsort(apart[np.partition(apart, third, axis=1)[:, third].argmin()], kind="stable")
+    common = each[:, order[:third]] @ response[order[:third]] / response[order[:third]].sum()
+    left = np.square(each[:, order] - common[:, None]).sum(axis=0)
+    return common * (left[:third].mean() < 0.25 * left[third:].mean())
+
 # %% ../nbs/07_production.ipynb #cefb9ec8
 def spline_columns(
     x: np.ndarray,         # States of one regulator, (n_cells,)
@@ -254,19 +272,20 @@ def spline_columns(
     Q, R = np.linalg.qr(columns - columns.mean(axis=0))
     return Q * np.sign(np.diag(R)) * np.sqrt(len(x))
 
-# %% ../nbs/07_production.ipynb #109c2ece
+# %% ../nbs/07_production.ipynb #c00f72af
 def sparse_sums(
     X: np.ndarray,        # Standardised states, (n_cells, n_regulators)
     Y: np.ndarray,        # Targets without the covariate, (n_cells, n_genes)
     share: np.ndarray,    # The covariate, around its mean, (n_cells,)
     bend: float = 0.3,    # Prior standard deviation of bends against that of the straight line
+    size: np.ndarray | float = 1.0,   # Prior standard deviation of each regulator, (n_regulators,)
 ) -> Sums:                # Over three features for each regulator, and targets
     "Return the sums over cells that a sparse model needs: from here on the number of cells does not matter."
-    F = np.hstack([spline_columns(x) * [1.0, bend, bend] for x in X.T])
+    F = np.hstack([spline_columns(x) * [1, bend, bend] for x in X.T]) * np.repeat(np.ones(X.shape[1]) * size, 3)
     F -= np.outer(share, share @ F / max(share @ share, 1e-300))
     return Sums(F.T @ F, F.T @ Y, (Y**2).sum(axis=0), float(len(Y) - 2))
 
-# %% ../nbs/07_production.ipynb #3c874ec8
+# %% ../nbs/07_production.ipynb #e4e855c9
 class _Blocks(NamedTuple):
     "The blocks of sums that belong to single regulators, in their eigenvectors."
     w: np.ndarray    # Eigenvalues, (n_regulators, k)
@@ -283,11 +302,6 @@ class _Blocks(NamedTuple):
         return np.einsum("gjm,jkm->gjk", r / (self.w + (noise / tau)[:, None, None]), self.Q)
 
 
-def _blocks_of(A, n_regulators):
-    k = len(A) // n_regulators
-    return _Blocks(*np.linalg.eigh(np.stack([A[i:i + k, i:i + k] for i in range(0, len(A), k)])))
-
-
 NO_EFFECT = np.log(8)   # log prior odds that an effect is none
 
 
@@ -302,7 +316,7 @@ def _single_effect(blocks, r, tau, noise, largest):
     alpha = np.exp(log_odds - np.logaddexp(logsumexp(log_odds, axis=1), NO_EFFECT)[:, None])
     return alpha, (alpha[:, :, None] * blocks.means(r, tau, noise)).reshape(len(r), -1), tau
 
-# %% ../nbs/07_production.ipynb #e56b65c9
+# %% ../nbs/07_production.ipynb #3b7d1d4b
 def single_effects(
     sums: Sums,             # Sums over the features of all regulators, k for each, and targets
     n_regulators: int,      # Number of regulators
@@ -312,8 +326,9 @@ def single_effects(
     max_iter: int = 60,     # Most rounds
 ) -> np.ndarray:            # (n_effects, n_genes, n_regulators): probability that this effect is this regulator's
     "Return which regulators the effects of each gene belong to."
-    blocks, target, largest = _blocks_of(sums.A, n_regulators), sums.b.T, sums.v2 / sums.N
     k, n_genes = len(sums.A) // n_regulators, len(sums.v2)
+    blocks = _Blocks(*np.linalg.eigh(np.stack([sums.A[i:i + k, i:i + k] for i in range(0, len(sums.A), k)])))
+    target, largest = sums.b.T, np.maximum(sums.v2 / sums.N, 1e-200)
     alpha, parts = np.zeros((n_effects, n_genes, n_regulators)), np.zeros((n_effects, *target.shape))
     tau = np.tile(0.1 * largest, (n_effects, 1))
     for _ in range(max_iter):
@@ -328,14 +343,7 @@ def single_effects(
         if np.abs(alpha - before).max() < 0.01: break
     return alpha
 
-
-def inclusion(
-    alpha: np.ndarray,    # From `single_effects`, (n_effects, n_genes, n_regulators)
-) -> np.ndarray:          # (n_genes, n_regulators)
-    "Return the probability that a regulator has some effect on a gene."
-    return 1 - np.prod(1 - alpha, axis=0)
-
-# %% ../nbs/07_production.ipynb #39c3e0a7
+# %% ../nbs/07_production.ipynb #d5861082
 def regulator_groups(
     alpha: np.ndarray,      # From `single_effects`, (n_effects, n_genes, n_regulators)
     level: float = 0.95,    # Probability that the effect is that of one of the group
@@ -352,24 +360,10 @@ def regulator_groups(
     return [(gene, members, p) for (gene, members), p in found.items()]
 
 
-def joint_p(
-    mean: np.ndarray,        # Mean effects on a gene, (n_regulators,)
-    cov: np.ndarray,         # Their covariance, (n_regulators, n_regulators)
-    members: tuple,          # Numbers of the regulators of a group
-) -> float:
-    "Return the p-value of a group: all its members have no effect (Wald)."
+def _joint_p(mean, cov, members):
+    "The p-value of a group: all its members have no effect (Wald)."
     m, at = mean[list(members)], np.ix_(members, members)
     return float(chi2.sf(m @ np.linalg.solve(cov[at], m), len(members)))
-
-# %% ../nbs/07_production.ipynb #a0c55d0e
-def expected_false(
-    inclusion: np.ndarray,    # Inclusion of pairs, (n,)
-) -> np.ndarray:              # (n,)
-    "Return the share of false pairs that is expected among the pairs at least as probable as each."
-    order = np.argsort(-inclusion, kind="stable")
-    out = np.empty(len(order))
-    out[order] = np.cumsum(1 - inclusion[order]) / np.arange(1, len(order) + 1)
-    return out
 
 # %% ../nbs/07_production.ipynb #4197ee34
 def signed_score(
@@ -380,8 +374,15 @@ def signed_score(
     "Return what pairs are ranked by, with the sign of the effect."
     return mean / stderr * (inclusion + 0.05)
 
-# %% ../nbs/07_production.ipynb #9bbe6609
+# %% ../nbs/07_production.ipynb #2e751f33
 MODEL_ERROR = 0.02   # What each state is wrong by in every direction, in its standard deviations
+
+
+def _expected_false(inclusion):
+    "Share of false pairs that is expected among the pairs at least as probable as each, (n,)."
+    order, out = np.argsort(-inclusion, kind="stable"), np.empty(len(inclusion))
+    out[order] = np.cumsum(1 - inclusion[order]) / np.arange(1, len(order) + 1)
+    return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -431,7 +432,7 @@ class ProductionFit:
         "From which `fdr` on both models call each pair, (n_genes, n_regulators); 1 is never."
         levels, asked = np.ones(self.mean.shape), self.asked
         if asked.any(): levels[asked] = np.maximum(
-            false_discovery_control(2 * ndtr(-np.abs(self.z[asked]))), expected_false(self.inclusion[asked]))
+            false_discovery_control(2 * ndtr(-np.abs(self.z[asked]))), _expected_false(self.inclusion[asked]))
         return levels
 
     def called(self, fdr: float = 0.05) -> np.ndarray:
@@ -443,9 +444,8 @@ class ProductionFit:
         "All pairs, strongest first: effector, regulator, value, stderr, z, inclusion, score, proxy, called."
         names = np.arange(len(self.mean)) if self.genes is None else self.genes
         if genes is not None and not np.array_equal(names, np.asarray(genes)):
-            raise ValueError(
-                f"{len(genes)} names are given, but not those of the {len(names)} genes of the fit in their order: "
-                f"leave them out, the fit knows them")
+            raise ValueError(f"{len(genes)} names are not those of the {len(names)} genes of the fit in their order: "
+                             f"leave them out, the fit knows them")
         names = names.astype(object)
         e, r = (a.ravel() for a in np.indices(self.mean.shape))
         columns = dict(value=self.mean, stderr=self.stderr, z=self.z, inclusion=self.inclusion, score=self.score,
@@ -454,10 +454,9 @@ class ProductionFit:
         table |= {name: values.ravel() for name, values in columns.items()}
         return pd.DataFrame(table).sort_values("score", ascending=False, kind="stable", ignore_index=True)
 
-# %% ../nbs/07_production.ipynb #65da5c37
+# %% ../nbs/07_production.ipynb #80629ed5
 def _checked_counts(S, U, regulators):
-    S, U = (np.asarray(a, dtype=np.float64) for a in (S, U))
-    regulators = np.asarray(regulators)
+    S, U, regulators = np.asarray(S, dtype=np.float64), np.asarray(U, dtype=np.float64), np.asarray(regulators)
     if S.ndim != 2 or S.shape != U.shape:
         raise ValueError(f"spliced {S.shape} and unspliced {U.shape} counts: expected two tables of the same shape")
     for name, counts in dict(spliced=S, unspliced=U).items():
@@ -471,7 +470,7 @@ def _checked_counts(S, U, regulators):
     if flat.size: raise ValueError(f"spliced counts of the regulators {flat.tolist()} are constant: leave them out")
     return S, U, regulators
 
-# %% ../nbs/07_production.ipynb #69716da8
+# %% ../nbs/07_production.ipynb #a5c4f388
 def fit_counts(
     S: np.ndarray,             # Spliced counts, raw, (n_cells, n_genes)
     U: np.ndarray,             # Unspliced counts, raw, (n_cells, n_genes)
@@ -486,18 +485,31 @@ def fit_counts(
 
     Raises ValueError on shapes that do not fit, values that are no counts, regulators that are constant or too many."""
     S, U, regulators = _checked_counts(S, U, regulators)
+    weights = np.random.default_rng(0).integers(1, 2**30, size=(2, S.shape[1])).astype(float)
+    first, of = first_of_copies((S @ weights[0] + U @ weights[1])[:, None])   # whole numbers, alike only for copies
+    if len(first) < 0.99 * len(S):
+        warnings.warn(f"{len(S) - len(first):,} of {len(S):,} cells are copies: each counts once", stacklevel=2)
+        fit = fit_counts(S[first], U[first], regulators, M=M, n_tune=n_tune, seed=seed,
+                         states=states and replace(states, values=states.values[first]))
+        return replace(fit, states=replace(fit.states, values=fit.states.values[of]))
     size_s, size_u = size_factors(S), size_factors(U)
     with single_threaded_blas():
-        if states is None: states = regulator_states(S, U[:, regulators], regulators, size_s, size_u)
-        Y, share = production_target(U, size_s, size_u)
-        basis, ridge = best_basis(states.values, Y, M, n_tune, seed)
-        posterior = fit_shared(basis, states.values, Y, ridge)
-        mean, gram = mean_effects(posterior, states.values)
-        alike = mean**2 @ states.noise   # wrong weights of a state leak by the same amount into every cell
+        for corrected in (False, True):
+            at = states or regulator_states(S, U[:, regulators], regulators, size_s, size_u)
+            Y, share = production_target(U, size_s, size_u)
+            basis, ridge = best_basis(at.values, Y, M, n_tune, seed)
+            posterior = fit_shared(basis, at.values, Y, ridge)
+            if corrected: break
+            missed = np.exp(common_response(posterior.field.velocity(at.values), U / size_u[:, None]))
+            size_s, size_u = size_s * missed, size_u * missed
+        mean, gram = mean_effects(posterior, at.values)
+        alike = mean**2 @ at.noise   # wrong weights of a state leak by the same amount into every cell
         added = alike + np.square(mean).sum(axis=1) * len(S) * MODEL_ERROR**2
         posterior = replace(posterior, noise=posterior.noise + added, shared=alike)
-        alpha = single_effects(sparse_sums(states.values, Y, share), len(regulators), posterior.noise, added)
+        sums = sparse_sums(at.values, Y, share, size=at.values.std(axis=0))
+        alpha = single_effects(sums, len(regulators), posterior.noise, added)
     stderr = np.sqrt(np.outer(posterior.noise, np.diag(gram)))
     groups = [(gene, members, p) for gene, members, p in regulator_groups(alpha) if gene not in regulators[[*members]]
-              and joint_p(mean[gene], posterior.noise[gene] * gram, members) < 0.01]
-    return ProductionFit(posterior.field, posterior, states, regulators, mean, stderr, inclusion(alpha), groups, ridge)
+              and _joint_p(mean[gene], posterior.noise[gene] * gram, members) < 0.01]
+    inclusion = 1 - np.prod(1 - alpha, axis=0)
+    return ProductionFit(posterior.field, posterior, at, regulators, mean, stderr, inclusion, groups, ridge)
