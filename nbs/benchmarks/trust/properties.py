@@ -695,7 +695,7 @@ def odd_tables(o, quick, seed):
     known = {name.split()[0] for name in hostile.TOOLS} | {"save_network"}
     o.ran("every public function on an AnnData is asked", lambda: asked <= known or f"{sorted(asked - known)} are not")
 
-    @for_all(o, seed, 3 if quick else 30, label=st.sampled_from(sorted(LABELS)), named=st.sampled_from(sorted(NAMED)),
+    @for_all(o, seed, 3 if quick else 12, label=st.sampled_from(sorted(LABELS)), named=st.sampled_from(sorted(NAMED)),
              gaps=st.booleans(), number=st.integers(0, 10**6))
     def every_function(label, named, gaps, number):
         rng, twin, n = np.random.default_rng(number), hostile.plain(), hostile.N

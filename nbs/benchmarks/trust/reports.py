@@ -227,22 +227,17 @@ def numbered_columns():
     vf.report(a, Path(FOLDER.name) / "page.html")
     return near(by_group(a, a.obs[0])["1"], by_group(fitted(leiden=HALF))["1"])
 
-@report("scverse/squidpy#727", "a table in uns with the columns 0, 1", "cannot be written, and is as it was")
-def numbered_table():
-    a = fitted()
-    a.uns["turn"] = pd.DataFrame(np.eye(2))
-    write_cells(a, Path(FOLDER.name) / "turn.h5ad")
+report("scverse/squidpy#727", "a table in uns with the columns 0, 1", "cannot be written, and is as it was")(
+    lambda: (a := fitted()).uns.__setitem__("turn", pd.DataFrame(np.eye(2))) or write_cells(
+        a, Path(FOLDER.name) / "turn.h5ad"))
 
 report("scverse/scanpy#55", "names repeat after samples are joined", "obs_names_make_unique")(
     lambda: fitted(lambda a: setattr(a, "obs_names", ["x", "x", *a.obs_names[2:]])))
 report("theislab/scvelo#36", "a loom file repeats names of genes", "var_names_make_unique")(
     lambda: fitted(lambda a: setattr(a, "var_names", ["x", "x", *a.var_names[2:]])))
 
-@report("theislab/scvelo#197", "joining changed the names of cells", "none of the 80 cells")
-def renamed():
-    a = fitted()
-    a.obs_names = [f"{c}-1" for c in a.obs_names]
-    vf.get_jacobian(a)
+report("theislab/scvelo#197", "joining changed the names of cells", "none of the 80 cells")(
+    lambda: setattr(a := fitted(), "obs_names", [f"{c}-1" for c in a.obs_names]) or vf.get_jacobian(a))
 
 report("aristoteleo/dynamo-release#238", "NaN among the names of genes")(
     lambda: near(rates(lambda a: setattr(a, "var_names", pd.Index([*a.var_names[:7], np.nan])))))
