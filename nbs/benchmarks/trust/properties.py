@@ -728,11 +728,10 @@ def lacking(o, quick, seed):
         V[rng.uniform(size=V.shape) < lost] = np.nan
         V[:, d + 6:d + 6 + genes] = 9.0 if trusted else absent
         if trusted: odd.var[f"{layer}_genes"] = V[0] != 9.0
-        blocks = []
-        for a, key in ((odd, layer), (twin, "velocity")):
-            vf.fit_vector_field(a, velocity_key=key, beta=0.3)
-            blocks.append(vf.gene_jacobian(a).block())
-        close(*blocks, 1e-5)
+        fit = vf.fit_vector_field(odd, velocity_key=layer, beta=0.3)
+        twin.layers["velocity"][np.setdiff1d(np.arange(n), fit.valid)] = np.nan   # cells that keep next to nothing
+        vf.fit_vector_field(twin, beta=0.3)
+        close(vf.gene_jacobian(odd).block(), vf.gene_jacobian(twin).block(), 1e-5)
 
 
 @rule("functions of arrays change nothing that is handed in, and hand out no view of it")
