@@ -1027,6 +1027,7 @@ def old_results(outcome, quick, seed):
         cells=np.array(["cell0"] * N, object)))
     for name, change in shorter.items():
         for reader in _readers(None):
+            if (name, reader) == ("no_tensor", "report"): continue   # the page is computed from the field
             def work(change=change, reader=reader):
                 _readers(change(plain()))[reader]()
                 return "accepted, though it cannot be read"
