@@ -45,25 +45,20 @@ def listed(
     "The keys of a part of an AnnData, for a message. (From anndata 0.13 on, `layers` has the key None for X.)"
     return ", ".join(str(key) for key in mapping if key is not None) or "none"
 
-# %% ../nbs/14_adata.ipynb #314bf74f
+# %% ../nbs/14_adata.ipynb #858236e1
 def check_adata(
-    adata,                  # What was given as AnnData: one, or a MuData or SpatialData that holds one
+    adata,                  # What was given as AnnData
     write: bool = False,    # Whether results are going to be written to it
-) -> AnnData:               # The AnnData itself, or the one that is held: `rna`, `table`, or the only one
-    "Return the AnnData. Raises TypeError if there is none, ValueError if it is to be written to and cannot be."
+) -> None:
+    "Raise TypeError unless this is an AnnData, ValueError if it is to be written to and cannot be."
     if not isinstance(adata, AnnData):
-        part = "mod" if isinstance(getattr(adata, "mod", None), Mapping) else "tables"
-        held = getattr(adata, part, None)
-        held = {k: v for k, v in held.items() if isinstance(v, AnnData)} if isinstance(held, Mapping) else {}
-        name = next((k for k in ("rna", "table", *held) if k in held), None)
-        if name is None or len(held) > 1 and name not in ("rna", "table"):
-            which = f"; give one of those that it holds, such as .{part}[{name!r}]" if held else ""
-            raise TypeError(
-                f"adata is a {type(adata).__name__}: expected an AnnData, such as anndata.read_h5ad returns{which}")
-        adata = held[name]
+        parts = {name: part for name in ("mod", "tables") if isinstance(part := getattr(adata, name, None), Mapping)}
+        held = [f"adata.{name}[{key!r}]" for name, part in parts.items() for key in part]
+        usual = [name for name in held if name.endswith(("['rna']", "['table']"))]
+        remedy = f"; give {' or '.join((usual or held)[:3])}" if held else ", such as anndata.read_h5ad returns"
+        raise TypeError(f"adata is a {type(adata).__name__}: expected an AnnData{remedy}")
     if write and adata.isbacked and adata.is_view:
         raise ValueError("adata is a view of a file on disk, which cannot be written to: call adata.to_memory() first")
-    return adata
 
 # %% ../nbs/14_adata.ipynb #357b6f2f
 def check_unique(names: pd.Index, what: str, remedy: str) -> None:
