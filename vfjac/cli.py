@@ -108,11 +108,11 @@ def names_of(text: str | None):
     else: names = [name.strip() for name in text.split(",") if name.strip()]
     return names[0] if len(names) == 1 and not text.startswith("@") else names
 
-# %% ../nbs/29_cli.ipynb #f78426ac
+# %% ../nbs/29_cli.ipynb #a4d8dca7
 def blood(n_cells: int = 2000):
     "Return simulated counts of blood cells, early ones in the group `progenitors`, and their regulators."
     from vfjac import datasets
-    raw = datasets.counts("HSC", n_cells, n_targets=30, depth=20, seed=3)
+    raw = datasets.counts("HSC", n_cells, n_targets=30, depth=20, seed=13)
     fates = raw.obs["group"].astype(str) + "s"
     raw.obs["group"] = fates.where(raw.obs["time"] > 2, "progenitors").astype("category")
     return raw, list(raw.var_names[raw.uns["truth"]["genes"]["regulator"]])
