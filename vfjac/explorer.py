@@ -6,9 +6,10 @@
 __all__ = ['JACOBIAN', 'BY_REGULATOR', 'PRODUCTION', 'RANKS', 'ExplorerState', 'find_embeddings', 'find_groupings',
            'ExplorerSource', 'LinkedChart', 'JacobianExplorer', 'explore', 'jacobian_chart', 'report']
 
-# %% ../nbs/28_explorer.ipynb #d6429c10
+# %% ../nbs/28_explorer.ipynb #f9ed2063
 import base64
 import html
+import inspect
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -148,7 +149,7 @@ def find_embeddings(
         found[key if name in found else name] = xy
     return found
 
-# %% ../nbs/28_explorer.ipynb #46a8ae23
+# %% ../nbs/28_explorer.ipynb #2ca29dd4
 def find_groupings(
     adata: AnnData, # The data
     most: int = 40, # Columns with more groups than this are left out
@@ -165,13 +166,18 @@ def find_groupings(
         if groups.isna().any():
             groups = (groups if NO_GROUP in groups.categories else groups.add_categories(NO_GROUP)).fillna(NO_GROUP)
         if 1 <= len(groups.categories) <= most: found[str(name)] = groups
-    return dict(sorted(found.items(), key=lambda item: later[item[0]]))
+    return dict(sorted(found.items(), key=lambda item: (_made_by_tools(item[0]), later[item[0]])))
 
-# %% ../nbs/28_explorer.ipynb #3667ad3f
+def _made_by_tools(name: str) -> bool:
+    "Whether a column of obs is what a fit left there: these stand at the end of menus."
+    return name.startswith(("control_point_", "inlier_", "jacobian_det_", "size_factor_"))
+
+# %% ../nbs/28_explorer.ipynb #14edb749
 def _find_numbers(adata: AnnData) -> dict[str, np.ndarray]:  # Column -> its numbers, (n_cells,)
     "The columns of `obs` that hold numbers."
     found = {str(name): column for name, column in adata.obs.items() if column.dtype.kind in "fiu"}
-    return {name: column.to_numpy(dtype=float) for name, column in found.items() if np.isfinite(column).any()}
+    names = sorted(found, key=_made_by_tools)
+    return {name: found[name].to_numpy(dtype=float) for name in names if np.isfinite(found[name]).any()}
 
 # %% ../nbs/28_explorer.ipynb #8cb9c576
 def _expression_reader(adata: AnnData, jacobian: GeneJacobian | None = None, rows=slice(None)) -> Callable | None:
@@ -943,7 +949,7 @@ def _find_bases(adata: AnnData, **options) -> tuple[str, ...]:
         found.append(basis)
     return (*found, *[PRODUCTION] * has_production(adata))
 
-# %% ../nbs/28_explorer.ipynb #9495e7ac
+# %% ../nbs/28_explorer.ipynb #8a42a4b3
 def explore(
     adata: AnnData, # The data, with a fitted field
     regulators=None, # Columns of the heatmap to begin with: names, one name, a yes/no column of .var. Alone: rows too
@@ -953,6 +959,9 @@ def explore(
     of: str | None = None, # "velocity" or "production"; None is production where it is fitted
     embedding: str | None = None, # Where to draw the cells: a key of obsm; None takes the first two-dimensional one
     groups: str | None = None, # Column of obs with groups; None takes the first that has several, the empty text none
+    effector: str | None = None, # Gene of the pair to begin with; None takes the strongest pair that is sure
+    regulator: str | None = None, # Likewise
+    color: str | None = None, # What colours the embedding: a column of obs; None is the Jacobian
     max_cells: int = 2000, # More cells than this are sampled for the picture; numbers are over all cells
     sampling: str = "trn", # How: random, velocity, trn or kmeans
     seed: int = 19491001, # Seed of the sampling
@@ -960,7 +969,12 @@ def explore(
 ) -> JacobianExplorer: # A widget: leave it as the last line of a cell
     """Explore the Jacobian of a fitted field of velocity or production, any pair of genes.
 
-    What is wrong with data or arguments is said in the widget; where no field has been fitted, it offers to fit one."""
+    What is wrong with data or arguments is said in the widget; where no field has been fitted, it offers to fit one.
+    Raises TypeError for arguments that are unknown."""
+    known = [name for name in inspect.signature(gene_jacobian).parameters if name not in ("adata", "basis", "of")]
+    if unknown := [name for name in options if name not in known]:
+        raise TypeError(f"explore has no arguments {', '.join(unknown)}; those of gene_jacobian are {', '.join(known)}")
+    pair = dict(effector=effector, regulator=regulator, colour=color and f"obs: {color}")
     recipe: dict = dict(sampling=sampling, seed=seed, **options)
     def opening(name, of=None):
         of = of or (PRODUCTION if name == PRODUCTION else "velocity")
@@ -968,7 +982,8 @@ def explore(
     explorer = JacobianExplorer(opening=opening, recipe=recipe)
     def begin():
         source = _explorer_source(adata, basis, of, max_cells=max_cells, embedding=embedding, **recipe)
-        _begin(explorer, adata, source, basis or "", regulators, effectors, embedding, groups, max_cells)
+        chosen = dict(embedding=embedding and embedding.removeprefix("X_"), grouping=groups, **pair)
+        _begin(explorer, adata, source, basis or "", regulators, effectors, chosen, max_cells)
     try: begin()
     except Exception as error:
         explorer._say(_reason(error), problem=True)
@@ -984,8 +999,8 @@ def _reason(error: Exception) -> str:
     "What an error says."
     return str(error.args[0] if error.args else error)
 
-# %% ../nbs/28_explorer.ipynb #cec8311a
-def _begin(explorer, adata, source, basis, regulators, effectors, embedding, groups, max_cells) -> None:
+# %% ../nbs/28_explorer.ipynb #d705107f
+def _begin(explorer, adata, source, basis, regulators, effectors, chosen: dict, max_cells) -> None:
     "Show what was asked for; where that is not there, something else, and say so."
     problems, own = [], PRODUCTION if source.of == PRODUCTION else basis
     try: rows, columns = _start_genes(adata, source, regulators, effectors, own or None)
@@ -995,7 +1010,7 @@ def _begin(explorer, adata, source, basis, regulators, effectors, embedding, gro
     bases = _find_bases(adata, Qkey=explorer._recipe.get("Qkey", "PCs"))
     state = _start_state(source, rows, columns, bases=bases if own in bases else (own, *bases), basis=own)
     state.n_shown = max_cells
-    for name, value in (("embedding", embedding and embedding.removeprefix("X_")), ("grouping", groups)):
+    for name, value in chosen.items():
         try: state.choose(**{name: value}) if value is not None else None
         except traitlets.TraitError as error: problems.append(str(error))
     explorer._open(state, source)
