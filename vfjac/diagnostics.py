@@ -24,7 +24,7 @@ from .production import production_target, size_factors
 from .regulation import _stored, has_production, production_jacobian, proxy_regulators, read_counts
 from .tools import _is_production, gene_jacobian
 
-# %% ../nbs/22_diagnostics.ipynb #40424fc4
+# %% ../nbs/22_diagnostics.ipynb #f0f88c9e
 def _held_out_cells(
     X: np.ndarray, shared: bool, folds: int = 5, seed: int = 0, k: int = 30
 ) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -43,7 +43,7 @@ def _held_out_cells(
         parts.append((out, ~close))
     return parts
 
-
+# %% ../nbs/22_diagnostics.ipynb #c8e35f1b
 def _held_out_r2(
     basis: Basis, X: np.ndarray, V: np.ndarray, P: np.ndarray, ridge: float,
     parts: list[tuple[np.ndarray, np.ndarray]]
@@ -59,7 +59,7 @@ def _held_out_r2(
     each = 1 - np.divide(left, total, out=np.ones_like(left), where=total > 0)
     return float(1 - left.sum() / total.sum()) if total.any() else 0.0, each
 
-# %% ../nbs/22_diagnostics.ipynb #9d0f10f4
+# %% ../nbs/22_diagnostics.ipynb #33535a3b
 def _null_slopes(
     basis: Basis, X: np.ndarray, V: np.ndarray, P: np.ndarray, n: int = 20, seed: int = 0,
     average=None
@@ -78,7 +78,7 @@ def _null_slopes(
         slopes.append(_slope(basis.field(path.coordinates(path.best_ridge())), some))
     return np.array(slopes)
 
-
+# %% ../nbs/22_diagnostics.ipynb #c9f5eb6a
 def _slope(field, X): return float(np.sqrt(np.square(field.jacobian(X)).mean()))
 
 # %% ../nbs/22_diagnostics.ipynb #e4cc17da
@@ -201,7 +201,7 @@ def _velocity_figures(placed, data, n_shuffles, n_cells, seed) -> dict:
         "share of the Jacobian that differs between cells": _share_that_differs(field, X),
         "entries of the mean whose sign is sure": None if z is None else float((np.abs(z) > 2).mean())}
 
-# %% ../nbs/22_diagnostics.ipynb #a057108e
+# %% ../nbs/22_diagnostics.ipynb #1e7bb23a
 def diagnose(
     adata: AnnData,              # The data, with a fitted field
     basis: str | None = "pca",   # Basis of a field of velocities; None is gene space
@@ -235,7 +235,7 @@ def diagnose(
     genes = pd.DataFrame(columns=["gene", "leverage"]) if genes is None else genes
     return Diagnosis(_judged(figures, said), cells, genes, _UNITS[stored.get("velocity_kind", "unknown")])
 
-
+# %% ../nbs/22_diagnostics.ipynb #a478338a
 _UNTESTED = (
     "It is not known whether velocities were averaged over neighbours: errors, where there are any, are those of "
     "independent noise. Fit with vf.fit_vector_field to have it tested.")
@@ -253,13 +253,13 @@ def _share_of_noise(state_noise, data) -> float | None:
     "Variance of the states' known noise over that of the states; None where it is not known."
     return None if state_noise is None else float(np.trace(state_noise) / data.spread**2)
 
-
+# %% ../nbs/22_diagnostics.ipynb #90e57ef9
 def _share_that_differs(field, X) -> float:
     "Share of the mean square of the Jacobian (in the basis) that is not that of its mean over the cells."
     J = field.jacobian(X[:: max(1, len(X) // 500)])
     return float(np.square(J - J.mean(axis=0)).sum() / max(np.square(J).sum(), np.finfo(float).tiny))
 
-
+# %% ../nbs/22_diagnostics.ipynb #84bf5c10
 def _mean_z(placed):
     "Mean Jacobian in the basis over its standard error."
     d = placed.states.shape[1]
@@ -267,7 +267,7 @@ def _mean_z(placed):
         field=placed.field, states=placed.states, loadings=np.eye(d), genes=range(d), fit=placed.posterior)
     return J.mean() / J.mean_stderr()
 
-
+# %% ../nbs/22_diagnostics.ipynb #b0a969d3
 def _cell_table(adata, placed, data, basis):
     "Support of every cell, and how well the field follows its velocity, where it was fitted."
     inside = support(placed.field, placed.states, data.states)
@@ -280,7 +280,7 @@ def _cell_table(adata, placed, data, basis):
         cell=adata.obs_names, support=inside, inlier=inlier.to_numpy(), residual=residual.to_numpy(),
         outside=outside_support(placed.field, placed.states, data.states)))
 
-
+# %% ../nbs/22_diagnostics.ipynb #0e848d70
 def _gene_table(adata, basis, Qkey):
     "Length of every gene's loadings over the median; None where the basis does not lead to genes."
     try: genes = gene_jacobian(adata, basis, Qkey=Qkey)
@@ -288,7 +288,7 @@ def _gene_table(adata, basis, Qkey):
     length = np.linalg.norm(genes.loadings, axis=1)
     return pd.DataFrame(dict(gene=genes.genes, leverage=length / max(np.median(length), np.finfo(float).tiny)))
 
-# %% ../nbs/22_diagnostics.ipynb #6d9b4aa9
+# %% ../nbs/22_diagnostics.ipynb #0748d4de
 def _diagnose_production(cells, n_cells, seed) -> Diagnosis:
     "Return the diagnosis of the stored fit of production."
     gj, groups = production_jacobian(cells), [str(g) for g in _stored(cells)["groups"]]
@@ -314,7 +314,7 @@ def _diagnose_production(cells, n_cells, seed) -> Diagnosis:
     said["pairs called"] = f"{called.sum():,} of {(rate < 1).sum():,} pairs are called at 5 %."
     return Diagnosis(_judged(figures, said), cell_table, genes, _UNITS["production"])
 
-
+# %% ../nbs/22_diagnostics.ipynb #1f4c8df2
 def _count_figures(cells, gj, cell_table, genes, n_cells, seed) -> tuple[dict, dict]:
     "Return what the counts tell, and sentences; add size factors to the cells, molecules and R² to the genes."
     question, at = "made of counts", cells.var_names.get_indexer(gj.effectors)

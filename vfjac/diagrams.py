@@ -17,7 +17,7 @@ from vfjac.charts import (
     entry_label, entry_words, heatmap_chart, signed_colour, significant, symmetric_domain
 )
 
-# %% ../nbs/21_diagrams.ipynb #f0ee4a3f
+# %% ../nbs/21_diagrams.ipynb #966992df
 ACTIVATES, REPRESSES = "#c4560b", "#1c6cb0"   # as in heat maps, dark enough for lines
 # an arrowhead and a T-bar that point to the right and end at the origin
 _ARROW, _BAR = "M0,0L-2,-1L-1.6,0L-2,1Z", "M0,-1.15L0,1.15L-0.45,1.15L-0.45,-1.15Z"
@@ -31,11 +31,13 @@ def _kind_of(table: pd.DataFrame, of: str | None = None) -> str:
     if of in ("velocity", "production"): return of
     raise ValueError(f"of={of!r}: expected 'velocity' or 'production'")
 
+# %% ../nbs/21_diagrams.ipynb #a661aa93
 def _drawn(df: pd.DataFrame) -> alt.Chart:
     "Return a chart of a table, whose numbers have four digits."
     return alt.Chart(chart_data(df.assign(
         **{c: significant(df[c], 4) for c in df.select_dtypes("floating")})))
 
+# %% ../nbs/21_diagrams.ipynb #d2a56f27
 def _labels(nodes: pd.DataFrame, width: float, height: float) -> pd.DataFrame:
     "Return labels that do not touch: gene, x, y, and half their length, in px, y downwards."
     half = 3.6 * nodes["gene"].str.len() + _RADIUS + 1
@@ -103,7 +105,7 @@ def _network_panel(edges, nodes, width, height, top, weight_title, kinds) -> alt
               name.encode(**at, text="gene:N")]
     return alt.LayerChart(layer=layers).properties(width=width, height=height, view=_BARE)
 
-# %% ../nbs/21_diagrams.ipynb #f77d4a1f
+# %% ../nbs/21_diagrams.ipynb #15975c2a
 def _edge_words(title: str, edges: pd.DataFrame, kinds: tuple[str, str]) -> str:
     "Return edges in words."
     order = edges["weight"].abs().sort_values(ascending=False, kind="stable").index
@@ -113,6 +115,7 @@ def _edge_words(title: str, edges: pd.DataFrame, kinds: tuple[str, str]) -> str:
     return (f"{title}: {len(edges)} edges, {up} positive, {len(edges) - up} negative; strongest: "
             f"{', '.join(named)}")
 
+# %% ../nbs/21_diagrams.ipynb #3c51e451
 def _checked_edges(edges: pd.DataFrame) -> pd.DataFrame:
     "Return a copy of edges, those of a network, too. Raises ValueError for missing columns, and for none."
     if not isinstance(edges, pd.DataFrame): edges = getattr(edges, "edges", None)
@@ -174,11 +177,12 @@ def matrix_chart(
         words=compared if "change" in edges else FALLS_RISES, signs=True, width=600, height=560
     ).properties(description=about)
 
-# %% ../nbs/21_diagrams.ipynb #814aabcb
+# %% ../nbs/21_diagrams.ipynb #efbdc9a0
 def _tips_of(df: pd.DataFrame, *columns: str, **how) -> list[alt.Tooltip]:
     "Return tooltips of those columns, such as `mean:Q`, that a table has."
     return [alt.Tooltip(column, **how) for column in columns if column[:-2] in df]
 
+# %% ../nbs/21_diagrams.ipynb #3a1644e8
 def _behind(df: pd.DataFrame, base: alt.Chart, density, y) -> dict:
     "Return what stands behind a curve, by the words that explain it."
     layers = {}
@@ -195,6 +199,8 @@ def _behind(df: pd.DataFrame, base: alt.Chart, density, y) -> dict:
             low="datum.mean - 1.96 * datum.stderr", high="datum.mean + 1.96 * datum.stderr"
         ).mark_area(opacity=0.45, color="#e6862b").encode(y=y("low:Q"), y2="high:Q")
     return layers
+
+# %% ../nbs/21_diagrams.ipynb #dadb0dbf
 def _pair_words(effector, regulator, of, level=False) -> tuple[str, str, str]:
     "Return a title, a sentence and the name of the values of a pair."
     words = entry_words(effector, regulator, of), f"As {regulator} rises, with all that rises with it"

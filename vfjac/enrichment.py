@@ -19,7 +19,7 @@ from .genejacobian import GeneJacobian, _ratio
 from .ranking import as_gene_jacobian
 from .regulation import production_score
 
-# %% ../nbs/24_enrichment.ipynb #1e10350e
+# %% ../nbs/24_enrichment.ipynb #1ad50566
 def _given_scores(table):
     "Return the values of a table, effectors × regulators. Raises KeyError, ValueError."
     pairs = ["effector", "regulator"]
@@ -31,7 +31,7 @@ def _given_scores(table):
         raise ValueError(f"{twice} pairs of the ranking are there twice: expected one value for each")
     return table.pivot(index="effector", columns="regulator", values="value")
 
-
+# %% ../nbs/24_enrichment.ipynb #1b323db5
 def pair_scores(
     data: AnnData | GeneJacobian | pd.DataFrame,   # Cells; or a table effector, regulator, value
     regulators: list[str],                         # Regulators, as in the table of edges
@@ -58,7 +58,7 @@ def pair_scores(
         f"none of the {len(regulators)} regulators has scores ({listed(regulators)}): check their "
         f"names")
 
-# %% ../nbs/24_enrichment.ipynb #4cd7303f
+# %% ../nbs/24_enrichment.ipynb #26fe6e6e
 _COLUMNS = dict(effector=("effector", "target", "gene"), regulator=("regulator", "source", "tf"))
 
 
@@ -76,7 +76,7 @@ def _sides(edges):
             f"(or {', '.join(' / '.join(_COLUMNS[side][1:]) for side in missing)})")
     return tuple(edges[column].astype(str) for column in found)
 
-
+# %% ../nbs/24_enrichment.ipynb #521f2c76
 def known_pairs(
     edges: pd.DataFrame,    # A row an edge: regulator (source, TF), effector (target, gene)
     scores: pd.DataFrame,   # Scores, effectors × regulators
@@ -94,10 +94,10 @@ def known_pairs(
         f"none of the {len(edges)} edges is a pair with a score (the first: "
         f"{edges.iloc[:1].to_numpy().tolist()}): check that both tables use the same gene names")
 
-
+# %% ../nbs/24_enrichment.ipynb #761a76b8
 def _different(scores): return scores.index.to_numpy()[:, None] != scores.columns.to_numpy()
 
-# %% ../nbs/24_enrichment.ipynb #5204171e
+# %% ../nbs/24_enrichment.ipynb #f8a38767
 def auroc(
     values: np.ndarray,   # Scores, (n,)
     known: np.ndarray,    # Which of them are known, (n,) bool
@@ -107,7 +107,7 @@ def auroc(
     above = rankdata(values)[known].sum() - n * (n + 1) / 2
     return float(above / (n * m)) if n and m else np.nan
 
-
+# %% ../nbs/24_enrichment.ipynb #8027497c
 def early_precision(
     values: np.ndarray,   # Scores, (n,)
     known: np.ndarray,    # Which of them are known, (n,) bool
@@ -136,7 +136,7 @@ def matched_wins(
         if unknown.any(): won[r] = ((mine > theirs) + 0.5 * (mine == theirs))[unknown].mean()
     return won
 
-# %% ../nbs/24_enrichment.ipynb #6c6a94ff
+# %% ../nbs/24_enrichment.ipynb #ec4ec85c
 def _features(data, scores, basis, of):
     "Return what regulators are matched by: mean expression and length of loadings, if any."
     parts, names = [np.zeros(scores.shape[1])], list(scores.columns)
@@ -147,7 +147,7 @@ def _features(data, scores, basis, of):
         parts.append(pd.Series(np.linalg.norm(gj.loadings, axis=1), gj.genes)[names].to_numpy())
     return np.column_stack(parts)
 
-
+# %% ../nbs/24_enrichment.ipynb #fe8b5fde
 def enrichment(
     data: AnnData | GeneJacobian | pd.DataFrame,   # Cells; or a table effector, regulator, value
     edges: pd.DataFrame,        # Known: regulator (or source, TF) and effector (or target, gene)
@@ -186,7 +186,7 @@ def enrichment(
     if n < 3 or high[0] - low[0] > 0.3: _warn_of_few(found)
     return found
 
-
+# %% ../nbs/24_enrichment.ipynb #68a95abb
 def _warn_of_few(found):
     "Say that edges are too few."
     n_known, n = found.attrs["n_known"], found.attrs["n_regulators"]

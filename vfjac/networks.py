@@ -109,7 +109,16 @@ def _network(gj, edges, pairs, units, what="", kinds=Network.kinds):
     edges.attrs |= dict(of=of, weight=weight, kinds=kinds)
     return Network(edges, genes, weight, "of the regression" if gj.has_stderr else NO_ERRORS, kinds)
 
-# %% ../nbs/25_networks.ipynb #5b016aaf
+# %% ../nbs/25_networks.ipynb #0b8ead32
+def _evidence(data, gj, mean, pairs) -> dict:
+    "Return errors of the means, their z, and of production what else decides on edges."
+    if not gj.has_stderr: return {}
+    error, rate = gj.mean_stderr(None, *pairs), gj.doubt(*pairs)
+    scored = rate is not None and isinstance(data, AnnData)
+    known = dict(score=production_score(data, mean, error, *pairs)) if scored else {}
+    return dict(stderr=error, z=_divided(mean, error), doubt=rate) | known
+
+# %% ../nbs/25_networks.ipynb #a522be94
 def jacobian_network(
     data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian
     group=None,                        # Label(s) of `groups`; without groups positions, mask, names
@@ -132,9 +141,8 @@ def jacobian_network(
     Edges have stderr and fdr where the field has standard errors. These know noise, not the bias
     of smoothing: where noise is small, more than the stated share can be false. Of production,
     edges of proxies are left out unless named as `regulators`, and networks of groups are parts of
-    that of all cells, since one fit is made for all: what differs between groups is found by
-    `differential_network`. Raises ValueError for `fdr` without standard errors, KeyError for groups
-    and genes that are not there."""
+    that of all cells, since one fit is made for all: see `differential_network`. Raises ValueError
+    for `fdr` without standard errors, KeyError for groups and genes that are not there."""
     sides = (genes if own is None else own for own in (effectors, regulators))
     gj, pairs = looked_at(
         data, *sides, proxies=regulators is not None, n_tables=10, memory_mb=memory_mb, basis=basis,
@@ -142,22 +150,17 @@ def jacobian_network(
     parts, production = cell_parts(data, gj, groups, group), gj.effector_genes is not None
     if top is None: check_tables(pairs, 5 * len(parts) + 6, memory_mb)
     if production and len(parts) > 1: _warn_of_groups()
-    doubt = gj.doubt(*pairs)
-    def edges(label, part):
-        mean, known = part.mean(None, *pairs, memory_mb=memory_mb, cores=cores), {}
+    tables = []
+    for label, part in parts.items():
+        mean = part.mean(None, *pairs, memory_mb=memory_mb, cores=cores)
         if exclude_diagonal: mean = without_diagonal(mean, *pairs)
-        if gj.has_stderr:
-            error = part.mean_stderr(None, *pairs)
-            known = dict(stderr=error, z=_divided(mean, error), doubt=doubt)
-            if doubt is not None and isinstance(data, AnnData):
-                known["score"] = production_score(data, mean, error, *pairs)
-        return _edge_table(mean, *pairs, label, top=top, fdr=fdr, **known)
-    tables = [edges(*item) for item in parts.items()]
+        known = _evidence(data, part, mean, pairs)
+        tables.append(_edge_table(mean, *pairs, label, top=top, fdr=fdr, **known))
     network = _network(gj, pd.concat(tables, ignore_index=True), pairs, units)
     network.edges.attrs["groups"] = list(parts)
     return network
 
-
+# %% ../nbs/25_networks.ipynb #74e872dd
 @cache
 def _warn_of_groups():
     "Say once what networks of groups are, of production."
@@ -166,13 +169,13 @@ def _warn_of_groups():
         "the same one; what differs is told by vf.differential_network and vf.compare_groups",
         stacklevel=3)
 
-# %% ../nbs/25_networks.ipynb #7f5012f6
+# %% ../nbs/25_networks.ipynb #7e75a16d
 def _named(which, groups, otherwise):
     "Return what a set of cells is called."
-    if groups is None: return otherwise
-    return " + ".join(map(str, which)) if isinstance(which, (list, tuple)) else str(which)
+    which = which if isinstance(which, (list, tuple)) else [which]
+    return otherwise if groups is None else " + ".join(map(str, which))
 
-
+# %% ../nbs/25_networks.ipynb #dd0e9687
 def differential_network(
     data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian
     a,                                 # Label(s) of `groups`; without groups positions, mask, names

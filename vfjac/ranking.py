@@ -29,7 +29,7 @@ from .projection import project_pairs
 from .regulation import has_production, production_score, proxy_regulators
 from .tools import gene_jacobian
 
-# %% ../nbs/23_ranking.ipynb #ac57e74b
+# %% ../nbs/23_ranking.ipynb #54f534fa
 def as_gene_jacobian(
     data: AnnData | GeneJacobian,   # AnnData with a fitted field, or a GeneJacobian
     basis: str | None = "pca",      # Basis of the field of an AnnData; None is gene space
@@ -55,7 +55,7 @@ def as_gene_jacobian(
             f"GeneJacobian")
     return gj if units == "raw" else per_deviation(gj)
 
-
+# %% ../nbs/23_ranking.ipynb #e30af02b
 @cache
 def _warn_of_decay(d):
     "Say once what velocities in few components can't tell."
@@ -66,7 +66,7 @@ def _warn_of_decay(d):
         f"vf.pp.prepare(adata); vf.fit_production(cells, regulators=[…]). of='velocity' silences "
         f"this", stacklevel=5)
 
-
+# %% ../nbs/23_ranking.ipynb #6371291a
 def at_cells(
     gj: GeneJacobian,   # The lazy tensor
     rows: np.ndarray,   # Positions of cells, (n,)
@@ -74,7 +74,7 @@ def at_cells(
     "Return the same field and genes at some of the cells."
     return replace(gj, states=gj.states[rows], cells=gj.cells[rows])
 
-# %% ../nbs/23_ranking.ipynb #fdb081e5
+# %% ../nbs/23_ranking.ipynb #41cdd14a
 def _deviations(values: Callable, X, noise: np.ndarray | float = 0.0) -> np.ndarray:
     "Return standard deviations over cells of functions of the states; 1 where nothing varies."
     moments = lambda X: np.stack([(V := values(X)).sum(axis=0), np.square(V).sum(axis=0)])
@@ -82,7 +82,7 @@ def _deviations(values: Callable, X, noise: np.ndarray | float = 0.0) -> np.ndar
     size = np.sqrt(np.maximum(square - mean**2, 0) + noise)
     return np.where(size > 1e-7 * size.max(initial=0), size, 1.0)
 
-
+# %% ../nbs/23_ranking.ipynb #839f65a9
 def per_deviation(
     gj: GeneJacobian,   # The lazy tensor
 ) -> GeneJacobian:      # With scaled loadings, or of production with scaled outputs
@@ -139,7 +139,7 @@ def cell_labels(
     if np.array_equal(gj.cells, cells): return labels
     return pd.Series(labels)[find_names(gj.cells, cells, "cells")].array
 
-# %% ../nbs/23_ranking.ipynb #9d0632a3
+# %% ../nbs/23_ranking.ipynb #c42434f7
 def cell_sets(
     data: AnnData | GeneJacobian,   # Where a column of obs is looked up
     gj: GeneJacobian,               # The lazy tensor
@@ -168,7 +168,7 @@ def cell_sets(
     if not wanted: raise ValueError(f"no group is named: expected one or more of {known}")
     return {label: rows[label] for label in wanted}
 
-
+# %% ../nbs/23_ranking.ipynb #892ecea1
 def cell_parts(data, gj, groups=None, which=None) -> dict:
     "Return the lazy tensor of each of the `cell_sets`."
     sets = cell_sets(data, gj, groups, which)
@@ -196,7 +196,7 @@ def chosen_genes(
     if not len(at): raise ValueError(f"{what}: no gene is given; give at least one, or None")
     return known[at]
 
-# %% ../nbs/23_ranking.ipynb #02c08fd6
+# %% ../nbs/23_ranking.ipynb #77bfc6ee
 def looked_at(
     data: AnnData | GeneJacobian,   # AnnData with a fitted field, or a GeneJacobian
     effectors=None,                 # Names, or a yes/no column of var; None is all
@@ -215,7 +215,7 @@ def looked_at(
     check_tables((effectors, regulators), n_tables, memory_mb)
     return gj, (effectors, regulators)
 
-
+# %% ../nbs/23_ranking.ipynb #89fd3621
 def _without_proxies(gj, regulators):
     "Return the regulators whose pairs can be believed. Raises ValueError if there are none."
     proxy = np.isin(regulators, proxy_regulators(gj))
@@ -226,7 +226,7 @@ def _without_proxies(gj, regulators):
     if proxy.any(): _warn_of_proxies(*regulators[proxy])
     return regulators[~proxy]
 
-
+# %% ../nbs/23_ranking.ipynb #3608c2a4
 @cache
 def _warn_of_proxies(*names):
     "Say once which regulators are left out."
@@ -235,7 +235,7 @@ def _warn_of_proxies(*names):
         f"may stand for whatever rises with them; name them in regulators=… to see their pairs, "
         f"marked as `proxy`", stacklevel=5)
 
-
+# %% ../nbs/23_ranking.ipynb #bf5a0f12
 def mark_proxies(
     table: pd.DataFrame,   # With a column `regulator`, or without one
     gj: GeneJacobian,      # The lazy tensor
@@ -246,7 +246,7 @@ def mark_proxies(
     proxy = np.isin(table["regulator"], known)
     return table.assign(proxy=proxy) if proxy.any() else table
 
-
+# %% ../nbs/23_ranking.ipynb #3f116201
 def check_tables(pairs, n_tables: int, memory_mb: float) -> None:
     "Raise MemoryError if there is no room for so many tables of all pairs."
     remedy = "keep the strongest with top=…, name fewer genes or groups, or raise memory_mb"
@@ -264,7 +264,7 @@ def without_diagonal(
     out[own, at[own]] = np.nan
     return out
 
-# %% ../nbs/23_ranking.ipynb #98a823df
+# %% ../nbs/23_ranking.ipynb #e195f4c9
 def max_abs(
     gj: GeneJacobian,          # The lazy tensor
     effectors=None,            # Names; None is all
@@ -279,7 +279,7 @@ def max_abs(
     work = partial(fold_entries, pairs.field, pairs.left, pairs.right, np.abs, np.maximum)
     return fold_cells(work, gj.states, np.maximum, block_rows=64, cores=cores, what="largest |J|")
 
-
+# %% ../nbs/23_ranking.ipynb #684408cd
 def _check_stream(pairs, n, memory_mb, cores):
     remedy = ("each core holds a sum and a block: take fewer cores, name fewer effectors or "
               "regulators, or raise memory_mb")
@@ -326,7 +326,7 @@ def rank_lists(
     if by is None: which, item = np.divmod(item, values.shape[1])
     return (item, which, rank) if by == "regulator" else (which, item, rank)
 
-# %% ../nbs/23_ranking.ipynb #4ee8da38
+# %% ../nbs/23_ranking.ipynb #68d25757
 def _effect_size(mean: np.ndarray, spread: np.ndarray) -> np.ndarray:
     "Return means over their spread; 0 where the mean is, ±infinity where only the spread is."
     top = np.abs(mean).max(initial=0)
@@ -334,7 +334,7 @@ def _effect_size(mean: np.ndarray, spread: np.ndarray) -> np.ndarray:
     mean = np.where(np.abs(mean) <= 1e-12 * top, 0.0, mean)
     return _divided(mean, np.where(spread <= smallest, 0.0, spread))
 
-
+# %% ../nbs/23_ranking.ipynb #c3b0a053
 def _divided(values, by):
     "Return values / by, where 0 / 0 is 0."
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -388,7 +388,7 @@ def _pooled_stderr(
     G = gj._gram(posterior, np.arange(gj.n_cells), np.full(gj.n_cells, 1 / gj.n_cells))
     return np.diagonal(mean_errors(posterior, G, left, right))
 
-# %% ../nbs/23_ranking.ipynb #2acce05c
+# %% ../nbs/23_ranking.ipynb #694e54bd
 def _group_table(gj, group, found, *, mode, pairs, top, exclude_diagonal):
     "Return the table of one group."
     if exclude_diagonal: found["value"] = without_diagonal(found["value"], *pairs)
@@ -407,12 +407,12 @@ def _group_table(gj, group, found, *, mode, pairs, top, exclude_diagonal):
     table |= dict(group=np.full(len(rank), group, dtype=object), value=value[rows], rank=rank)
     return pd.DataFrame(table | {k: found.pop(k)[rows] for k in list(found)}, copy=False)
 
-
+# %% ../nbs/23_ranking.ipynb #21c15881
 def _one_table(tables):
     tables = list(tables)
     return tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)
 
-# %% ../nbs/23_ranking.ipynb #f51206ff
+# %% ../nbs/23_ranking.ipynb #4d280739
 def _checked_mode(mode, abs, normalize, gj, scored):
     "Return the mode, spelled with a blank; `scored` says whether there is a score of production."
     if mode is None:
@@ -434,7 +434,7 @@ def _checked_mode(mode, abs, normalize, gj, scored):
             "its spread over the cells")
     return mode
 
-
+# %% ../nbs/23_ranking.ipynb #20c24ca6
 def _in_both(pairs, named):
     "Return the genes on both sides; warn of others that were named. ValueError for none."
     both = pairs[0][np.isin(*pairs)]
@@ -449,7 +449,7 @@ def _in_both(pairs, named):
             f"left out: {', '.join(lone[:10])}{' …' if len(lone) > 10 else ''}", stacklevel=3)
     return both
 
-# %% ../nbs/23_ranking.ipynb #d4aeee82
+# %% ../nbs/23_ranking.ipynb #fc10bcc7
 def rank_jacobian_genes(
     data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian
     groups=None,                       # Column of obs, or labels, (n_cells,); None is one group
@@ -461,8 +461,7 @@ def rank_jacobian_genes(
     effectors=None,                    # Names, or a yes/no column of var; None is all
     regulators=None,                   # The same for regulators
     top: int | None = None,            # Activators and repressors to keep of each list; None is all
-    units: str = "raw",                # Or "sd": per standard deviation of the regulator, in those
-                                       # of the effector
+    units: str = "raw",                # Or "sd": per sd of the regulator, in sd of the effector
     of: str | None = None,             # "velocity" or "production"; None: production where fitted
     basis: str | None = "pca",         # Basis of the field of an AnnData
     cell_idx=None,                     # Cells to rank over: positions, mask or names; None is all
@@ -472,10 +471,9 @@ def rank_jacobian_genes(
     """Return genes or pairs of genes in falling order of a statistic of their entries, by group.
 
     Exact, over all cells. `reg` and `eff` have one of the two gene columns; `effect`, `z` and
-    `score` have the mean, and `effect` the spread, too. `switch` holds each pair in both
-    directions. Regulators of production that are proxies are left out, or if named marked in a
-    column `proxy`. Raises ValueError for a mode that does not exist or cannot be had, MemoryError
-    for a table over the budget. Source: Qiu et al., Cell 2022."""
+    `score` have the mean, `effect` the spread; `switch` holds each pair twice. Regulators of
+    production that are proxies are left out, or if named marked in a column `proxy`. Raises
+    ValueError for a mode that cannot be had, MemoryError over the budget (Qiu et al., Cell 2022)."""
     gj, pairs = looked_at(
         data, effectors, regulators, n_tables=11, memory_mb=memory_mb, basis=basis,
         cell_idx=cell_idx, of=of, units=units)
@@ -484,14 +482,13 @@ def rank_jacobian_genes(
     if mode == "switch": pairs = (_in_both(pairs, (effectors, regulators)),) * 2
     parts = cell_parts(data, gj, groups)
     if top is None and mode not in ("reg", "eff"): check_tables(pairs, 5 * len(parts) + 6, memory_mb)
-    how: dict = dict(memory_mb=memory_mb, cores=cores)
+    how: dict = dict(memory_mb=memory_mb, cores=cores) | (dict(cells=data) if mode == "score" else {})
     if normalize and mode not in ("effect", "z", "score"):   # where the scale of an entry cancels
         how["scale"] = max_abs(gj, *pairs, **how)
-    if mode == "score": how["cells"] = data
-    statistic = lambda part: _pair_statistic(part, mode, *pairs, abs=abs, **how)
-    table = partial(
-        _group_table, mode=mode, pairs=pairs, top=top, exclude_diagonal=exclude_diagonal)
-    tables = (table(part, label, statistic(part)) for label, part in parts.items())
+    tables = (
+        _group_table(part, label, _pair_statistic(part, mode, *pairs, abs=abs, **how), mode=mode,
+                     pairs=pairs, top=top, exclude_diagonal=exclude_diagonal)
+        for label, part in parts.items())
     return mark_proxies(_one_table(tables), gj)
 
 # %% ../nbs/23_ranking.ipynb #aad1f377
@@ -539,7 +536,7 @@ def false_discovery(
     if tested.any(): fdr[tested] = false_discovery_control(p[tested])
     return p, fdr
 
-# %% ../nbs/23_ranking.ipynb #31ad840c
+# %% ../nbs/23_ranking.ipynb #c9cb4cec
 def _two_sets(data, gj, a, b, groups) -> tuple[np.ndarray, np.ndarray]:
     "Return the rows of both sets."
     cells = np.arange(gj.n_cells)
@@ -552,7 +549,7 @@ def _two_sets(data, gj, a, b, groups) -> tuple[np.ndarray, np.ndarray]:
     if np.array_equal(first, second): raise ValueError(f"a and b are the same {len(first)} cells")
     return first, second
 
-
+# %% ../nbs/23_ranking.ipynb #adb1a8c9
 def _differences(gj, a, b, effectors, regulators, **how):
     "Return means of both sets, their difference and its strength, all of one shape."
     of: dict = dict(effectors=effectors, regulators=regulators)

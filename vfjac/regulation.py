@@ -22,7 +22,7 @@ from .noise import neighbour_means, prove_averaging, undo_average
 from .posterior import Posterior
 from .production import ProductionFit, fit_counts, signed_score
 
-# %% ../nbs/18_regulation.ipynb #b82b7d3f
+# %% ../nbs/18_regulation.ipynb #2957f188
 def read_counts(
     cells: AnnData,       # Cells, as `vf.pp.prepare` returns them
 ) -> tuple[np.ndarray, np.ndarray]:   # Spliced and unspliced counts, (n_cells, n_genes) each
@@ -33,10 +33,10 @@ def read_counts(
         f"no counts of spliced and unspliced molecules (layers: {listed(cells.layers)}): production is fitted to "
         f"layers 'spliced' and 'unspliced' as vf.pp.prepare(adata) keeps them, from what velocyto or kb count leave")
 
-
+# %% ../nbs/18_regulation.ipynb #9dcc2a8f
 def _dense(cells, key): return dense(cells.layers[key], f"layers[{key!r}]").astype(np.float64)
 
-
+# %% ../nbs/18_regulation.ipynb #a658e530
 def _counted(cells, key):
     values = _dense(cells, key)
     there = values[values > 0]
@@ -48,7 +48,7 @@ def _counted(cells, key):
             f"vf.pp.prepare on the data as they were counted, averages and logarithms are no counts")
     return values
 
-
+# %% ../nbs/18_regulation.ipynb #2097afb2
 def _undone(cells):
     "Return what averages were made of, where inversion proves their graph."
     W, tables = neighbour_means(cells.obsp["connectivities"]), {key: _dense(cells, key) for key in ("Ms", "Mu")}
@@ -59,7 +59,7 @@ def _undone(cells):
             f"production can't be fitted to averages; keep the layers 'spliced' and 'unspliced'")
     return tuple(np.maximum(undo_average(W, table)[0], 0) for table in tables.values())
 
-# %% ../nbs/18_regulation.ipynb #d5e155ab
+# %% ../nbs/18_regulation.ipynb #db0e98dc
 def fit_production(
     cells: AnnData,             # Cells, as `vf.pp.prepare` returns them; written to
     regulators,                 # Regulators: names, or a yes/no column of .var, such as that of transcription factors
@@ -93,7 +93,7 @@ def fit_production(
     cells.uns["production"] = _packed(fit, genes, chosen)
     return fit
 
-
+# %% ../nbs/18_regulation.ipynb #b9b26a19
 def _packed(fit, genes, regulators) -> dict:
     "What is stored of a fit: arrays only."
     f, p = fit.field, fit.posterior
@@ -104,7 +104,7 @@ def _packed(fit, genes, regulators) -> dict:
         mean=fit.mean, stderr=fit.stderr, inclusion=fit.inclusion, false_share=fit.levels,
         groups=np.array(groups, dtype=str), own_share=fit.states.own_share)
 
-# %% ../nbs/18_regulation.ipynb #32194d2f
+# %% ../nbs/18_regulation.ipynb #1df12b57
 def production_field(
     cells: AnnData,    # Cells with a production fit
 ) -> tuple[GaussianField, Posterior]:   # In standardised states of the regulators, log production out
@@ -115,12 +115,12 @@ def production_field(
     field = GaussianField(points, coefficients, float(beta), offset, slope)
     return field, Posterior(field, float(beta), root, noise, shared=shared)
 
-
+# %% ../nbs/18_regulation.ipynb #fbd0c697
 def has_production(cells: AnnData) -> bool:
     "Return whether a fit of production is stored."
     return "production" in cells.uns
 
-
+# %% ../nbs/18_regulation.ipynb #1d5e90eb
 def _stored(cells):
     "What is stored of production. Raises KeyError, ValueError if it belongs to other cells."
     if not has_production(cells):
@@ -133,7 +133,7 @@ def _stored(cells):
         return stored
     raise ValueError("obsm['X_production'] is not there, or of other regulators: call vf.fit_production again")
 
-
+# %% ../nbs/18_regulation.ipynb #f5d26e82
 def production_jacobian(
     cells: AnnData,        # Cells with a production fit
     cell_idx=None,         # Cells: positions, mask or names; None is all

@@ -73,7 +73,7 @@ def field_cells(
     rows = find_cells(cell_idx, names)
     return FieldCells(field, states[rows], names[rows], rows, states)
 
-# %% ../nbs/26_response.ipynb #93c46658
+# %% ../nbs/26_response.ipynb #560f5660
 def long_table(
     values: np.ndarray,       # One entry for each combination of names, as many axes as there are lists of them
     name: str = "value",      # What the column of the entries is called
@@ -83,6 +83,7 @@ def long_table(
     index = pd.MultiIndex.from_product(axes.values(), names=axes)
     return pd.Series(np.ravel(values), index, name=name).reset_index()
 
+# %% ../nbs/26_response.ipynb #94fa3b00
 def _of_genes(data, basis, at: FieldCells, what: str, vectors, genes) -> pd.DataFrame:
     "What vectors (n_cells, d) are for genes: one row a cell and gene."
     if what not in ("acceleration", "curvature"): raise ValueError(f"{what} has no part of a gene: leave genes out")
@@ -92,6 +93,7 @@ def _of_genes(data, basis, at: FieldCells, what: str, vectors, genes) -> pd.Data
     check_budget((len(vectors), len(left)), 2048, "name fewer genes or cells")
     return long_table(vectors @ left.T, what, cell=at.cells, gene=names)
 
+# %% ../nbs/26_response.ipynb #e38138d7
 def _store(adata: AnnData, key: str, at: FieldCells, values: np.ndarray) -> None:
     "Write values to `obs` (n_cells,) or `obsm` (n_cells, d), NaN for cells that were not asked for."
     full = np.full((adata.n_obs, *values.shape[1:]), np.nan)
@@ -184,12 +186,13 @@ def eigenmodes(
     means = of_components.mean(cell_labels(data, gj, groups))
     return pd.concat([_mode_table(label, J, gj.genes, left, k, genes) for label, J in means.items()], ignore_index=True)
 
-# %% ../nbs/26_response.ipynb #440cd9e7
+# %% ../nbs/26_response.ipynb #7e89cfa6
 def _phase(pattern: np.ndarray) -> np.ndarray:
     "Phases in degrees, above -180 to 180."
     degrees = np.degrees(np.angle(pattern)).round(9) + 0.0
     return np.where(degrees == -180, 180.0, degrees)
 
+# %% ../nbs/26_response.ipynb #b90a563a
 def _mode_table(label, J, names, left, k, n_genes) -> pd.DataFrame:
     "Modes of one Jacobian as a table of genes."
     modes = dynamics.eigenmodes(J[None])
@@ -202,7 +205,7 @@ def _mode_table(label, J, names, left, k, n_genes) -> pd.DataFrame:
             period=modes.period[0, m], gene=names[order], amplitude=np.abs(pattern), phase=_phase(pattern))))
     return pd.concat(tables, ignore_index=True)
 
-# %% ../nbs/26_response.ipynb #b82309e0
+# %% ../nbs/26_response.ipynb #84699087
 def sensitivity(
     data: AnnData | GeneJacobian,    # AnnData with a fitted field, or a GeneJacobian
     regulators=None,                 # Names, or a yes/no column of var; None is the effectors
@@ -224,6 +227,7 @@ def sensitivity(
     check_budget((3 * gj.n_cells, len(union) ** 2 + len(e) * len(r)), memory_mb, "name fewer genes or cells")
     return long_table(_sensitivities(gj, e, r, union), cell=gj.cells, effector=e, regulator=r)
 
+# %% ../nbs/26_response.ipynb #063aeebf
 def _sensitivities(gj, effectors, regulators, union) -> np.ndarray:
     "Sensitivities (n_cells, n_effectors, n_regulators), of all genes or of those in `union` alone."
     if len(union):
@@ -315,7 +319,7 @@ def gene_level(
     at = find_names(gene, data.var_names.to_numpy())
     return dense(gene_columns(data.X if layer is None else data.layers[layer], at)[rows])[:, 0]
 
-# %% ../nbs/26_response.ipynb #3bbb7be8
+# %% ../nbs/26_response.ipynb #feffb80d
 def _cell_numbers(data, gj, rows, what, layer=None) -> np.ndarray:
     "A number for each cell, (n_cells,): a column of obs, a gene, or numbers for all cells or for those at `rows`."
     if isinstance(what, str):
@@ -332,6 +336,7 @@ def _cell_numbers(data, gj, rows, what, layer=None) -> np.ndarray:
     if values.shape == (len(rows),): return values
     raise ValueError(f"{values.shape} numbers for {len(rows)} of {len(names)} cells: expected one for each")
 
+# %% ../nbs/26_response.ipynb #cd2d579c
 def _column(column, name) -> np.ndarray:
     "A column of obs, a lazily read one too, as numbers."
     column = column.to_series() if hasattr(column, "to_series") else column
@@ -339,13 +344,15 @@ def _column(column, name) -> np.ndarray:
         raise ValueError(f"obs[{name!r}] holds {column.dtype} values: expected numbers, such as a pseudotime")
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
-# %% ../nbs/26_response.ipynb #c1a6704e
+# %% ../nbs/26_response.ipynb #5dea9d56
 def _bin_edges(x: np.ndarray, bins=20) -> np.ndarray:  # (n_bins + 1,)
     "Edges of bins. Raises ValueError unless there is at least one bin, and edges rise."
     right = np.ndim(bins) or isinstance(bins, (int, np.integer)) and bins >= 1
     edges = np.histogram_bin_edges(x[np.isfinite(x)], bins) if right else np.empty(0)
     if len(edges) > 1 and (np.diff(edges) > 0).all(): return edges
     raise ValueError(f"bins = {bins}: expected at least one bin, or edges that rise")
+
+# %% ../nbs/26_response.ipynb #ced3728c
 def bin_numbers(
     x: np.ndarray,              # Numbers, (n,)
     edges: np.ndarray,          # Edges of the bins, (n_bins + 1,)
@@ -365,7 +372,7 @@ def _binned(x, values, edges, quantiles) -> pd.DataFrame:
         count=groups["value"].size().to_numpy(), mean=groups["value"].mean().to_numpy()))
     return table.assign(**{f"q{100 * q:g}": groups["value"].quantile(q).to_numpy() for q in quantiles})
 
-# %% ../nbs/26_response.ipynb #c976b982
+# %% ../nbs/26_response.ipynb #accb5630
 def _axis_numbers(data, gj, rows, regulator, against, layer) -> np.ndarray:
     "Numbers of the cells to draw entries against, NaN where there is none, with a warning."
     if against is None: x = gene_level(data, gj, rows, regulator, layer)
@@ -375,6 +382,7 @@ def _axis_numbers(data, gj, rows, regulator, against, layer) -> np.ndarray:
         warnings.warn(f"{lost} of {len(x)} cells have no finite value to go by and are left out", stacklevel=3)
     return np.where(np.isfinite(x), x, np.nan)
 
+# %% ../nbs/26_response.ipynb #59d5d688
 def _bin_errors(gj, effectors, regulator, x, edges) -> np.ndarray:
     "Return standard errors of the means by bin, (n_effectors, n_bins), NaN for empty bins."
     number = bin_numbers(x, edges)
@@ -384,7 +392,7 @@ def _bin_errors(gj, effectors, regulator, x, edges) -> np.ndarray:
         for b, e in gj.mean_stderr(labels, list(effectors), [regulator]).items(): errors[:, b] = e[:, 0]
     return errors
 
-# %% ../nbs/26_response.ipynb #c0a51a41
+# %% ../nbs/26_response.ipynb #b40389af
 def response_curve(
     data: AnnData | GeneJacobian,    # AnnData with a fitted field, or a GeneJacobian
     effectors,                       # Names, or a yes/no column of var
@@ -420,12 +428,14 @@ def response_curve(
     found.attrs = dict(of="velocity" if gj.effector_genes is None else "production", level=level)
     return found
 
+# %% ../nbs/26_response.ipynb #e5df306e
 def _levels(gj, effectors) -> np.ndarray:
     "Return velocities of the effectors, or logarithms of their production around the mean, (n_cells, n_effectors)."
     pairs = gj._pairs(effectors, None)
     values = pairs.field.velocity(np.asarray(gj.states))
     return values if pairs.left is None else values @ pairs.left.T
 
+# %% ../nbs/26_response.ipynb #b31f49a9
 def _asked(data, of, basis, cell_idx) -> tuple[GeneJacobian, np.ndarray]:
     "The lazy tensor of velocity or production at some cells, and where these stand in the data."
     gj = as_gene_jacobian(data, basis, cell_idx, of)
@@ -497,7 +507,7 @@ def _set_weights(names, sets: dict[str, list[str]], what: str) -> np.ndarray:  #
     for row, columns in zip(weights, at.values()): row[columns] = 1 / len(columns)
     return weights
 
-# %% ../nbs/26_response.ipynb #66d31eb9
+# %% ../nbs/26_response.ipynb #2245ed44
 def _between_sets(gj: GeneJacobian, effectors: dict, regulators: dict) -> tuple[GeneJacobian, list, list]:
     "The tensor between averages of sets, and what these are called in it."
     A, B = _set_weights(gj.effectors, effectors, "effectors"), _set_weights(gj.genes, regulators, "regulators")
@@ -513,6 +523,7 @@ def _between_sets(gj: GeneJacobian, effectors: dict, regulators: dict) -> tuple[
     return replace(gj, field=mean, fit=fit, loadings=B @ right, genes=np.array(r), effector_genes=np.array(e),
                    false_share=None), e, r
 
+# %% ../nbs/26_response.ipynb #ade2e096
 def gene_set_jacobian(
     data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian
     effectors: Mapping | str | Path,   # Sets of effectors: name → genes, or the path of a .gmt file
@@ -586,7 +597,7 @@ class Perturbation:
         scaled = left * lengths[..., None, :]
         return np.sqrt(np.einsum("...k,kl,...l->...", scaled, posterior.covariance, scaled, optimize=True))
 
-# %% ../nbs/26_response.ipynb #a12380d1
+# %% ../nbs/26_response.ipynb #fade607d
 def _perturbation(data, changes, basis, cell_idx, layer) -> Perturbation:
     "The perturbation, computed from the stored field."
     gj, at = _of_velocity(data, basis, cell_idx, linear=True), field_cells(data, basis, cell_idx)
@@ -597,6 +608,7 @@ def _perturbation(data, changes, basis, cell_idx, layer) -> Perturbation:
     shift = amounts @ gj._pairs(None, list(changes)).right
     return Perturbation(at, gj, shift, dynamics.directional_derivative(at.field, at.states, shift))
 
+# %% ../nbs/26_response.ipynb #90d23f78
 def _judged(found: Perturbation) -> pd.DataFrame:
     "For each cell: what first order leaves out, support of the perturbed state, and whether it left the data."
     field, x, moved = found.at.field, found.at.states, found.at.states + found.shift

@@ -37,7 +37,7 @@ from .projection import project_jacobian, scaled_loadings
 from .regulation import production_jacobian
 from .sampling import METHODS, sample
 
-# %% ../nbs/19_tools.ipynb #bd4c8a04
+# %% ../nbs/19_tools.ipynb #e6c77f2b
 def fit_vector_field(
     adata: AnnData,                    # The data, changed in place
     basis: str | None = "pca",           # Basis of the states, `obsm["X_<basis>"]`; None fits in gene space
@@ -58,17 +58,32 @@ def fit_vector_field(
 ) -> Fit:                                # The fit, which is also stored in `adata`
     """Fit a vector field to states and velocities and store it in `uns['VecFld_<basis>']` with dynamo's keys.
 
-    A tuned fit undoes the averaging over neighbours that velocities, or velocities and states, are proved to have gone
-    through; the Jacobian is that at the given states. `fit.smoothing` says what was found. Where noise is shared in a
-    way that can't be undone, there are no standard errors, and no pair is called.
-    Raises KeyError for missing states, velocities or layers, ValueError where they do not fit together or are not
-    finite, or parameters contradict each other, TypeError for parameters that the fit does not have, before anything is
-    written. Source: Ma et al., Pattern Recognition 2013; Qiu et al., Cell 2022; the choice of parameters MacKay, Neural
-    Computation 1992."""
+    A tuned fit undoes averaging over neighbours that velocities, or these and states, are proved to have gone through;
+    the Jacobian is that at the given states. `fit.smoothing` says what was found. Where noise is shared in a way that
+    can't be undone, there are no standard errors, and no pair is called. Raises KeyError for what is missing,
+    ValueError for what does not fit together or is not finite, TypeError for unknown parameters, before it writes.
+    Source: Ma et al., Pattern Recognition 2013; Qiu et al., Cell 2022; MacKay, Neural Computation 1992."""
     check_adata(adata, write=True)
+    tune = _is_tuned(kernel, tune, compat, params)
+    X, V, source, extra = _read_data(adata, basis, velocity_key, dims, genes, layer, Qkey, velocity_kind)
+    single, found = (X, V), None
+    if smoothing is not False:
+        *single, found = _single_cells(adata, X, V, source, smoothing, tune, (basis, Qkey, extra))
+        if found is not None and found.kind == "shared": warnings.warn(found.reason, stacklevel=2)
+    if state_noise is not None:
+        single, params["spread"], extra["state_noise"] = _denoised(*single, state_noise, tune, kernel)
+    fit = replace(_fitted(*single, M, kernel, tune, compat, basis, params), smoothing=found)
+    if found is not None and found.kind == "shared": fit = replace(fit, posterior=None)
+    given = state_noise is None and (found is None or found.kind != "undone")
+    if not given: fit = replace(fit, ctrl_idx=_positions(X[fit.valid], fit))
+    write_field(adata, fit, basis, X, V, source, None if given else single, **extra)
+    return fit
+
+# %% ../nbs/19_tools.ipynb #3bf1603a
+def _read_data(adata, basis, velocity_key, dims, genes, layer, Qkey, velocity_kind):
+    "Return states, velocities, what these are made from, and their description; warn of units that differ."
     kinds = (None, "projection", "displacement", "unknown")
     if velocity_kind not in kinds: raise ValueError(f"velocity_kind={velocity_kind!r}: expected one of {kinds}")
-    tune = _is_tuned(kernel, tune, compat, params)
     if basis is None: X, V, source, extra = _gene_space_data(adata, genes, layer, velocity_key, dims)
     else: X, V, source, extra = _basis_data(adata, basis, velocity_key, dims, genes, layer, Qkey)
     if velocity_kind is not None: extra["velocity_kind"] = velocity_kind
@@ -76,39 +91,30 @@ def fit_vector_field(
         read = None if basis is None else quiet_loadings(adata, Qkey, basis)
         genes, table = (extra["genes"], layer) if read is None else (read.genes, read.table)
         warn_of_units(adata, source, genes, table)
-    X_fit, V_fit, found = X, V, None
-    if smoothing is not False:
-        X_fit, V_fit, found = _single_cells(adata, X, V, source, smoothing, tune, (basis, Qkey, extra))
-        if found is not None and found.kind == "shared": warnings.warn(found.reason, stacklevel=2)
-    if state_noise is not None:
-        X_fit, params["spread"] = _denoised(X_fit, state_noise, tune, kernel)
-        extra["state_noise"] = np.asarray(state_noise, dtype=np.float64)
+    return X, V, source, extra
+
+# %% ../nbs/19_tools.ipynb #347a9ce2
+def _fitted(X, V, M, kernel, tune, compat, basis, params) -> Fit:
+    "Return the fit, tuned or not."
     if tune == "ard" and basis is not None:
         warnings.warn(
             "tune='ard' gives each component a width of its own, by which the Jacobian often gets worse although the "
-            "evidence rises: it is meant for genes (basis=None)", stacklevel=2)
-    if tune: fit = fit_field(X_fit, V_fit, M, kernel=kernel, tune=tune, **params)
-    else:
-        unit = 1.0 if compat == "dynamo" else velocity_unit(V, params.get("a", 5.0), X)
-        fit = in_unit(sparse_vfc(X, V / unit, M=default_n_control_points(len(X)) if M is None else M, **params), unit)
-    fit, single = replace(fit, smoothing=found), None
-    if found is not None and found.kind == "shared": fit = replace(fit, posterior=None)
-    if state_noise is not None or found is not None and found.kind == "undone":
-        fit, single = replace(fit, ctrl_idx=_positions(X[fit.valid], fit)), (X_fit, V_fit)
-    write_field(adata, fit, basis, X, V, source, single, **extra)
-    return fit
+            "evidence rises: it is meant for genes (basis=None)", stacklevel=3)
+    if tune: return fit_field(X, V, M, kernel=kernel, tune=tune, **params)
+    unit = 1.0 if compat == "dynamo" else velocity_unit(V, params.get("a", 5.0), X)
+    return in_unit(sparse_vfc(X, V / unit, M=default_n_control_points(len(X)) if M is None else M, **params), unit)
 
-
-def _denoised(X, state_noise, tune, kernel):
-    "Return states without their noise, as far as it goes, and the covariance of what remains for each cell."
+# %% ../nbs/19_tools.ipynb #6f3245fb
+def _denoised(X, V, state_noise, tune, kernel):
+    "Return states without their noise and velocities, the covariance of what remains for each cell, and of the noise."
     if not tune or kernel != "gaussian":
         raise ValueError("state_noise is given: only the tuned fit with the Gaussian kernel knows uncertain states")
     known = np.isfinite(X).all(axis=1)
     states, spread = X.copy(), np.zeros((*X.shape, X.shape[1]))
     states[known], spread[known] = denoise_states(X[known], state_noise)
-    return states, spread
+    return (states, V), spread, np.asarray(state_noise, dtype=np.float64)
 
-
+# %% ../nbs/19_tools.ipynb #b4f433d1
 def _positions(X, fit):
     "Return positions of the control points among the sorted distinct states that were given, as dynamo stores them."
     position = np.unique(X, axis=0, return_inverse=True)[1]
@@ -133,7 +139,7 @@ def _is_tuned(kernel, tune, compat, params) -> bool | str:
             f"tune={tune!r} it takes {', '.join(sorted(known[bool(tune)] - {'X', 'V', 'M', 'kernel', 'tune'}))}")
     return tune
 
-# %% ../nbs/19_tools.ipynb #121e8e6d
+# %% ../nbs/19_tools.ipynb #f2807032
 def _basis_data(adata, basis, velocity_key, dims, genes, layer, Qkey):
     "States, velocities and their description for a field in a basis of obsm."
     if layer != "X":
@@ -156,7 +162,7 @@ def _basis_data(adata, basis, velocity_key, dims, genes, layer, Qkey):
     lacking = ~np.isfinite(layer_velocities(adata, source.rpartition("layer:")[2], names)).any(axis=0)
     return X, V, source, extra | dict(without_velocity=names[lacking] if lacking.any() else None)
 
-
+# %% ../nbs/19_tools.ipynb #ff89d167
 def _chosen_dims(dims, n):
     "Positions of the chosen components, or None for all; each once and within the n that there are."
     if dims is None: return None
@@ -168,7 +174,7 @@ def _chosen_dims(dims, n):
             f"dims = {dims}: expected a number of components, or different positions from 0 to {n - 1}, or a mask")
     return given
 
-
+# %% ../nbs/19_tools.ipynb #c8c51b89
 def _gene_space_data(adata, genes, layer, velocity_key, dims):
     "States, velocities and their description for a field on genes themselves, those that have a velocity."
     if dims is not None:
@@ -187,7 +193,7 @@ def _gene_space_data(adata, genes, layer, velocity_key, dims):
     X = dense(gene_columns(adata.X if layer == "X" else adata.layers[layer], adata.var_names.get_indexer(genes)), layer)
     return X, V[:, known], f"layer:{key}", dict(genes=genes, layer=layer, velocity_kind="projection")
 
-# %% ../nbs/19_tools.ipynb #ab0190ec
+# %% ../nbs/19_tools.ipynb #84e7f427
 def _single_cells(adata, X, V, source, smoothing, tune, where):
     "Return states and velocities of single cells, as far as averaging can be undone, and what was found."
     if not tune:
@@ -212,7 +218,7 @@ def _single_cells(adata, X, V, source, smoothing, tune, where):
     if found is not None: return undo_smoothing(X, V, replace(found, n_tried=n_tried))
     return X, V, _shared(adata, tables, source, n_tried, evidence)
 
-
+# %% ../nbs/19_tools.ipynb #3e9404a0
 def _untestable(V) -> str:
     "Return why averaging of these velocities can't be seen, or nothing."
     lacking = int((~np.isfinite(V).all(axis=1)).sum())
@@ -222,7 +228,7 @@ def _untestable(V) -> str:
         f"{lacking} of {len(V)} cells have no velocity: whether the others were averaged over neighbours, these "
         "among them, can't be told (leave cells out before their neighbours are averaged)")
 
-
+# %% ../nbs/19_tools.ipynb #e3e0f4da
 LIKELIEST = 4   # averages over nearest cells that are always tried: 30 and 15 cells, edges both ways and one way
 LOOK_ON = 2.0   # log evidence for shared noise from which all others are tried, too
 
@@ -268,7 +274,7 @@ def _vouched(adata, smoothing, tables) -> Averaging:
     tried = [Averaging(words, W, prove_averaging(W, tables), len(candidates)) for words, W in candidates]
     return min(tried, key=lambda found: np.nan_to_num(found.score("velocities"), nan=np.inf))
 
-# %% ../nbs/19_tools.ipynb #51766b85
+# %% ../nbs/19_tools.ipynb #9bfb51e6
 def _evidence_of_sharing(adata, X, V) -> float:
     "Return the evidence for shared noise; infinite where a package that averages over neighbours left its traces."
     if averaging_traces(adata): return np.inf
@@ -276,7 +282,7 @@ def _evidence_of_sharing(adata, X, V) -> float:
     rows = np.flatnonzero(known)[first_of_copies(X[known], V[known])[0]]
     return evidence_of_sharing(X[rows], V[rows])
 
-
+# %% ../nbs/19_tools.ipynb #5483fbca
 def _shared(adata, tables, source, n_tried, evidence) -> Smoothing:
     """Return the record of velocities for which no average was proved: "shared" where states, or layers that velocities
     are made from, are averages."""
@@ -294,7 +300,7 @@ def _shared(adata, tables, source, n_tried, evidence) -> Smoothing:
     return Smoothing("shared", found.graph, state_score=found.score("states"), n_cells=adata.n_obs, n_tried=n_tried,
                      reason=reason)
 
-
+# %% ../nbs/19_tools.ipynb #c4c6f38b
 def _unproved(adata, n_tried, evidence) -> Smoothing:
     "Return the record where no average is proved: traces of averaging, or the look of the noise, make it shared."
     if evidence < SHARED_EVIDENCE: return Smoothing("independent", n_cells=adata.n_obs, n_tried=n_tried)
@@ -306,7 +312,7 @@ def _unproved(adata, n_tried, evidence) -> Smoothing:
         f"{why}: the noise of these velocities is shared in a way that can't be undone. From counts, or with the "
         "graph of the averages in obsp, it can; if these are velocities of single cells, say smoothing=False"))
 
-
+# %% ../nbs/19_tools.ipynb #406c8c15
 def _some_columns(layer, n=64):
     "Return some columns of a layer, spread over all, that are not constant, (n_cells, up to n)."
     at = np.linspace(0, layer.shape[1] - 1, min(4 * n, layer.shape[1])).astype(int)
@@ -314,7 +320,7 @@ def _some_columns(layer, n=64):
     spread = np.ptp(values, axis=0)
     return values[:, spread > 0][:, :n]
 
-# %% ../nbs/19_tools.ipynb #20e61b73
+# %% ../nbs/19_tools.ipynb #47e84f92
 def _placed_field(adata, basis, obj, lazy=False) -> PlacedField:
     "The stored field, or that of `vector_field_class`, with the cells in it."
     if obj is None: return read_field(adata, basis, lazy=lazy)
@@ -323,7 +329,7 @@ def _placed_field(adata, basis, obj, lazy=False) -> PlacedField:
         return read_field(adata, basis, field_from_vecfld(stored), stored, lazy)
     return read_field(adata, basis, autodiff_field(obj) if _is_network(obj) else as_field(obj), None, lazy)
 
-
+# %% ../nbs/19_tools.ipynb #786e4cba
 def _is_network(obj) -> bool:
     "Whether this is a PyTorch module, which does not take arrays; PyTorch is not imported to find out."
     return (torch := sys.modules.get("torch")) is not None and isinstance(obj, torch.nn.Module)
@@ -356,14 +362,14 @@ def _lifted(adata, field, states, basis, cells) -> LiftedField:
             stacklevel=4)
     return lifted
 
-# %% ../nbs/19_tools.ipynb #6bff3170
+# %% ../nbs/19_tools.ipynb #0dd9a32e
 def _select_cells(adata, placed: PlacedField, basis, cell_idx, sampling, sample_ncells, seed) -> np.ndarray:
     "Positions of the cells to compute."
     if not (sampling is None or isinstance(sampling, str) and sampling in {"all", *METHODS}):
         raise ValueError(f"sampling={sampling!r}: expected None, 'all', {', '.join(map(repr, METHODS))}")
     if cell_idx is not None:
         if sampling not in (None, "all"):
-            warnings.warn(f"cell_idx is given, so sampling={sampling!r} is not used", stacklevel=3)
+            warnings.warn(f"cell_idx is given, so sampling={sampling!r} is not used", stacklevel=4)
         return find_cells(cell_idx, adata.obs_names.to_numpy())
     if sampling in (None, "all"): return np.arange(adata.n_obs)
     V = cell_velocities(adata, placed, basis) if sampling == "velocity" else None
@@ -381,16 +387,16 @@ def _between_genes(adata, placed, basis, cells, J, names, loadings: Loadings, th
     genes = lifted.projected_jacobian(lifted.coordinates[cells], left, right)
     return dict(genes=genes.astype(dtype, copy=False), local_r2=lifted.maps.r2)
 
-# %% ../nbs/19_tools.ipynb #67c819f9
+# %% ../nbs/19_tools.ipynb #613541c4
 def _tell_without_velocity(adata, basis, effectors) -> None:
     "Warn of effectors that had no velocity when the field was fitted."
     lacking = set(map(str, np.ravel(adata.uns[basis_key("VecFld", basis)].get("without_velocity", ()))))
     if told := [g for g in effectors if g in lacking]:
         warnings.warn(
             f"effectors: {', '.join(told[:10])}{' …' * (len(told) > 10)} had no velocity of their own: their entries "
-            "are what the components of the other genes say of them", stacklevel=3)
+            "are what the components of the other genes say of them", stacklevel=4)
 
-# %% ../nbs/19_tools.ipynb #7cea3c5a
+# %% ../nbs/19_tools.ipynb #a20e9293
 def _check_request(adata, method, options, vector_field_class, store, store_in_adata, dtype) -> None:
     "Raise an error for what cannot be asked of `jacobian`."
     check_adata(adata, write=store_in_adata)
@@ -408,7 +414,7 @@ def _check_request(adata, method, options, vector_field_class, store, store_in_a
             "store='lazy' reads the numbers off the stored field when they are needed: it goes with "
             "store_in_adata=True, method='analytical' and without vector_field_class")
 
-
+# %% ../nbs/19_tools.ipynb #b8041b7c
 def _automatic(func, backend=None) -> VectorField:
     "A field by automatic differentiation."
     if func is None:
@@ -417,13 +423,49 @@ def _automatic(func, backend=None) -> VectorField:
             "a Jacobian of its own, method='analytical'")
     return func if isinstance(func, VectorField) else autodiff_field(func, backend)
 
-# %% ../nbs/19_tools.ipynb #f9094c90
+# %% ../nbs/19_tools.ipynb #0357e8e3
+def _basis_jacobian(placed, cells, method, n_pairs, how, options) -> np.ndarray:
+    "Return Jacobians in the basis, (n_cells, d, d). Raises MemoryError if they and those of pairs are too many."
+    cores, dtype, memory_mb = how
+    check_budget(
+        (len(cells), placed.states.shape[1] ** 2 + n_pairs), memory_mb,
+        "ask for any pair or statistic with vf.gene_jacobian(adata), which stores nothing; or call with store='lazy', "
+        "choose cells with sampling=…, or raise memory_mb")
+    field = replace(placed.field, dtype=dtype) if isinstance(placed.field, GaussianField) else placed.field
+    if method == "numerical": options = dict(base_step=default_step(placed.states)) | options
+    differentiated = numerical_jacobian if method == "numerical" else analytical_jacobian
+    return differentiated(field, placed.states[cells], cores, **options).astype(dtype, copy=False)
+
+# %% ../nbs/19_tools.ipynb #16324e77
+def _packed_velocity(adata, basis, Qkey, regulators, effectors, which, func, method, store, how, options) -> dict:
+    "Return the Jacobian of the velocity as it is stored."
+    if method == "autodiff": func, options = _automatic(func, **options), {}
+    placed = _placed_field(adata, basis, func)
+    names: dict = {}
+    extra: dict = dict(method=method)
+    if regulators is not None or effectors is not None:
+        loadings, through_pca = _gene_loadings(adata, placed, basis, Qkey)
+        names = {
+            what: select_genes(adata, wanted, loadings.genes, what)
+            for what, wanted in dict(effectors=effectors, regulators=regulators).items() if wanted is not None}
+        names = {what: names.get(what, next(iter(names.values()))) for what in ("effectors", "regulators")}
+        if func is None: _tell_without_velocity(adata, basis, names["effectors"])
+    cells, J = _select_cells(adata, placed, basis, *which), None
+    if func is None: extra["fingerprint"] = fingerprint(adata.uns[basis_key("VecFld", basis)])
+    if store == "lazy": extra["Qkey"] = Qkey
+    else:
+        n_pairs = int(np.prod([len(genes) for genes in names.values()])) if names else 0
+        J = _basis_jacobian(placed, cells, method, n_pairs, how, options)
+        if names: extra |= _between_genes(adata, placed, basis, cells, J, names, loadings, through_pca, how[1])
+    return pack_jacobian(J, cells, adata.obs_names[cells], **names, **extra)
+
+# %% ../nbs/19_tools.ipynb #cf7f63e4
 def _is_production(of) -> bool:
     "Whether production is asked for instead of velocity."
     if of not in ("velocity", "production"): raise ValueError(f"of={of!r}: expected 'velocity' or 'production'")
     return of == "production"
 
-
+# %% ../nbs/19_tools.ipynb #0c1f1906
 def _packed_production(adata, regulators, effectors, cells, memory_mb) -> dict:
     "Entries of the Jacobian of production as they are stored."
     if regulators is None and effectors is None:
@@ -437,7 +479,7 @@ def _packed_production(adata, regulators, effectors, cells, memory_mb) -> dict:
     mark = fingerprint(adata.uns["production"])
     return pack_jacobian(None, cells, adata.obs_names[cells], block, **names, method="analytical", fingerprint=mark)
 
-
+# %% ../nbs/19_tools.ipynb #f380bf6a
 def jacobian(
     adata: AnnData,                     # The data, with a fitted field
     regulators=None,                      # Regulators ∂x_j: names, or a yes/no column of .var. Alone: effectors too
@@ -469,40 +511,15 @@ def jacobian(
     (cells out of range), TypeError (unknown arguments) or MemoryError (a tensor over `memory_mb`) before it writes.
     Source: Qiu et al., Cell 2022; notebooks 02 (closed form), 10 (loadings) and 11 (local maps)."""
     _check_request(adata, method, options, vector_field_class, store, store_in_adata, dtype)
-    if _is_production(of):
+    if production := _is_production(of):
         cells = find_cells(cell_idx, adata.obs_names.to_numpy())
         packed = _packed_production(adata, regulators, effectors, cells, memory_mb)
-        if store_in_adata: write_jacobian(adata, packed, "production")
-        return adata if store_in_adata else packed
-    if method == "autodiff": vector_field_class, options = _automatic(vector_field_class, **options), {}
-    placed = _placed_field(adata, basis, vector_field_class)
-    names: dict = {}
-    extra: dict = dict(method=method)
-    if regulators is not None or effectors is not None:
-        loadings, through_pca = _gene_loadings(adata, placed, basis, Qkey)
-        names = {
-            what: select_genes(adata, wanted, loadings.genes, what)
-            for what, wanted in dict(effectors=effectors, regulators=regulators).items() if wanted is not None}
-        names = {what: names.get(what, next(iter(names.values()))) for what in ("effectors", "regulators")}
-        if vector_field_class is None: _tell_without_velocity(adata, basis, names["effectors"])
-    cells = _select_cells(adata, placed, basis, cell_idx, sampling, sample_ncells, seed)
-    if vector_field_class is None: extra["fingerprint"] = fingerprint(adata.uns[basis_key("VecFld", basis)])
-    if store == "lazy": J, extra["Qkey"] = None, Qkey
     else:
-        d, n_pairs = placed.states.shape[1], np.prod([len(genes) for genes in names.values()]) if names else 0
-        check_budget(
-            (len(cells), int(d * d + n_pairs)), memory_mb,
-            "ask for any pair or statistic with vf.gene_jacobian(adata), which stores nothing; or call with "
-            "store='lazy', choose cells with sampling=…, or raise memory_mb")
-        field = replace(placed.field, dtype=dtype) if isinstance(placed.field, GaussianField) else placed.field
-        if method == "numerical": options = dict(base_step=default_step(placed.states)) | options
-        differentiated = numerical_jacobian if method == "numerical" else analytical_jacobian
-        J = differentiated(field, placed.states[cells], cores, **options).astype(dtype, copy=False)
-        if names: extra |= _between_genes(adata, placed, basis, cells, J, names, loadings, through_pca, dtype)
-    packed = pack_jacobian(J, cells, adata.obs_names[cells], **names, **extra)
-    if not store_in_adata: return packed
-    write_jacobian(adata, packed, basis)
-    return adata
+        which, how = (cell_idx, sampling, sample_ncells, seed), (cores, dtype, memory_mb)
+        packed = _packed_velocity(adata, basis, Qkey, regulators, effectors, which, vector_field_class, method, store,
+                                  how, options)
+    if store_in_adata: write_jacobian(adata, packed, "production" if production else basis)
+    return adata if store_in_adata else packed
 
 # %% ../nbs/19_tools.ipynb #a1c4b262
 def gene_jacobian(
@@ -553,7 +570,7 @@ def read_entries(
     if Qkey is None: raise KeyError(f"the stored Jacobian of basis {basis!r} has no numbers; call vf.jacobian again")
     return np.asarray(gene_jacobian(adata, basis, cell_idx=stored.cells[rows], Qkey=Qkey).block(effectors, regulators))
 
-# %% ../nbs/19_tools.ipynb #109aa537
+# %% ../nbs/19_tools.ipynb #1c51356d
 def get_jacobian(
     adata: AnnData,               # The data, with a stored Jacobian
     regulators=None,                # Some of the stored regulators; None is all
@@ -573,7 +590,7 @@ def get_jacobian(
         [adata.obs_names[stored.cells], effectors, regulators], names=["cell", "effector", "regulator"])
     return pd.Series(values.ravel(), index, name="value").reset_index()
 
-
+# %% ../nbs/19_tools.ipynb #8ae8cd13
 def _named(wanted, what) -> list[str]:
     "Names that are asked for, a list."
     names = [wanted] if isinstance(wanted, str) or np.ndim(wanted) == 0 else [str(name) for name in wanted]
