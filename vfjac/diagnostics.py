@@ -288,7 +288,7 @@ def _gene_table(adata, basis, Qkey):
     length = np.linalg.norm(genes.loadings, axis=1)
     return pd.DataFrame(dict(gene=genes.genes, leverage=length / max(np.median(length), np.finfo(float).tiny)))
 
-# %% ../nbs/22_diagnostics.ipynb #0748d4de
+# %% ../nbs/22_diagnostics.ipynb #92520dad
 def _diagnose_production(cells, n_cells, seed) -> Diagnosis:
     "Return the diagnosis of the stored fit of production."
     gj, groups = production_jacobian(cells), [str(g) for g in _stored(cells)["groups"]]
@@ -309,8 +309,9 @@ def _diagnose_production(cells, n_cells, seed) -> Diagnosis:
         f"{', '.join(proxies[:8])}{' …' * (len(proxies) > 8)}. None of their pairs is called, and they may hold back "
         f"others: leave out those that hardly vary; deeper counts bring more over the bound.")
     if groups: said["genes driven by one of several regulators"] = (
-        f"{len(groups)} times one of several regulators drives a gene, and these cells don't tell which ("
-        f"{'; '.join(groups[:3])}{' …' * (len(groups) > 3)}). Such pairs are not called: report them as a group.")
+        f"One of several regulators drives a gene, and these cells don't tell which: {len(groups)} such group"
+        f"{'s' * (len(groups) > 1)} ({'; '.join(groups[:3])}{' …' * (len(groups) > 3)}). Their pairs are not called: "
+        f"report them as a group.")
     said["pairs called"] = f"{called.sum():,} of {(rate < 1).sum():,} pairs are called at 5 %."
     return Diagnosis(_judged(figures, said), cell_table, genes, _UNITS["production"])
 
