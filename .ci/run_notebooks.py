@@ -21,6 +21,8 @@ from nbmd import split_directives
 
 TOP = Path(__file__).resolve().parent.parent
 BROWSER = """import os, subprocess, sys, threading
+from zmq.utils.garbage import gc
+gc.start()   # the kernel's own thread, for large outputs
 def none(*args, **kwargs): raise RuntimeError("a browser has no threads and no processes")
 threading.Thread.start = subprocess.Popen.__init__ = os.fork = os.system = none
 sys.modules.update(vl_convert=None, fastcore=None)"""
