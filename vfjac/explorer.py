@@ -1054,6 +1054,10 @@ def _page_cells(adata, at: np.ndarray, embedding: str | None, groups: str | None
     several = [name for name, found in groupings.items() if len(found.categories) > 1]
     place = next(iter(embeddings)) if embedding is None else embedding.removeprefix("X_")
     by = next(iter(several), None) if groups is None else groups
+    if by in adata.obs and by not in groupings:
+        raise ValueError(
+            f"groups={by!r}: {adata.obs[by].nunique()} different values in obs[{by!r}]; expected words, whole numbers, "
+            f"days or yes and no, 40 different ones at most: merge rare groups, or bin numbers by pd.cut")
     for wanted, there, what in ((place, embeddings, "embeddings"), (by, groupings, "groupings")):
         if wanted is not None: find_names(wanted, np.array(list(there), dtype=object), what)
     x, y = embeddings[place][at].T

@@ -261,6 +261,7 @@ def save_network(
         network.edges.assign(interaction=words).to_csv(path, index=False)
         return path
     graph = nx.MultiDiGraph()
+    network = replace(network, edges=network.edges.astype(dict(group=str)))   # GraphML has no days
     for group in network.groups: graph.add_edges_from(network.graph(group).edges(data=True))
     nx.set_node_attributes(graph, {gene: gene for gene in graph}, "name")
     nx.write_graphml(graph if len(network.groups) > 1 else nx.DiGraph(graph), path)

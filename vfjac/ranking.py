@@ -27,7 +27,7 @@ from vfjac.genejacobian import (
 from .posterior import Posterior, effector_part, mean_errors
 from .projection import project_pairs
 from .regulation import has_production, production_score, proxy_regulators
-from .tools import gene_jacobian
+from .tools import gene_jacobian, without_velocity
 
 # %% ../nbs/23_ranking.ipynb #54f534fa
 def as_gene_jacobian(
@@ -119,13 +119,13 @@ def cell_labels(
     Raises KeyError without such a column, ValueError if labels do not fit the cells."""
     if groups is None: return np.full(len(gj.cells), "all", dtype=object)
     cells = data.obs_names.to_numpy() if isinstance(data, AnnData) else data.cells
-    if isinstance(groups, str):
+    if np.ndim(groups) == 0:
         if not isinstance(data, AnnData):
             raise TypeError(
                 f"groups={groups!r} names a column of obs, but a GeneJacobian has none: give the "
                 f"labels")
-        if groups not in data.obs:
-            raise KeyError(f"no column {groups!r} in obs; columns: {listed(data.obs)}")
+        if (count := int((data.obs.columns == groups).sum())) != 1:
+            raise KeyError(f"{count or 'no'} column {groups!r} in obs; columns: {listed(data.obs)}")
         groups = data.obs[groups]   # in the order of the cells, whatever they are called
         labels = groups.array if isinstance(groups, pd.Series) else groups
     elif isinstance(groups, pd.Series):
@@ -209,13 +209,30 @@ def looked_at(
 ) -> tuple[GeneJacobian, tuple[np.ndarray, np.ndarray]]:
     "Return the tensor, and names of effectors and regulators. Raises MemoryError over the budget."
     gj, named = as_gene_jacobian(data, **how), regulators is not None
-    effectors = chosen_genes(data, gj, effectors, "effectors")
+    every, effectors = effectors is None, chosen_genes(data, gj, effectors, "effectors")
+    if every and isinstance(data, AnnData) and gj.effector_genes is None:
+        effectors = _with_velocity(effectors, without_velocity(data, how.get("basis", "pca")))
     regulators = chosen_genes(data, gj, regulators, "regulators")
     if not (named if proxies is None else proxies): regulators = _without_proxies(gj, regulators)
     check_tables((effectors, regulators), n_tables, memory_mb)
     return gj, (effectors, regulators)
 
 # %% ../nbs/23_ranking.ipynb #89fd3621
+def _with_velocity(effectors, lacking):
+    "Return the effectors that had a velocity when the field was fitted."
+    without = np.isin(effectors, lacking)
+    if without.any() and not without.all(): _warn_of_lacking(*effectors[without])
+    return effectors if without.all() else effectors[~without]
+
+# %% ../nbs/23_ranking.ipynb #17bace7d
+@cache
+def _warn_of_lacking(*names):
+    "Say once which effectors are left out."
+    warnings.warn(
+        f"left out: {listed(names)}, effectors without a velocity of their own; name them in "
+        f"effectors=… to see what the components of the other genes say of them", stacklevel=5)
+
+# %% ../nbs/23_ranking.ipynb #85607deb
 def _without_proxies(gj, regulators):
     "Return the regulators whose pairs can be believed. Raises ValueError if there are none."
     proxy = np.isin(regulators, proxy_regulators(gj))

@@ -498,8 +498,8 @@ def _set_weights(names, sets: dict[str, list[str]], what: str) -> np.ndarray:  #
     "Weights of each set's mean. Raises KeyError for a set of which no gene is there; warns of missing genes."
     where, weights = {gene: i for i, gene in enumerate(names)}, np.zeros((len(sets), len(names)))
     at = {name: [where[g] for g in genes if g in where] for name, genes in sets.items()}
-    if gone := [name for name, rows in at.items() if not rows]:
-        raise KeyError(f"{what}: no gene of {', '.join(gone[:10])} is among the {len(names):,} genes of the field")
+    for name in (name for name, rows in at.items() if not rows):   # raises, and says which names are near
+        find_names(sets[name], np.asarray(names), f"{what} of the field, for the set {name!r}")
     shares = {name: f"{name} ({len(rows)} of {len(sets[name])})" for name, rows in at.items()}
     if few := [shares[name] for name, rows in at.items() if len(rows) < len(sets[name])]:
         more = f" and {len(few) - 10} more" if len(few) > 10 else ""
