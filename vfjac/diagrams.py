@@ -13,7 +13,7 @@ import pandas as pd
 
 from vfjac.charts import (
     FALLS_RISES, INK, MISSING, QUIET, _AXIS, _BARE, _LEGEND, _NAMES, _dot_size, _in_panels,
-    _levels, _place, _plane, _range_words, _titled, _with_columns, _zero_line, chart_data,
+    _levels, _place, _plain, _plane, _range_words, _titled, _with_columns, _zero_line, chart_data,
     entry_label, entry_words, heatmap_chart, signed_colour, significant, symmetric_domain
 )
 
@@ -264,7 +264,7 @@ def kinetics_heatmap(
     tips = ("effector:N", "regulator:N", "low:Q", "high:Q", "mean:Q", "count:Q")
     scale = alt.Scale(nice=False, zero=False)
     return _drawn(df).mark_rect(invalid=None).encode(
-        x=alt.X("low:Q", title=x_title, scale=scale, axis=alt.Axis(**_AXIS)), x2="high:Q",
+        x=alt.X("low:Q", title=_plain(x_title), scale=scale, axis=alt.Axis(**_AXIS)), x2="high:Q",
         y=alt.Y("pair:N", sort=pairs, title=None, axis=alt.Axis(**_NAMES)),
         color=signed_colour("value", symmetric_domain(df["value"].dropna()), legend),
         tooltip=_tips_of(df, *tips)
@@ -333,7 +333,7 @@ def perturbation_chart(
     stems = base.mark_rule(strokeWidth=0.8).encode(
         **_plane(x_title, y_title), x2="x2:Q", y2="y2:Q", color=colour)
     heads = base.mark_point(shape="triangle-up", size=22, filled=True, opacity=1).encode(
-        x=alt.X("x2:Q", title=x_title), y=alt.Y("y2:Q", title=y_title), color=colour,
+        x=alt.X("x2:Q", title=_plain(x_title)), y=alt.Y("y2:Q", title=_plain(y_title)), color=colour,
         angle=alt.Angle("angle:Q", scale=None),
         tooltip=["cell:N", *_tips_of(df, "first_order_error:Q", format=".2~g")])
     lost = int(df["outside"].sum())
