@@ -5,9 +5,8 @@
 # %% auto #0
 __all__ = ['PAIRS', 'VELOCITIES', 'RATES', 'KEPT', 'STALE', 'prepare']
 
-# %% ../nbs/17_pp.ipynb #d87b3d16
+# %% ../nbs/17_pp.ipynb #8e3f0852
 import warnings
-from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -17,7 +16,8 @@ from anndata import AnnData
 from scipy.linalg import cho_factor, cho_solve, eigh
 from scipy.sparse import csr_array, csr_matrix
 
-from .adata import check_adata, check_unique, dense, listed, read_averages, read_mask, select_genes
+from .adata import (
+    check_adata, check_unique, dense, explain_missing, listed, read_averages, read_mask, select_genes)
 from .blocks import is_lazy, row_blocks
 from .genejacobian import find_names
 from .noise import LARGEST_EXACT, find_averaging, nearest_cells, neighbour_means, state_averages
@@ -100,7 +100,7 @@ def _read_tables(adata, layers=None, velocity_key=None) -> _Tables:
         f"make from reads; or 'total' and 'new' (labelled); or averages, 'Ms' and 'Mu' (scVelo), 'M_s' and 'M_u' "
         f"(dynamo); or 'spliced' and velocities with their γ and graph. Other names: layers=(spliced, unspliced)")
 
-# %% ../nbs/17_pp.ipynb #3c999ff6
+# %% ../nbs/17_pp.ipynb #1fdb5433
 def _with_counts(adata, pair, known, averages, velocity) -> _Tables:
     "Return what there is, with counts; layers that hold none are passed over where there are averages."
     counts, sizes, said = {}, {}, []
@@ -130,15 +130,9 @@ def _sizes(adata, key, counts) -> np.ndarray:
     return np.where(seen, total / np.median(total[seen]), 1) if seen.any() else np.ones(len(total))
 
 def _told_share(S, U, pair) -> str:
-    "Return the share of unspliced molecules in words; warn where the layers look swapped."
-    s, u = S.sum(axis=0), U.sum(axis=0)
-    seen = s + u >= 20
-    share = np.median((u / np.maximum(s + u, 1))[seen]) if seen.any() else 0
-    if share > 0.5 and pair[1] != "new": warnings.warn(
-        f"in most genes more than half of the molecules are unspliced (median {share:.0%} in layers[{pair[1]!r}], "
-        f"expected 10-40 % in cells): are the layers swapped? layers={pair[::-1]} takes them the other way round; in "
-        f"nuclei it may be right", stacklevel=5)
-    return f"{u.sum() / (u.sum() + s.sum() or 1):.0%} of the molecules {pair[1]}"
+    "Return the share of unspliced molecules in words."
+    s, u = S.sum(), U.sum()
+    return f"{u / (u + s or 1):.0%} of the molecules {pair[1]}"
 
 # %% ../nbs/17_pp.ipynb #9c33ae5c
 def _shared_counts(S, U) -> np.ndarray:
@@ -211,7 +205,7 @@ def _nearest_average(normalised, n_neighbors, d=30) -> csr_array:
     graph = csr_array((np.ones(near.size), near.ravel(), np.arange(0, near.size + 1, n_neighbors)), shape=(len(X),) * 2)
     return neighbour_means(graph, both_ways=True)
 
-# %% ../nbs/17_pp.ipynb #e396b600
+# %% ../nbs/17_pp.ipynb #5de63df3
 def _choose_average(adata, tables, n_neighbors=30):
     """Return the average behind what is there, or one for the counts, None if it is not known, and which it is. Raises
     ValueError where there are no more cells than neighbours."""
@@ -222,8 +216,13 @@ def _choose_average(adata, tables, n_neighbors=30):
         if found is not None: return found.W, f"{found.graph}: proved for layers[{given!r}]"
         if len(tables.counts) < 2: return None, f"layers[{given!r}] is not proved to be averages over a stored graph"
     for words, W in read_averages(adata): return W, words
-    if not 2 <= n_neighbors < adata.n_obs: raise ValueError(
-        f"n_neighbors = {n_neighbors} for {adata.n_obs} cells: expected a number from 2 to {adata.n_obs - 1}")
+    n, fewer = adata.n_obs, max(2, adata.n_obs // 10)
+    if not 2 <= n_neighbors < n: raise ValueError(
+        f"{n} cells: expected more than n_neighbors = {n_neighbors}, which is 2 or more; of so few cells hardly "
+        f"anything can be said: bring some hundred (n_neighbors={fewer} lets you try)")
+    if n_neighbors > n / 4: warnings.warn(
+        f"averages over n_neighbors = {n_neighbors} of {n} cells leave little that differs between cells: expected "
+        f"{4 * n_neighbors} cells or more; n_neighbors={fewer} leaves more of it, and more noise", stacklevel=3)
     W = _nearest_average(tables.normalised(tables.pair[0]), n_neighbors)
     return W, f"{n_neighbors} nearest cells on components of log1p of {tables.pair[0]} counts, edges both ways"
 
@@ -371,6 +370,24 @@ def _from_velocity(adata, tables, made) -> np.ndarray:
     V[:, ~_told(V)] = np.nan
     return (rates[2] * V + rates[1] * made[0]).astype(np.float32)
 
+# %% ../nbs/17_pp.ipynb #f2c30cb1
+def _check_kinds(S, U, pair) -> None:
+    "Raise ValueError where one kind of molecules holds the other; warn where the layers look swapped."
+    if pair[1] in ("new", "M_n"): return   # they are a part of all
+    for high, low, names in ((S, U, pair), (U, S, pair[::-1])):
+        n = int((low > 0).sum())
+        if n >= 1000 and not (low > high).sum(): raise ValueError(
+            f"layers[{names[1]!r}] is above layers[{names[0]!r}] in none of its {n:,} entries: it is a copy or a part "
+            f"of it; expected spliced and unspliced molecules that were counted apart. Read both layers again; if "
+            f"{names[0]!r} is the total, adata.layers[{names[0]!r}] = adata.layers[{names[0]!r}] - "
+            f"adata.layers[{names[1]!r}] leaves the rest")
+    s, u = S.sum(axis=0), U.sum(axis=0)
+    share = u / np.where((seen := s + u >= 20), s + u, 1)
+    if seen.any() and (median := np.median(share[seen])) > 0.5: warnings.warn(
+        f"in most genes more than half of the molecules are unspliced (median {median:.0%} in layers[{pair[1]!r}], "
+        f"expected 10-40 % in cells): are the layers swapped? Exchange them then, or, of counts, take layers="
+        f"{pair[::-1]}; in nuclei it may be right", stacklevel=3)
+
 # %% ../nbs/17_pp.ipynb #c3e94d79
 def _choose_velocity(adata, tables, made, trusted, named=False):
     "Return velocities, which genes have one, and where they are from: Mu - γ Ms, `made`, unless others are named."
@@ -387,7 +404,7 @@ def _choose_velocity(adata, tables, made, trusted, named=False):
         f"velocity_key, velocities are computed", stacklevel=3)
     return V, both, f"{said} as it is"
 
-# %% ../nbs/17_pp.ipynb #5915dc1e
+# %% ../nbs/17_pp.ipynb #2f43f521
 def prepare(
     adata: AnnData,                  # Counts, or what velocity tools made from them; not changed
     *,
@@ -411,12 +428,16 @@ def prepare(
     _check(adata)
     if any(is_lazy(layer) for layer in adata.layers.values()): adata = adata.to_memory()
     keep = select_genes(adata, keep, adata.var_names, "keep") if isinstance(keep, str) else list(keep)
+    if missing := [gene for gene in map(str, keep) if gene not in adata.var_names]:
+        explain_missing(adata, missing, adata.var_names, "keep")
     tables = _read_tables(adata, layers, velocity_key)
     at, of_genes = _choose_genes(adata, tables, keep, min_shared_counts, n_top_genes)
     adata, tables = adata[:, at], tables.of_genes(at)
     W, of_graph = _choose_average(adata, tables, n_neighbors)
     tables = _recover(adata, tables, W)
     Ms, Mu, of_averages, agree = _average(adata, tables, W)
+    if len(tables.counts) == 2: _check_kinds(*tables.counts.values(), tables.pair)
+    else: _check_kinds(Ms, Mu, tuple(tables.averages.get(key, key) for key in tables.pair))
     gamma, of_gamma = _choose_gamma(adata, Ms, Mu, agree)
     made = gamma.astype(np.float32) * Ms
     np.subtract(Mu, made, out=made)
@@ -438,9 +459,6 @@ def prepare(
 
 def _check(adata):
     "Raise TypeError or ValueError for what is no AnnData, and for one that is empty or whose names repeat."
-    if isinstance(getattr(adata, "mod", None), Mapping): raise TypeError(
-        f"adata is a {type(adata).__name__} of {', '.join(adata.mod)}: expected one AnnData with spliced and unspliced "
-        f"counts, such as mdata[{next(iter(adata.mod))!r}]")
     check_adata(adata)
     if min(adata.shape) < 3: raise ValueError(f"adata has the shape {adata.shape}: expected (3, 3) or more")
     for what in ("obs", "var"):
