@@ -6,7 +6,7 @@
 __all__ = ['read_counts', 'fit_production', 'production_field', 'has_production', 'production_jacobian', 'proxy_regulators',
            'production_score']
 
-# %% ../nbs/18_regulation.ipynb #28f1beff
+# %% ../nbs/18_regulation.ipynb #9af31ceb
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,12 +14,13 @@ from dataclasses import replace
 import numpy as np
 from anndata import AnnData
 
-from .adata import check_adata, dense, listed, select_genes
+from .adata import check_adata, dense, explain_missing, listed, select_genes
 from .blocks import check_numbers
 from .fields import GaussianField
 from .genejacobian import GeneJacobian, find_cells, find_names
 from .noise import neighbour_means, prove_averaging, undo_average
 from .posterior import Posterior
+from .pp import _check_kinds
 from .production import ProductionFit, fit_counts, signed_score
 
 # %% ../nbs/18_regulation.ipynb #2957f188
@@ -59,7 +60,7 @@ def _undone(cells):
             f"production can't be fitted to averages; keep the layers 'spliced' and 'unspliced'")
     return tuple(np.maximum(undo_average(W, table)[0], 0) for table in tables.values())
 
-# %% ../nbs/18_regulation.ipynb #db0e98dc
+# %% ../nbs/18_regulation.ipynb #ec53d279
 def fit_production(
     cells: AnnData,             # Cells, as `vf.pp.prepare` returns them; written to
     regulators,                 # Regulators: names, or a yes/no column of .var, such as that of transcription factors
@@ -70,16 +71,16 @@ def fit_production(
     """Fit what each gene is made at on the states of its regulators, and store it in `uns["production"]`.
 
     Targets are raw unspliced counts of every gene, normalised by their own totals, on a logarithmic scale; states are
-    the regulators' spliced counts without their noise, half a splicing time back. Warns of regulators whose own counts
-    are too few to be told from other genes: their pairs are not called. Raises ValueError without counts, KeyError for
-    unknown regulators, before anything is written. Source: notebook 07."""
+    the regulators' spliced counts without their noise, half a splicing time back. Warns of few cells or regulators, and
+    of regulators whose own counts are too few to be told from other genes: their pairs are not called. Raises
+    ValueError without counts, KeyError for unknown regulators, before anything is written. Source: notebook 07."""
     check_adata(cells, write=True)
     check_numbers("a whole number, 1 or more", n_tune=n_tune)
     genes = cells.var_names.to_numpy().astype(str)
-    listed_names = np.ndim(regulators) == 1 and np.asarray(regulators).dtype != bool
-    if listed_names: find_names(regulators, genes)
-    chosen = select_genes(cells, regulators, genes, "regulators")
+    chosen = _named_regulators(cells, regulators, genes)
+    _check_numbers_of(cells.n_obs, len(chosen))
     S, U = read_counts(cells)
+    if "prepare" not in cells.uns: _check_kinds(S, U, ("spliced", "unspliced"))
     if missing := [g for g in chosen if not S[:, cells.var_names.get_loc(g)].any()]:
         raise ValueError(f"regulators {', '.join(missing[:10])} have no counts: leave them out")
     fit = replace(fit_counts(S, U, cells.var_names.get_indexer(chosen), n_tune=n_tune, seed=seed), genes=genes)
@@ -92,6 +93,32 @@ def fit_production(
     cells.obsm["X_production"] = fit.states.values
     cells.uns["production"] = _packed(fit, genes, chosen)
     return fit
+
+# %% ../nbs/18_regulation.ipynb #ee9d7c45
+def _named_regulators(cells, regulators, genes) -> list[str]:
+    "Return the names of the regulators. Raises KeyError if any that is named is not there."
+    named = np.ndim(regulators) == 1 and np.asarray(regulators).dtype != bool
+    missing = [gene for gene in map(str, regulators) if gene not in set(genes)] if named else []
+    if not missing: return select_genes(cells, regulators, genes, "regulators")
+    try: explain_missing(cells, missing, genes, "regulators")
+    except KeyError as why: said = why.args[0]
+    raise KeyError(f"{said}; genes that prepare left out stay with vf.pp.prepare(adata, keep=regulators)")
+
+# %% ../nbs/18_regulation.ipynb #2c84c231
+def _check_numbers_of(n_cells, n_regulators) -> None:
+    "Raise ValueError for too few cells; warn of few cells and of few regulators."
+    kind = f"{n_regulators} regulator{'s' * (n_regulators > 1)}"
+    if n_cells < (least := 3 * n_regulators + 10): raise ValueError(
+        f"{n_cells} cells for {kind}: expected {least} cells or more, and some hundred to find "
+        f"anything; bring more cells, or name fewer regulators")
+    if n_cells < 200: warnings.warn(
+        f"{n_cells} cells: a pair that is not called says nothing, for of 20 simulated regulators' "
+        f"edges 75 cells find 1 %, 100 cells 4 %, 200 cells 26 %, 400 cells 49 %; bring more cells",
+        stacklevel=3)
+    if n_regulators < 5: warnings.warn(
+        f"{kind}: what others do is blamed on so few; where 1, 2, 3 or 5 of 20 simulated "
+        f"regulators were given, 88, 84, 82 and 76 % of the calls were no edges. Name all that may "
+        f"matter, and believe the calls that stay as more are added", stacklevel=3)
 
 # %% ../nbs/18_regulation.ipynb #b9b26a19
 def _packed(fit, genes, regulators) -> dict:
@@ -120,9 +147,10 @@ def has_production(cells: AnnData) -> bool:
     "Return whether a fit of production is stored."
     return "production" in cells.uns
 
-# %% ../nbs/18_regulation.ipynb #1d5e90eb
+# %% ../nbs/18_regulation.ipynb #70e763cc
 def _stored(cells):
     "What is stored of production. Raises KeyError, ValueError if it belongs to other cells."
+    check_adata(cells)
     if not has_production(cells):
         raise KeyError("no production fit is stored: call vf.fit_production(cells, regulators=[…]) first")
     stored = cells.uns["production"]
