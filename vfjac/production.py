@@ -493,11 +493,12 @@ def fit_counts(
                          states=states and replace(states, values=states.values[first]))
         return replace(fit, states=replace(fit.states, values=fit.states.values[of]))
     size_s, size_u = size_factors(S), size_factors(U)
+    most = np.argsort(-U.sum(axis=0), kind="stable")[:2000]   # thousands that are hardly counted outvote the others
     with single_threaded_blas():
         for corrected in (False, True):
             at = states or regulator_states(S, U[:, regulators], regulators, size_s, size_u)
             Y, share = production_target(U, size_s, size_u)
-            basis, ridge = best_basis(at.values, Y, M, n_tune, seed)
+            basis, ridge = best_basis(at.values, Y[:, most], M, n_tune, seed)
             posterior = fit_shared(basis, at.values, Y, ridge)
             if corrected: break
             missed = np.exp(common_response(posterior.field.velocity(at.values), U / size_u[:, None]))
