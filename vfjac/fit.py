@@ -7,7 +7,7 @@ __all__ = ['KERNELS', 'ROUGHER', 'default_n_control_points', 'inlier_probability
            'Fit', 'check_parameters', 'fit_warnings', 'sparse_vfc', 'velocity_unit', 'in_unit', 'total_spread',
            'Family', 'try_settings', 'search', 'first_of_copies', 'fit_field']
 
-# %% ../nbs/06_fit.ipynb #46440bbc
+# %% ../nbs/06_fit.ipynb #87683a8d
 import warnings
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
@@ -15,6 +15,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
 from scipy.special import expit
 
@@ -479,19 +482,35 @@ def _enough(family, best, ridge, V, P, X, M, seed):
         if path.degrees_of_freedom(ridge) < size / 4: return rows, ctrl_idx, ridge
         size *= 2
 
-# %% ../nbs/06_fit.ipynb #5238f492
+# %% ../nbs/06_fit.ipynb #cd8325d3
 KERNELS = dict(divergence_free=0.0, curl_free=1.0, mixed=None)   # matrix-valued kernels, and their share of curl-free
 ROUGHER = dict(beta=1.5, ridge=0.3)   # the prior of the errors against that of the field
 
+# %% ../nbs/06_fit.ipynb #d28b6216
+def _grouped(first, of, labels):
+    "The first row of each label, in order, and which of them stands for every cell."
+    at, which = np.unique(labels, axis=0, return_index=True, return_inverse=True)[1:]
+    order = np.argsort(at)
+    return first[at[order]], np.argsort(order)[which.ravel()][of]
+
 def first_of_copies(
-    *tables: np.ndarray,   # Tables of the same cells, (n, …)
+    *tables: np.ndarray,   # Tables of the same cells, (n, …), finite
 ) -> tuple[np.ndarray, np.ndarray]:   # Rows of the distinct cells, in order, (m,), and for every cell which, (n,)
-    "Return the first of all cells that are alike in every table."
-    n, column = len(tables[0]), tables[0][:, 0]
-    if (np.diff(np.sort(column)) > 0).all(): return np.arange(n), np.arange(n)
-    first, of = np.unique(np.hstack(tables), axis=0, return_index=True, return_inverse=True)[1:]
-    order = np.argsort(first)
-    return first[order], np.argsort(order)[of.ravel()]
+    "Return the first of all cells that are alike in every table, but for rounding."
+    Z = np.hstack([table / total_spread(table) for table in tables])
+    first = of = np.arange(len(Z))
+    if (np.diff(np.sort(Z[:, 0])) <= 0).any(): first, of = _grouped(first, of, Z)
+    gap = None
+    while Z.shape[1] > 1 and len(first) > 20:
+        tree = KDTree(Z[first])
+        if gap is None:
+            some = Z[first[:: max(1, len(first) // 100)]]
+            gap = 1e-3 * np.median(tree.query(some, 11)[0][:, -1])
+        near, twin = (found[:, 1] for found in tree.query(Z[first], 2, distance_upper_bound=gap))
+        if not (rows := np.flatnonzero(np.isfinite(near))).size: break
+        pairs = csr_array((np.ones(len(rows)), (rows, twin[rows])), shape=(len(first), len(first)))
+        first, of = _grouped(first, of, connected_components(pairs, directed=False)[1])
+    return first, of
 
 # %% ../nbs/06_fit.ipynb #95dc2d2e
 def fit_field(

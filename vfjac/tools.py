@@ -229,13 +229,14 @@ def _untestable(V) -> str:
         f"{lacking} of {len(V)} cells have no velocity: whether the others were averaged over neighbours, these "
         "among them, can't be told (leave cells out before their neighbours are averaged)")
 
-# %% ../nbs/19_tools.ipynb #e3e0f4da
+# %% ../nbs/19_tools.ipynb #18710fce
 LIKELIEST = 4   # averages over nearest cells that are always tried: 30 and 15 cells, edges both ways and one way
 LOOK_ON = 2.0   # log evidence for shared noise from which all others are tried, too
 
 def _guessed_averages(adata, X):
     "Yield averages over nearest cells that may be behind an AnnData's velocities, the likeliest first."
-    if adata.n_obs > LARGEST_EXACT or len(first_of_copies(X)[0]) < 0.99 * len(X): return   # copies are near anyway
+    known = X[np.isfinite(X).all(axis=1)]
+    if adata.n_obs > LARGEST_EXACT or len(first_of_copies(known)[0]) < 0.99 * len(known): return   # copies are near
     in_pca = "X_pca" in adata.obsm
     states, name = (dense(adata.obsm["X_pca"]), "obsm['X_pca']") if in_pca else (X, "these states")
     yield from state_averages(states, name=name)
