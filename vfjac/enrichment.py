@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['pair_scores', 'known_pairs', 'auroc', 'early_precision', 'matched_wins', 'enrichment']
 
-# %% ../nbs/24_enrichment.ipynb #5fcdf6a6
+# %% ../nbs/24_enrichment.ipynb #441a4bf0
 import warnings
 
 import numpy as np
@@ -16,7 +16,7 @@ from scipy.stats import rankdata
 from .adata import dense, listed
 from .blocks import check_numbers
 from .genejacobian import GeneJacobian, _ratio
-from .ranking import as_gene_jacobian
+from .ranking import as_gene_jacobian, chosen_effectors
 from .regulation import production_score
 
 # %% ../nbs/24_enrichment.ipynb #1ad50566
@@ -31,7 +31,7 @@ def _given_scores(table):
         raise ValueError(f"{twice} pairs of the ranking are there twice: expected one value for each")
     return table.pivot(index="effector", columns="regulator", values="value")
 
-# %% ../nbs/24_enrichment.ipynb #1b323db5
+# %% ../nbs/24_enrichment.ipynb #dc187992
 def pair_scores(
     data: AnnData | GeneJacobian | pd.DataFrame,   # Cells; or a table effector, regulator, value
     regulators: list[str],                         # Regulators, as in the table of edges
@@ -45,13 +45,14 @@ def pair_scores(
     else:
         gj = as_gene_jacobian(data, basis, of=of)
         there = [name for name in regulators if name in set(gj.genes)]
-        pairs: dict = dict(regulators=there, memory_mb=4096)
+        effectors = chosen_effectors(data, gj, None, basis)
+        pairs: dict = dict(effectors=effectors, regulators=there, memory_mb=4096)
         values = gj.mean(**pairs)
         if gj.has_stderr:
             error = gj.mean_stderr(**pairs)
             scored = isinstance(data, AnnData) and gj.false_share is not None
-            values = production_score(data, values, error, None, there) if scored else _ratio(values, error)
-        table = pd.DataFrame(values, gj.effectors, there)
+            values = production_score(data, values, error, effectors, there) if scored else _ratio(values, error)
+        table = pd.DataFrame(values, effectors, there)
     table = table.reindex(columns=[name for name in regulators if name in table.columns])
     if table.size: return table
     raise ValueError(

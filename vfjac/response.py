@@ -8,7 +8,7 @@ __all__ = ['divergence', 'speed', 'curl', 'acceleration', 'curvature', 'torsion'
            'along_path', 'gene_level', 'bin_numbers', 'response_curve', 'kinetics', 'response_density',
            'read_gene_sets', 'gene_set_jacobian', 'Perturbation', 'perturb', 'perturb_cells']
 
-# %% ../nbs/26_response.ipynb #dc5c3598
+# %% ../nbs/26_response.ipynb #8cdcf026
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -28,7 +28,8 @@ from .blocks import check_budget, check_numbers, fold_cells, map_blocks, row_blo
 from .embedding import LiftedField, local_maps
 from .fields import GaussianField, VectorField
 from .genejacobian import GeneJacobian, find_cells, find_names, group_rows, in_order_of
-from .ranking import as_gene_jacobian, cell_labels, chosen_genes
+from .ranking import (
+    as_gene_jacobian, cell_labels, chosen_effectors, chosen_genes, did_you_mean)
 
 # %% ../nbs/26_response.ipynb #3a2e6579
 @dataclass(frozen=True, eq=False)
@@ -168,7 +169,7 @@ def eigenvalues(
     table = long_table(values.real, "real", cell=at.cells, mode=range(1, values.shape[1] + 1))
     return table.assign(imag=values.imag.ravel())
 
-# %% ../nbs/26_response.ipynb #f0ef3f12
+# %% ../nbs/26_response.ipynb #17366707
 def eigenmodes(
     data: AnnData | GeneJacobian,    # AnnData with a fitted field, or a GeneJacobian
     groups=None,                     # Column of obs, or labels, (n_cells,); None is one group, "all"
@@ -181,10 +182,12 @@ def eigenmodes(
     "Return the leading modes of the mean Jacobian of each group, as patterns of genes."
     check_numbers("a whole number, 1 or more", k=k, genes=1 if genes is None else genes)
     gj = _of_velocity(data, basis, cell_idx)
-    d, left = gj.loadings.shape[1], gj._sides[0]
+    d, names = gj.loadings.shape[1], chosen_effectors(data, gj, None, basis)
+    left = gj._sides[0][find_names(names, gj.genes)]
     of_components = replace(gj, loadings=np.eye(d), genes=np.arange(d), scale=None)
-    means = of_components.mean(cell_labels(data, gj, groups))
-    return pd.concat([_mode_table(label, J, gj.genes, left, k, genes) for label, J in means.items()], ignore_index=True)
+    means = of_components.mean(cell_labels(data, gj, groups)).items()
+    tables = [_mode_table(label, J, names, left, k, genes) for label, J in means]
+    return pd.concat(tables, ignore_index=True)
 
 # %% ../nbs/26_response.ipynb #7e89cfa6
 def _phase(pattern: np.ndarray) -> np.ndarray:
@@ -319,14 +322,15 @@ def gene_level(
     at = find_names(gene, data.var_names.to_numpy())
     return dense(gene_columns(data.X if layer is None else data.layers[layer], at)[rows])[:, 0]
 
-# %% ../nbs/26_response.ipynb #feffb80d
+# %% ../nbs/26_response.ipynb #59bee6e4
 def _cell_numbers(data, gj, rows, what, layer=None) -> np.ndarray:
     "A number for each cell, (n_cells,): a column of obs, a gene, or numbers for all cells or for those at `rows`."
     if isinstance(what, str):
         if not isinstance(data, AnnData) or what in data.var_names and what not in data.obs:
             return gene_level(data, gj, rows, what, layer)
         if what in data.obs: return _column(data.obs[what], what)[rows]
-        raise KeyError(f"{what!r} is neither a gene nor a column of obs ({listed(data.obs)})")
+        near = did_you_mean(what, [*data.obs, *data.var_names])
+        raise KeyError(f"{what!r} is neither a gene nor a column of obs ({listed(data.obs)}){near}")
     names = (data.obs_names if isinstance(data, AnnData) else pd.Index(data.cells)).to_numpy()
     if isinstance(what, pd.Series) and len(what) == len(names): what = in_order_of(what, names)
     try: values = np.asarray(what, dtype=np.float64)
@@ -493,37 +497,43 @@ def read_gene_sets(
         raise ValueError(f"gene sets must have different names and genes each; without genes: {empty or 'none'}")
     return result
 
-# %% ../nbs/26_response.ipynb #7598bd36
-def _set_weights(names, sets: dict[str, list[str]], what: str) -> np.ndarray:  # (n_sets, n_names)
+# %% ../nbs/26_response.ipynb #0e46f04a
+def _set_weights(data, names, sets: dict, what: str, known=None) -> np.ndarray:  # (n_sets, n_names)
     "Weights of each set's mean. Raises KeyError for a set of which no gene is there; warns of missing genes."
-    where, weights = {gene: i for i, gene in enumerate(names)}, np.zeros((len(sets), len(names)))
+    known = set(names if known is None else known)
+    where = {gene: i for i, gene in enumerate(names) if gene in known}
     at = {name: [where[g] for g in genes if g in where] for name, genes in sets.items()}
-    for name in (name for name, rows in at.items() if not rows):   # raises, and says which names are near
-        find_names(sets[name], np.asarray(names), f"{what} of the field, for the set {name!r}")
+    for name in (name for name, rows in at.items() if not rows):   # raises, and says what is near
+        said = f"{what}, for the set {name!r}"
+        if isinstance(data, AnnData): explain_missing(data, sets[name], np.array([*where]), said)
+        find_names(sets[name], np.array([*where]), said)
     shares = {name: f"{name} ({len(rows)} of {len(sets[name])})" for name, rows in at.items()}
     if few := [shares[name] for name, rows in at.items() if len(rows) < len(sets[name])]:
         more = f" and {len(few) - 10} more" if len(few) > 10 else ""
-        warnings.warn(f"{what}: sets with genes that are not in the field: {', '.join(few[:10])}{more}", stacklevel=4)
+        warnings.warn(
+            f"{what}: sets with genes that are not in the field: {', '.join(few[:10])}{more}",
+            stacklevel=4)
+    weights = np.zeros((len(sets), len(names)))
     for row, columns in zip(weights, at.values()): row[columns] = 1 / len(columns)
     return weights
 
-# %% ../nbs/26_response.ipynb #2245ed44
-def _between_sets(gj: GeneJacobian, effectors: dict, regulators: dict) -> tuple[GeneJacobian, list, list]:
-    "The tensor between averages of sets, and what these are called in it."
-    A, B = _set_weights(gj.effectors, effectors, "effectors"), _set_weights(gj.genes, regulators, "regulators")
-    e, r = [f"effector {name}" for name in effectors], [f"regulator {name}" for name in regulators]
+# %% ../nbs/26_response.ipynb #fe712a10
+def _between_sets(gj: GeneJacobian, A, B, e: list, r: list) -> GeneJacobian:
+    "The tensor between averages of sets that are called e and r, with weights A of effectors and B of regulators."
     left, right = gj._sides
     if gj.effector_genes is None:
-        return replace(gj, loadings=np.vstack([A @ left, B @ right]), genes=np.array([*e, *r]), scale=None), e, r
+        return replace(
+            gj, loadings=np.vstack([A @ left, B @ right]), genes=np.array([*e, *r]), scale=None)
     field = cast(GaussianField, gj.field)
     trend = {name: A @ part for name in ("offset", "slope") if (part := getattr(field, name)) is not None}
     mean = replace(field, coefficients=field.coefficients @ A.T, **trend)
-    noise = np.square(A) @ gj.posterior.noise if gj.has_stderr else None   # that of different genes is independent
+    noise = np.square(A) @ gj.posterior.noise if gj.has_stderr else None   # of genes, independent
     fit = None if noise is None else replace(gj.posterior, field=mean, noise=noise)
-    return replace(gj, field=mean, fit=fit, loadings=B @ right, genes=np.array(r), effector_genes=np.array(e),
-                   false_share=None), e, r
+    return replace(
+        gj, field=mean, fit=fit, loadings=B @ right, genes=np.array(r), effector_genes=np.array(e),
+        false_share=None)
 
-# %% ../nbs/26_response.ipynb #ade2e096
+# %% ../nbs/26_response.ipynb #e4c79793
 def gene_set_jacobian(
     data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian
     effectors: Mapping | str | Path,   # Sets of effectors: name → genes, or the path of a .gmt file
@@ -538,7 +548,11 @@ def gene_set_jacobian(
     "Return the mean entry between sets of genes, over their pairs and the cells of each group, with its error."
     gj = as_gene_jacobian(data, basis, cell_idx, of)
     sets = [read_gene_sets(s) for s in (effectors, effectors if regulators is None else regulators)]
-    tensor, e, r = _between_sets(gj, *sets)
+    known = chosen_effectors(data, gj, None, basis)
+    A = _set_weights(data, gj.effectors, sets[0], "effectors", known)
+    B = _set_weights(data, gj.genes, sets[1], "regulators")
+    e, r = [f"effector {name}" for name in sets[0]], [f"regulator {name}" for name in sets[1]]
+    tensor = _between_sets(gj, A, B, e, r)
     labels = cell_labels(data, gj, groups)
     means = tensor.mean(labels, e, r, memory_mb=memory_mb)
     errors, tables = tensor.mean_stderr(labels, e, r) if gj.has_stderr else None, []
@@ -620,7 +634,7 @@ def _judged(found: Perturbation) -> pd.DataFrame:
         f"support): the field is a guess there; change less", stacklevel=3)
     return found.at.table(first_order_error=relative, support=support, outside=outside)
 
-# %% ../nbs/26_response.ipynb #8856d4f8
+# %% ../nbs/26_response.ipynb #91930c66
 def perturb(
     data: AnnData | GeneJacobian,    # AnnData with a fitted field, or a GeneJacobian
     changes: Mapping,                # Gene → number added to its expression, numbers for the cells, or "knockout"
@@ -637,7 +651,7 @@ def perturb(
     found = _perturbation(data, changes, basis, cell_idx, layer)
     _judged(found)
     gj, tables = found.tensor, []
-    names = chosen_genes(data, gj, effectors, "effectors")
+    names = chosen_effectors(data, gj, effectors, basis)
     left = gj._pairs(names, None)._outputs
     for label, rows in group_rows(cell_labels(data, gj, groups), gj.n_cells).items():
         table = pd.DataFrame(dict(effector=names, group=label, value=left @ found.effect[rows].mean(axis=0)))
