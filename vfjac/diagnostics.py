@@ -81,7 +81,7 @@ def _null_slopes(
 # %% ../nbs/22_diagnostics.ipynb #c9f5eb6a
 def _slope(field, X): return float(np.sqrt(np.square(field.jacobian(X)).mean()))
 
-# %% ../nbs/22_diagnostics.ipynb #e4cc17da
+# %% ../nbs/22_diagnostics.ipynb #3504d50e
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
     "How far a field's Jacobian can be trusted: questions with figures and verdicts, and tables of cells and genes."
@@ -95,6 +95,17 @@ class Diagnosis:
         "What to look at, in sentences."
         return self.table.loc[self.table["verdict"] == "look", "meaning"].tolist()
 
+    @property
+    def summary(self) -> str:
+        "Whether it can be believed, in one line."
+        verdicts = self.table.set_index("question")["verdict"]
+        look, n = list(verdicts.index[verdicts == "look"]), len(verdicts)
+        if not look: return (
+            f"Overall: nothing stands against it; {(verdicts == 'good').sum()} of {n} questions "
+            f"are answered well, the others are open.")
+        grave = "" if _GRAVE.isdisjoint(look) else " before any entry is believed"
+        return f"Overall: {len(look)} of {n} questions need a look{grave}: {'; '.join(look)}."
+
     def chart(self):
         "The questions with their verdicts, and the cells' support."
         from vfjac.diagrams import diagnosis_chart   # Altair is loaded only when a chart is wanted
@@ -103,9 +114,13 @@ class Diagnosis:
     def __repr__(self):
         shown = self.table[["question", "figure", "expected", "verdict"]].to_string(index=False)
         notes = self.table.loc[self.table["verdict"] != "look", "meaning"]
-        return "\n".join([shown, self.unit, *filter(None, notes), *(f"- {said}" for said in self.warnings)])
+        warned = (f"- {said}" for said in self.warnings)
+        return "\n".join([self.summary, shown, self.unit, *filter(None, notes), *warned])
 
-# %% ../nbs/22_diagnostics.ipynb #cfdf00f7
+# %% ../nbs/22_diagnostics.ipynb #3144892f
+_GRAVE = {
+    "held-out velocity R²", "slope over that of shuffled velocities",
+    "genes whose production is predicted"}
 _QUESTIONS = {
     "noise that is independent between cells": ("yes (1)", lambda x: x > 0.5, "{said}"),
     "noise of the states, share of their variance": ("known", lambda x: x >= 0, "{said}"),
@@ -149,6 +164,10 @@ _QUESTIONS = {
     "cells for each regulator": (
         "> 30", lambda x: x > 30,
         "There are {figure:.0f} cells for each regulator: name fewer of them, those that may matter, or bring cells."),
+    "regulators in the fit": (
+        "> 4", lambda x: x > 4,
+        "What other regulators do is blamed on the {figure:.0f} that are there: most calls may be no "
+        "edges. Name all that may matter, and believe the calls that stay as more are added."),
     "spread of the share of unspliced molecules": (
         "< 0.5", lambda x: x < 0.5,
         "The share of unspliced molecules varies between cells by {figure:.0%}. It is taken out of the targets, but "
@@ -288,7 +307,7 @@ def _gene_table(adata, basis, Qkey):
     length = np.linalg.norm(genes.loadings, axis=1)
     return pd.DataFrame(dict(gene=genes.genes, leverage=length / max(np.median(length), np.finfo(float).tiny)))
 
-# %% ../nbs/22_diagnostics.ipynb #92520dad
+# %% ../nbs/22_diagnostics.ipynb #aa9f1451
 def _diagnose_production(cells, n_cells, seed) -> Diagnosis:
     "Return the diagnosis of the stored fit of production."
     gj, groups = production_jacobian(cells), [str(g) for g in _stored(cells)["groups"]]
@@ -300,6 +319,7 @@ def _diagnose_production(cells, n_cells, seed) -> Diagnosis:
     figures, said = _count_figures(cells, gj, cell_table, genes, n_cells, seed)
     figures |= {
         "cells for each regulator": gj.n_cells / gj.n_genes,
+        "regulators in the fit": float(gj.n_genes),
         "cells outside the support": float(cell_table["outside"].mean()),
         "regulators that are proxies": float(len(proxies)),
         "genes driven by one of several regulators": float(len(groups)),

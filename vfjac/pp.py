@@ -404,7 +404,7 @@ def _choose_velocity(adata, tables, made, trusted, named=False):
         f"velocity_key, velocities are computed", stacklevel=3)
     return V, both, f"{said} as it is"
 
-# %% ../nbs/17_pp.ipynb #2f43f521
+# %% ../nbs/17_pp.ipynb #ef4ab83e
 def prepare(
     adata: AnnData,                  # Counts, or what velocity tools made from them; not changed
     *,
@@ -436,8 +436,9 @@ def prepare(
     W, of_graph = _choose_average(adata, tables, n_neighbors)
     tables = _recover(adata, tables, W)
     Ms, Mu, of_averages, agree = _average(adata, tables, W)
-    if len(tables.counts) == 2: _check_kinds(*tables.counts.values(), tables.pair)
-    else: _check_kinds(Ms, Mu, tuple(tables.averages.get(key, key) for key in tables.pair))
+    first, second = tables.counts.values() if len(tables.counts) == 2 else (Ms, Mu)
+    names = tables.pair if first is not Ms else [tables.averages.get(key, key) for key in tables.pair]
+    _check_kinds(first, second, tuple(names))
     gamma, of_gamma = _choose_gamma(adata, Ms, Mu, agree)
     made = gamma.astype(np.float32) * Ms
     np.subtract(Mu, made, out=made)
