@@ -486,13 +486,13 @@ def _plane_view(base: alt.Chart, n: int, size: dict, box=None) -> alt.Chart:
                     ["Colour: ∂f / ∂x. A box selects here too."], "group")
     return _brushed_dots(base, "plane", box, n, color=_ENTRY, **place).properties(title=title, **size)
 
-# %% ../nbs/20_charts.ipynb #eadfdf82
+# %% ../nbs/20_charts.ipynb #c77b4ca2
 def _zero_line(**looks) -> alt.Chart:
     "Return the line of zero of a vertical axis."
     return alt.Chart({"values": [{"zero": 0}]}).mark_rule(**looks).encode(y="zero:Q")
 
-def _response_view(base: alt.Chart, along_title, n: int, size: dict) -> alt.LayerChart:
-    "Return the entry against `along`: dots, and means in bins with two standard errors."
+def _response_view(base: alt.Chart, along_title, n: int, size: dict, errors=True) -> alt.LayerChart:
+    "Return the entry against `along`: dots, and means in bins, with two standard errors where these are known."
     good = _seen(base).transform_filter("isValid(datum.along) && isValid(datum.value)")
     y = alt.Y("value:Q", title="∂f / ∂x", axis=alt.Axis(format=".2~g", **_AXIS))
     dots = _told(good).mark_circle(size=_dot_size(n, 15_000), **_DOT).encode(
@@ -502,12 +502,12 @@ def _response_view(base: alt.Chart, along_title, n: int, size: dict) -> alt.Laye
     means = means.transform_aggregate(
         groupby=["bin", "bin_end"], mean="mean(value)", along="mean(along)", error="mean(error)")
     line = means.mark_line(color=INK, strokeWidth=2).encode(x="along:Q", y="mean:Q")
-    band = means.transform_calculate(   # without errors of no width: an empty layer has no scale
-        low="datum.mean - 2 * (datum.error || 0)", high="datum.mean + 2 * (datum.error || 0)"
+    band = means.transform_calculate(
+        low="datum.mean - 2 * datum.error", high="datum.mean + 2 * datum.error"
     ).mark_area(color=QUIET, opacity=0.28).encode(x="along:Q", y="low:Q", y2="high:Q")
-    words = ["Line: mean in bins. Band: ± 2 errors."]
-    return alt.LayerChart(layer=[_zero_line(color=MISSING), dots, band, line]).properties(
-        view=_BARE, title=_titled("Response", words, "group"), **size)
+    words = "Line: mean in bins. " + ("Band: ± 2 errors." if errors else "Errors are not known.")
+    layers = [_zero_line(color=MISSING), dots, *[band] * errors, line]
+    return alt.LayerChart(layer=layers).properties(view=_BARE, title=_titled("Response", [words], "group"), **size)
 
 # %% ../nbs/20_charts.ipynb #b42d39a6
 def _groups_view(base: alt.Chart, groups: list[str], size: dict) -> alt.LayerChart:
@@ -529,7 +529,7 @@ def _groups_view(base: alt.Chart, groups: list[str], size: dict) -> alt.LayerCha
         width=size["width"] - 110, height=row * len(groups), view=_BARE,
         title=_titled("By group", ["Bar: median. Right: number of cells."], "group"))
 
-# %% ../nbs/20_charts.ipynb #4b8ce3fb
+# %% ../nbs/20_charts.ipynb #08075df4
 def _five_views(
     cells, means, genes: list, groups: list, shown, n: int, size: dict, columns: int, *,
     titles: tuple, colour, arrows=None, boxes=None
@@ -542,7 +542,7 @@ def _five_views(
         first = alt.layer(first, _arrows_view(arrows)).resolve_scale(size="independent")
     views, plane = [first, _means_view(means, genes, side)], "effector_x" in shown
     if plane: views.append(_plane_view(cells, n, size, boxes.get("plane")))
-    if "along" in shown: views.append(_response_view(cells, along_title, n, size))
+    if "along" in shown: views.append(_response_view(cells, along_title, n, size, "error" in shown))
     views.append(_groups_view(cells, groups, size))
     chart = alt.concat(
         *views, columns=columns, align="each", spacing={"row": 16, "column": 22}
@@ -819,14 +819,15 @@ def _page_means(base: alt.Chart, keys: list[str]) -> alt.Chart:
         effector="effectors[+datum.place[0]]", regulator="regulators[+datum.place[1]]",
         faded="false")
 
-# %% ../nbs/20_charts.ipynb #0b35b424
+# %% ../nbs/20_charts.ipynb #eada1fba
 _RISING = "effector_name == regulator_name ? regulator_name + ' itself' : regulator_name"
 _SAYS = (
     "!datum.n ? 'No cell is selected' : effector_name + \"'s {of} \" + "
     f"(datum.falls >= datum.rises ? 'falls' : 'rises') + ' as ' + ({_RISING}) + ' rises'")
 _COUNTS = (
     "!datum.n ? 'draw another box, or click beside it' : 'in ' + format(100 * max(datum.falls, datum.rises) / datum.n, "
-    "'.0f') + ' % of these ' + format(datum.n, ',') + ' cells'")
+    "'.0f') + ' % of these ' + format(datum.n, ',') + ' cells' + (min(datum.falls, datum.rises) > 0.2 * datum.n ? "
+    "', the other way in ' + format(100 * min(datum.falls, datum.rises) / datum.n, '.0f') + ' %' : '')")
 _SYMBOLS = {"velocity": "'∂f_' + effector_name + ' / ∂x_' + regulator_name",
             "production": "'∂ production of ' + effector_name + ' / ∂ ' + regulator_name"}
 
@@ -842,7 +843,7 @@ def _words_view(base: alt.Chart, width: int, of: str) -> alt.LayerChart:
               line(_SYMBOLS[of], 44, fontSize=12, color=QUIET)]
     return alt.LayerChart(layer=layers).properties(width=width, height=60, view=_BARE)
 
-# %% ../nbs/20_charts.ipynb #1cd6f08e
+# %% ../nbs/20_charts.ipynb #44f36fe8
 def pair_chart(
     entries: pd.DataFrame, # One row per cell and pair: cell, effector, regulator, value, and error
     cells: pd.DataFrame, # One row per cell: cell, x, y; group, outside (of the support) if there
@@ -865,7 +866,7 @@ def pair_chart(
     views = _five_views(
         shown, _page_means(base, list(tables["limits"])),
         [tables["effectors"], tables["regulators"]], tables["groups"],
-        () if expression is None else ("effector_x", "along"), len(rows),
+        ("error",) * ("error" in entries) + ("effector_x", "along") * (expression is not None), len(rows),
         dict(width=width, height=height), columns,
         titles=(x_title, y_title, "regulator expression"),
         colour=cell_colour("signed", "∂f / ∂x", []))

@@ -424,7 +424,7 @@ def _means_table(state: ExplorerState, source: ExplorerSource) -> pd.DataFrame:
         table["faded"] = table["value"].abs() < 2 * table["error"]
     return table
 
-# %% ../nbs/28_explorer.ipynb #1bd1c155
+# %% ../nbs/28_explorer.ipynb #615023e2
 def _finding(effector: str, regulator: str, values, which: str, of="velocity", errors=None, groups=None) -> str:
     """What an entry does in the larger part of the cells, where most, and in how many it is sure.
 
@@ -434,17 +434,26 @@ def _finding(effector: str, regulator: str, values, which: str, of="velocity", e
     if effector == regulator: rising = f"{regulator} itself"
     if not len(values) or not values.any():
         return f"{effector}'s {of} does not change as {rising} rises in any {which}"
-    share, sign = max(((values < 0).mean(), -1), ((values > 0).mean(), 1))
+    (other, _), (share, sign) = sorted((((values < 0).mean(), -1), ((values > 0).mean(), 1)))
+    sure = None if errors is None else np.mean(sign * errors[0] >= 2 * errors[1])
+    if sure is not None and sure < 0.005:
+        return f"No sure effect of {rising} on {effector}'s {of}: sure in under 1 % {which}"
     said = f"{effector}'s {of} {'falls' if sign < 0 else 'rises'} as {rising} rises"
     if of == PRODUCTION: said = f"{rising} holds {effector} back" if sign < 0 else f"{rising} drives {effector}"
     where = "" if groups is None else _most_in(sign * groups[0], groups[1])
-    sure = "" if errors is None else f", sure in {100 * np.mean(sign * errors[0] >= 2 * errors[1]):.0f} %"
-    return f"{said}{where} in {100 * share:.0f} % {which}{sure}"
+    split = f", the other way in {100 * other:.0f} %" if other > 0.2 else ""
+    known = "" if sure is None else f", sure in {100 * sure:.0f} %"
+    return f"{said}{where} in {100 * share:.0f} % {which}{split}{known}"
 
 def _most_in(values: np.ndarray, groups) -> str:
-    "In which group, of those with five cells or more, the mean is largest; empty if there is one group."
+    """In which groups, of those with five cells or more, the mean is largest, or within a fifth of it.
+
+    Empty where these are all groups, or more than three."""
     table = pd.Series(values).groupby(np.asarray(groups, dtype=object)).agg(["mean", "count"]).query("count > 4")
-    return f", most in {table['mean'].idxmax()}:" if len(table) > 1 else ""
+    means = table["mean"].sort_values(ascending=False, kind="stable")
+    near = [str(name) for name in means.index[means >= 0.8 * means.max()]]
+    if len(near) in (0, len(means)) or len(near) > 3: return ""
+    return f", most in {' and '.join([', '.join(near[:-1])] * (len(near) > 1) + near[-1:])}:"
 
 def _sentence(state: ExplorerState, source: ExplorerSource) -> str:
     "What the chosen entry does in the cells in view."
@@ -456,6 +465,18 @@ def _sentence(state: ExplorerState, source: ExplorerSource) -> str:
     errors = None if error is None or not drawn.any() else (value[source.shown][drawn], error[drawn])
     groups = (value[inside], source.groupings[state.grouping][inside]) if state.grouping else None
     return _finding(state.effector, state.regulator, value[inside], which, source.of, errors, groups)
+
+# %% ../nbs/28_explorer.ipynb #71c42752
+def _how_to_read(gj: GeneJacobian | None, of: str) -> str:
+    "What ∂f / ∂x is, what colours and faintness mean, and whether errors are known."
+    change = ("production of the effector (its logarithm) changes per standard deviation of the regulator"
+              if of == PRODUCTION else "the effector's velocity changes as the regulator rises; a gene's own decay is "
+                                       "part of its velocity, and shows in entries of other regulators, too")
+    faint = "Faint: sign unsure (within two standard errors of zero), or outside the field's support."
+    if gj is None or not gj.has_stderr:
+        faint = ("Standard errors are not known: no band is drawn, and no sign can be said to be sure. Faint: outside "
+                 "the field's support.")
+    return f"∂f / ∂x: how {change}. {FALLS_RISES} {faint}"
 
 # %% ../nbs/28_explorer.ipynb #c7c47b97
 def _view_note(state: ExplorerState, source: ExplorerSource) -> str:  # One or more sentences
@@ -654,13 +675,6 @@ class _Board(ipywidgets.VBox):
         for part in (getattr(widget, "layout", None), getattr(widget, "style", None), widget):
             if part is not None and hasattr(part, "close"): part.close()
 
-# %% ../nbs/28_explorer.ipynb #2bfe53c1
-_FAINT = "Faint: sign unsure (within two standard errors of zero), or outside the field's support."
-_HOW = {
-    what: f"∂f / ∂x: how {words}. Blue: it falls. Orange: it rises. {_FAINT}" for what, words in (
-        ("velocity", "the effector's velocity changes as the regulator rises"),
-        (PRODUCTION, "production of the effector (its logarithm) changes per standard deviation of the regulator"))}
-
 # %% ../nbs/28_explorer.ipynb #635d00ee
 class _Drawing(_Board):
     "The chart that follows the state."
@@ -691,7 +705,7 @@ class _Drawing(_Board):
         self.chart_widget.show(redrawn(self._spec, cells, means, params, boxes), boxes)
         self._panel = state.panel()
 
-# %% ../nbs/28_explorer.ipynb #d459ed45
+# %% ../nbs/28_explorer.ipynb #73cf25bc
 class _Following(_Drawing):
     "What happens when the state has changed."
     def _show_pickers(self) -> None:
@@ -719,10 +733,11 @@ class _Following(_Drawing):
     def _say_words(self) -> None:
         "Write headline and message."
         state, source, problem = self.state, self.source, ""
-        symbols, words = map(html.escape, (_symbols(state, source), _sentence(state, source)))
+        symbols, words, how = map(html.escape, (
+            _symbols(state, source), _sentence(state, source), _how_to_read(source.jacobian, source.of)))
         self.headline.value = (
             f'<div style="line-height:1.45;margin:4px 0 0"><span style="font-size:18px;font-weight:600">{words}.</span>'
-            f'<br><span style="font-size:12px;opacity:.75">{symbols}. {_HOW[source.of]}</span></div>')
+            f'<br><span style="font-size:12px;opacity:.75">{symbols}. {how}</span></div>')
         if state.arrows and source.of == PRODUCTION: problem = "Arrows are velocities; production has none."
         elif state.arrows and state.embedding not in source.flows:
             key = f"velocity_{state.embedding}"
@@ -792,7 +807,7 @@ class _Controls(_Picking):
                                      (self.chart_widget, self._clicked, "square")): self._listen(owner, handler, name)
         swap.on_click(lambda _: self._try(effector=self.state.regulator, regulator=self.state.effector))
 
-# %% ../nbs/28_explorer.ipynb #2c4071b6
+# %% ../nbs/28_explorer.ipynb #56bbd2a9
 def _written(path: str | Path | None, content: str | bytes):
     "The content itself, or the path that it was written to."
     return content if path is None else write_whole(path, content)
@@ -829,7 +844,7 @@ class _Saving(_Controls):
     def to_html(self, path: str | Path | None = None, **looks) -> str | Path:
         "The picture as a page that opens offline, where boxes still select: its text, or the file written."
         state, source = self._opened()
-        lead = f"{_sentence(state, source)}. {_HOW[source.of]}\n\n{_view_note(state, source)}"
+        lead = f"{_sentence(state, source)}. {_how_to_read(source.jacobian, source.of)}\n\n{_view_note(state, source)}"
         return _written(path, page_html(_picture(state, source, **looks), title=_symbols(state, source), lead=lead))
 
 # %% ../nbs/28_explorer.ipynb #736ce954
@@ -1073,7 +1088,7 @@ def _stored_tensor(adata: AnnData, key: str | None, stored: StoredJacobian) -> G
     there = set(stored.effectors) <= set(gj.effectors) and set(stored.regulators) <= set(gj.genes)
     return gj if there and not stored.doubts else None
 
-# %% ../nbs/28_explorer.ipynb #6d2fe817
+# %% ../nbs/28_explorer.ipynb #9d197135
 _ROOM = 16_000_000   # numbers at most: 21 MB
 
 @dataclass(frozen=True, eq=False)
@@ -1133,12 +1148,7 @@ def _page_words(page: _Page) -> str:
     "What a reader of the page must know of its numbers."
     n_drawn, n = len(page.rows), len(page.stored.cells)
     which = f"{n:,} cells" if n_drawn == n else f"{n_drawn:,} of {n:,} cells, chosen at random"
-    what, unit = ("the effector's velocity", "unit")
-    if page.of == PRODUCTION: what, unit = "production of the effector (its logarithm)", "standard deviation"
-    words = (
-        f"Each dot is a cell ({which}); means and percentages are over these. ∂f / ∂x is the change of {what} for one "
-        f"more {unit} of the regulator. {FALLS_RISES} Faint: sign unsure (within two standard errors of zero, where "
-        "these are known), or a cell outside the field's support.")
+    words = f"Each dot is a cell ({which}); means and percentages are over these. {_how_to_read(page.gj, page.of)}"
     return "\n\n".join([words, *(f"Mind: {doubt}." for doubt in page.stored.doubts)])
 
 # %% ../nbs/28_explorer.ipynb #01c6317b

@@ -72,12 +72,17 @@ function report(data, spec, redraw) {
       groups.set(row.group, [sum + sign * row.value, count + 1]);
     }
     const large = [...groups].filter(([_, [__, count]]) => count > 4).map(([name, [sum, count]]) => [sum / count, name]);
-    const most = large.length > 1 ? `, most in ${large.sort((a, b) => b[0] - a[0])[0][1]}:` : "";
+    const near = large.sort((a, b) => b[0] - a[0]).filter(([mean]) => mean >= 0.8 * large[0][0]).map(pair => pair[1]);
+    const named = near.length > 1 ? near.slice(0, -1).join(", ") + " and " + near.at(-1) : near[0];
+    const most = near.length && near.length < large.length && near.length < 4 ? `, most in ${named}:` : "";
     const does = !made ? `${e}'s velocity ${sign < 0 ? "falls" : "rises"} as ${rising} rises`
       : sign < 0 ? `${rising} holds ${e} back` : `${rising} drives ${e}`;
-    const sure = inside.filter(row => sign * row.value >= 2 * row.error).length;
-    return `${does}${most} in ${percent(Math.max(up, down))} of `
-      + `${inside.length === n ? "all " : "these "}${inside.length.toLocaleString("en")} cells`
+    const sure = inside.filter(row => sign * row.value >= 2 * row.error).length, other = Math.min(up, down);
+    const which = `of ${inside.length === n ? "all " : "these "}${inside.length.toLocaleString("en")} cells`;
+    if (errors && sure < 0.005 * inside.length)
+      return `No sure effect of ${rising} on ${e}'s ${data.of}: sure in under 1 % ${which}`;
+    return `${does}${most} in ${percent(Math.max(up, down))} ${which}`
+      + (other > 0.2 * inside.length ? `, the other way in ${percent(other)}` : "")
       + (errors ? `, sure in ${percent(sure)}` : "");
   }
   function end(values, share) { // where a symmetrical scale ends
