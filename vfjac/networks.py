@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Network', 'jacobian_network', 'differential_network', 'conserved_network', 'save_network', 'network_layout']
 
-# %% ../nbs/25_networks.ipynb #a461eb80
+# %% ../nbs/25_networks.ipynb #ba039012
 import warnings
 from dataclasses import dataclass, replace
 from functools import cache
@@ -17,8 +17,8 @@ from anndata import AnnData
 
 from .genejacobian import GeneJacobian
 from vfjac.ranking import (
-    NO_ERRORS, _differences, _divided, _two_sets, cell_parts, check_tables, false_discovery,
-    looked_at, mark_proxies, rank_lists, without_diagonal
+    NO_ERRORS, _differences, _divided, _two_sets, cell_parts, check_tables, did_you_mean,
+    false_discovery, looked_at, mark_proxies, rank_lists, without_diagonal
 )
 from .regulation import production_score
 
@@ -46,7 +46,7 @@ def _edge_table(
     table["sign"] = np.sign(table["weight"]).astype(int)
     return pd.DataFrame(table | {name: values[i, j] for name, values in others.items()})
 
-# %% ../nbs/25_networks.ipynb #bab39425
+# %% ../nbs/25_networks.ipynb #ad0f8385
 @dataclass(frozen=True, eq=False, repr=False)
 class Network:
     "A signed, directed network for each group of cells: `edges` from regulator to effector."
@@ -90,7 +90,8 @@ class Network:
         if group is None and len(self.groups) > 1:
             raise ValueError(f"there are {len(self.groups)} groups, name one: {known}")
         if group is not None and group not in self.groups:
-            raise KeyError(f"no edges of the group {group!r}; groups: {known or 'none'}")
+            near = did_you_mean(group, self.groups)
+            raise KeyError(f"no edges of the group {group!r}{near}; groups: {known or 'none'}")
         own = self.edges if group is None else self.edges[self.edges["group"] == group]
         return replace(self, edges=own.reset_index(drop=True))
 
