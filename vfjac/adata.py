@@ -508,7 +508,7 @@ def warn_of_absent(V, genes, key: str, meaning: str) -> np.ndarray:
     if lacking.any(): warnings.warn(f"{said}; {meaning}", stacklevel=5)
     return lacking
 
-# %% ../nbs/14_adata.ipynb #48b861eb
+# %% ../nbs/14_adata.ipynb #4c30152b
 _DRAWN = ("umap", "tsne", "draw_graph", "phate", "trimap", "pacmap")   # embeddings that no linear map leads to
 
 def tell_velocity_kind(
@@ -517,19 +517,25 @@ def tell_velocity_kind(
     V: np.ndarray,            # Velocities in the basis, (n_cells, d)
     source: str,              # Where they came from, see `read_velocities`
     Qkey: str = "PCs",        # Key of the loadings, in uns or varm
+    named: bool = False,      # Whether they were asked for by name, so that others are known not to be meant
 ) -> str:                     # "projection", "displacement" or "unknown"
     """What velocities in a basis are: a linear projection of the genes' velocities, or a mean step on an embedding.
 
-    Warns where the projection left out the scales of scaled genes, or took velocities that are not known as zero."""
+    Warns where the projection left out the scales of scaled genes, took velocities that are not known as zero, or is
+    not that of the layer."""
     if basis is None or "layer:" in source: return "projection"
     if basis.lower().startswith(_DRAWN): return "displacement"
-    layer, told = _projected_layer(adata, V, quiet_loadings(adata, Qkey, basis))
+    loadings, displaced = quiet_loadings(adata, Qkey, basis), basis_key("grid_velocity", basis) in adata.uns
+    layer, told = _projected_layer(adata, V, loadings)
     if told == "right": return "projection"
+    if not (told or named or displaced) and (unlike := _unlike_genes(adata, V, loadings)):
+        keep = f"velocity_key={source.removeprefix('obsm:')!r} keeps what was used, without this warning"
+        warnings.warn(f"{source} was used, {unlike}; {keep}", stacklevel=4)
     if told:
         warnings.warn(
             f"{source}: velocities were projected {told}, so they do not belong to obsm[{basis_key('X', basis)!r}]; "
             f"delete them, or say velocity_key={layer!r}, and layer {layer!r} is projected", stacklevel=4)
-    return "displacement" if basis_key("grid_velocity", basis) in adata.uns else "unknown"
+    return "displacement" if displaced else "unknown"
 
 def _projected_layer(adata, V, loadings) -> tuple:
     "Return the layer that velocities in a basis were projected from, and how; whatever it is called."
@@ -545,8 +551,31 @@ def _projected_layer(adata, V, loadings) -> tuple:
     return None, ""
 
 def _velocity_layer(adata):
-    "The layer that velocities of genes usually stand in, or None."
-    return next((key for key in ("velocity", "velocity_S") if key in adata.layers), None)
+    "The layer that velocities of genes stand in, by its name, or None."
+    named = (key for key in adata.layers if key is not None and "velo" in key)
+    return next((key for key in ("velocity", "velocity_S") if key in adata.layers), next(named, None))
+
+def _unlike_genes(adata, V, loadings) -> str:
+    "Say how velocities in a basis differ from those of the genes, or that these are gone; nothing if that isn't known."
+    some = np.flatnonzero(np.isfinite(V).all(axis=1))[:300]
+    if loadings is None or loadings.values.shape[1] != V.shape[1] or not len(some): return ""
+    if (key := _velocity_layer(adata)) is None:
+        mask = read_mask(adata.var["velocity_genes"]) if "velocity_genes" in adata.var else None
+        trusted = [] if mask is None else mask[adata.var_names.get_indexer(loadings.genes)]
+        return "" if np.all(trusted) else (
+            f"and the layer that it was made from is gone: var['velocity_genes'] trusts {sum(trusted)} of "
+            f"{len(trusted)} genes, and if the others were projected as zero, every entry is too small. Bring the "
+            "layer back and delete what was projected")
+    genes = layer_velocities(adata, key, loadings.genes, rows=some)
+    made = _project_velocities(genes / (1.0 if loadings.scale is None else loadings.scale), loadings.values)
+    both = np.isfinite(made).all(axis=1)
+    made, V = made[both], V[some][both]
+    if not both.any() or _misfit(made, V, 0.0) < 0.05: return ""
+    long, right = np.linalg.norm(V), np.linalg.norm(made) or 1.0
+    return (
+        f"which is not layer {key!r} projected by the loadings ({long / right:.2g} times as long, correlation "
+        f"{(made * V).sum() / (right * long or 1.0):.2f}): left by another run or PCA, or steps on an embedding. "
+        f"velocity_key={key!r} projects the layer")
 
 def _projected_how(trusted, genes, V, loadings):
     "Say what is wrong with a projection of the genes' velocities, 'right' if nothing; None if it is no projection."
@@ -880,14 +909,15 @@ def _output_order(adata, stored, positions):
     order = _columns_in(V, dense(stored["Y"])) if np.isfinite(V).all() else None
     return None if order is None else order.tolist()
 
-# %% ../nbs/14_adata.ipynb #981af4f4
+# %% ../nbs/14_adata.ipynb #8e27e726
 def cell_velocities(
     adata: AnnData,         # The data
     placed: PlacedField,      # The field and states, from `read_field`
     basis: str | None,        # The basis; None is gene space
 ) -> np.ndarray:              # (n_cells, d)
-    "Measured velocities of the cells in the dimensions of a field, from `obsm`, or else the field's own."
-    key = basis_key("velocity", basis)
+    "Measured velocities of the cells in the dimensions of a field, if it was fitted to those in `obsm`, or its own."
+    stored = adata.uns.get(basis_key("VecFld", basis), {})
+    key = str(stored.get("velocity_source", basis_key("velocity", basis))).removeprefix("obsm:")
     if basis is None or key not in adata.obsm: return placed.field.velocity(placed.states)
     V = _table(adata.obsm[key], f"velocities obsm[{key!r}]")
     needed = placed.states.shape[1] if placed.dims is None else max(placed.dims) + 1

@@ -140,7 +140,7 @@ def _is_tuned(kernel, tune, compat, params) -> bool | str:
             f"tune={tune!r} it takes {', '.join(sorted(known[bool(tune)] - {'X', 'V', 'M', 'kernel', 'tune'}))}")
     return tune
 
-# %% ../nbs/19_tools.ipynb #f2807032
+# %% ../nbs/19_tools.ipynb #8db92e56
 def _basis_data(adata, basis, velocity_key, dims, genes, layer, Qkey):
     "States, velocities and their description for a field in a basis of obsm."
     if layer != "X":
@@ -151,7 +151,7 @@ def _basis_data(adata, basis, velocity_key, dims, genes, layer, Qkey):
     X = read_states(adata, basis, finite=False)
     dims = _chosen_dims(dims, X.shape[1])
     V, source = read_velocities(adata, basis, velocity_key, Qkey)
-    kind = tell_velocity_kind(adata, basis, V, source, Qkey)
+    kind = tell_velocity_kind(adata, basis, V, source, Qkey, velocity_key is not None)
     if dims is not None: X, V = X[:, dims], V[:, dims]
     if X.shape != V.shape:
         raise ValueError(
