@@ -8,7 +8,7 @@ __all__ = ['MODES', 'NO_ERRORS', 'as_gene_jacobian', 'at_cells', 'per_deviation'
            'without_diagonal', 'max_abs', 'switch_score', 'rank_lists', 'rank_jacobian_genes', 'rank_divergence_genes',
            'false_discovery', 'compare_groups']
 
-# %% ../nbs/23_ranking.ipynb #5adefdf4
+# %% ../nbs/23_ranking.ipynb #383e2b74
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,7 +29,7 @@ from vfjac.genejacobian import (
 from .posterior import Posterior, effector_part, mean_errors
 from .projection import project_pairs
 from .regulation import has_production, production_score, proxy_regulators
-from .tools import gene_jacobian, without_velocity
+from .tools import _tell_without_velocity, gene_jacobian, without_velocity
 
 # %% ../nbs/23_ranking.ipynb #18bde8c0
 def as_gene_jacobian(
@@ -222,16 +222,18 @@ def chosen_genes(
     if not len(at): raise ValueError(f"{what}: no gene is given; give at least one, or None")
     return known[at]
 
-# %% ../nbs/23_ranking.ipynb #cc1cea43
+# %% ../nbs/23_ranking.ipynb #421c3606
 def chosen_effectors(
     data: AnnData | GeneJacobian,   # Where a column of var is looked up
     gj: GeneJacobian,               # The lazy tensor
     wanted,                         # Names, a name, or a yes/no column of var; None is all
     basis: str | None = "pca",      # Basis of the field of an AnnData
 ) -> np.ndarray:                    # Names, (n,) object
-    "Return the effectors that are asked for; of all, those that had a velocity, with a warning."
+    "Return the effectors that are asked for; of all, those that had a velocity. Warns of others."
     names = chosen_genes(data, gj, wanted, "effectors")
-    if wanted is not None or not isinstance(data, AnnData) or gj.effector_genes is not None:
+    if not isinstance(data, AnnData) or gj.effector_genes is not None: return names
+    if wanted is not None:
+        _tell_without_velocity(data, basis, names)
         return names
     without = np.isin(names, without_velocity(data, basis))
     if not without.any() or without.all(): return names

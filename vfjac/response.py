@@ -84,12 +84,12 @@ def long_table(
     index = pd.MultiIndex.from_product(axes.values(), names=axes)
     return pd.Series(np.ravel(values), index, name=name).reset_index()
 
-# %% ../nbs/26_response.ipynb #94fa3b00
+# %% ../nbs/26_response.ipynb #0fa60205
 def _of_genes(data, basis, at: FieldCells, what: str, vectors, genes) -> pd.DataFrame:
     "What vectors (n_cells, d) are for genes: one row a cell and gene."
     if what not in ("acceleration", "curvature"): raise ValueError(f"{what} has no part of a gene: leave genes out")
     gj = _of_velocity(data, basis, linear=True)
-    names = chosen_genes(data, gj, genes, "genes")
+    names = chosen_effectors(data, gj, genes, basis)
     left = gj._pairs(names, None)._outputs
     check_budget((len(vectors), len(left)), 2048, "name fewer genes or cells")
     return long_table(vectors @ left.T, what, cell=at.cells, gene=names)
@@ -208,7 +208,7 @@ def _mode_table(label, J, names, left, k, n_genes) -> pd.DataFrame:
             period=modes.period[0, m], gene=names[order], amplitude=np.abs(pattern), phase=_phase(pattern))))
     return pd.concat(tables, ignore_index=True)
 
-# %% ../nbs/26_response.ipynb #84699087
+# %% ../nbs/26_response.ipynb #daa2825e
 def sensitivity(
     data: AnnData | GeneJacobian,    # AnnData with a fitted field, or a GeneJacobian
     regulators=None,                 # Names, or a yes/no column of var; None is the effectors
@@ -224,8 +224,8 @@ def sensitivity(
     if regulators is None and effectors is None: raise ValueError("name regulators or effectors")
     if answering not in ("all", "named"): raise ValueError(f"answering={answering!r}: expected 'all' or 'named'")
     gj = _of_velocity(data, basis, cell_idx)
-    e, r = (chosen_genes(data, gj, b if a is None else a, what)
-            for a, b, what in ((effectors, regulators, "effectors"), (regulators, effectors, "regulators")))
+    e = chosen_effectors(data, gj, regulators if effectors is None else effectors, basis)
+    r = chosen_genes(data, gj, effectors if regulators is None else regulators)
     union = np.array(list(dict.fromkeys([*r, *e])), dtype=object) if answering == "named" else ()
     check_budget((3 * gj.n_cells, len(union) ** 2 + len(e) * len(r)), memory_mb, "name fewer genes or cells")
     return long_table(_sensitivities(gj, e, r, union), cell=gj.cells, effector=e, regulator=r)
@@ -282,7 +282,7 @@ def integrate(
         dynamics.support(at.field, states, at.all_states), "support", cell=at.cells, time=paths.times)
     return table.assign(**{f"{basis or 'x'}{i + 1}": x for i, x in enumerate(states.T)})
 
-# %% ../nbs/26_response.ipynb #331837e7
+# %% ../nbs/26_response.ipynb #080d1183
 def along_path(
     data: AnnData | GeneJacobian,    # AnnData with a fitted field, or a GeneJacobian
     effectors,                       # Names, or a yes/no column of var
@@ -295,7 +295,8 @@ def along_path(
 ) -> pd.DataFrame:                   # cell, time, support, effector, regulator, value, and stderr where known
     "Return entries of the Jacobian along the paths of cells through the stored field."
     gj = _of_velocity(data, basis, linear=True)
-    effectors, regulators = chosen_genes(data, gj, effectors, "effectors"), chosen_genes(data, gj, regulators)
+    effectors = chosen_effectors(data, gj, effectors, basis)
+    regulators = chosen_genes(data, gj, regulators)
     paths = integrate(data, init_cells, t, basis=basis, **options)
     on = replace(gj, states=paths.iloc[:, 3:].to_numpy(), cells=np.arange(len(paths)))
     table = long_table(on.block(effectors, regulators), row=paths.index, effector=effectors, regulator=regulators)
@@ -396,7 +397,7 @@ def _bin_errors(gj, effectors, regulator, x, edges) -> np.ndarray:
         for b, e in gj.mean_stderr(labels, list(effectors), [regulator]).items(): errors[:, b] = e[:, 0]
     return errors
 
-# %% ../nbs/26_response.ipynb #b40389af
+# %% ../nbs/26_response.ipynb #24838e8b
 def response_curve(
     data: AnnData | GeneJacobian,    # AnnData with a fitted field, or a GeneJacobian
     effectors,                       # Names, or a yes/no column of var
@@ -416,7 +417,8 @@ def response_curve(
     Cells without a number are left out with a warning. `stderr` is that of the mean (cells' errors go together). With
     `level` no errors are known, and other regulators change along with this one."""
     gj, rows = _asked(data, of, basis, cell_idx)
-    effectors, regulators = chosen_genes(data, gj, effectors, "effectors"), chosen_genes(data, gj, regulators)
+    effectors = chosen_effectors(data, gj, effectors, basis)
+    regulators = chosen_genes(data, gj, regulators)
     tables, quantiles = [], np.atleast_1d(quantiles)
     check_numbers("a share between 0 and 1", quantiles=quantiles)
     for regulator in regulators:
