@@ -5,10 +5,8 @@
 # %% auto #0
 __all__ = ['Network', 'jacobian_network', 'differential_network', 'conserved_network', 'save_network', 'network_layout']
 
-# %% ../nbs/25_networks.ipynb #ba039012
-import warnings
+# %% ../nbs/25_networks.ipynb #baad3829
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,7 @@ from anndata import AnnData
 from .genejacobian import GeneJacobian
 from vfjac.ranking import (
     NO_ERRORS, _differences, _divided, _two_sets, cell_parts, check_tables, did_you_mean,
-    false_discovery, looked_at, mark_proxies, rank_lists, without_diagonal
+    false_discovery, looked_at, mark_proxies, rank_lists, warn_once, without_diagonal
 )
 from .regulation import production_score
 
@@ -119,7 +117,7 @@ def _evidence(data, gj, mean, pairs) -> dict:
     known = dict(score=production_score(data, mean, error, *pairs)) if scored else {}
     return dict(stderr=error, z=_divided(mean, error), doubt=rate) | known
 
-# %% ../nbs/25_networks.ipynb #a522be94
+# %% ../nbs/25_networks.ipynb #e6d003f1
 def jacobian_network(
     data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian
     group=None,                        # Label(s) of `groups`; without groups positions, mask, names
@@ -150,7 +148,9 @@ def jacobian_network(
         of=of, units=units)
     parts, production = cell_parts(data, gj, groups, group), gj.effector_genes is not None
     if top is None: check_tables(pairs, 5 * len(parts) + 6, memory_mb)
-    if production and len(parts) > 1: _warn_of_groups()
+    if production and len(parts) > 1: warn_once(
+        "one fit of production is made for all cells, so the networks of groups are mostly parts of "
+        "the same one; what differs is told by vf.differential_network and vf.compare_groups", 2)
     tables = []
     for label, part in parts.items():
         mean = part.mean(None, *pairs, memory_mb=memory_mb, cores=cores)
@@ -160,15 +160,6 @@ def jacobian_network(
     network = _network(gj, pd.concat(tables, ignore_index=True), pairs, units)
     network.edges.attrs["groups"] = list(parts)
     return network
-
-# %% ../nbs/25_networks.ipynb #74e872dd
-@cache
-def _warn_of_groups():
-    "Say once what networks of groups are, of production."
-    warnings.warn(
-        "one fit of production is made for all cells, so the networks of groups are mostly parts of "
-        "the same one; what differs is told by vf.differential_network and vf.compare_groups",
-        stacklevel=3)
 
 # %% ../nbs/25_networks.ipynb #7e75a16d
 def _named(which, groups, otherwise):
