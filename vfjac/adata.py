@@ -152,7 +152,7 @@ def _refuse_non_finite(X, where, cells):
         f"{where} holds NaN or infinite values for {bad.size} of {len(X)} cells ({listed(cells[bad[:3]])} …); leave "
         "these out, e.g. adata[np.isfinite(…).all(axis=1)].copy()")
 
-# %% ../nbs/14_adata.ipynb #4baea176
+# %% ../nbs/14_adata.ipynb #84302a0a
 @dataclass(frozen=True, eq=False)
 class Loadings:
     "Loadings of the genes that took part in PCA."
@@ -160,6 +160,7 @@ class Loadings:
     values: np.ndarray             # (n_genes, d)
     table: str | None              # What they turn into this AnnData's states: "X" or a layer; None: nothing
     scale: np.ndarray | None = None   # What genes were divided by before PCA, (n_genes,); None: nothing
+    partial: bool = False          # Whether they are proved, and other genes that took part in PCA are gone
 
     @property
     def reproduces(self) -> bool:
@@ -232,12 +233,12 @@ def _some_states(adata, key):
     some = np.flatnonzero((np.abs(X) < LARGEST).all(axis=1))[:: max(1, len(rows) // 300)]
     return X[some], rows[some]
 
-# %% ../nbs/14_adata.ipynb #43aeda33
+# %% ../nbs/14_adata.ipynb #623abed4
 def _pca_inputs(adata, some, genes):
     "Yield what PCA may have been run on: a table's name, its values, what genes were divided by."
     std = adata.var["std"].to_numpy(dtype=float)[genes] if "std" in adata.var else None
     if std is not None: std = np.where(np.isfinite(std) & (std > 0), std, 1.0)
-    mean = adata.var["mean"].to_numpy(dtype=float)[genes] if "mean" in adata.var else 0.0
+    mean = adata.var["mean"].to_numpy(dtype=float)[genes] if "mean" in adata.var else np.zeros(len(genes))
     for name in ("X", *(key for key in adata.layers if key is not None)):
         table = adata.X if name == "X" else adata.layers[name]
         if table is None or name != "X" and getattr(table, "dtype", np.dtype("O")).kind not in "biuf": continue
@@ -245,14 +246,20 @@ def _pca_inputs(adata, some, genes):
         if std is None:
             yield name, x, None
             continue
-        vary = (spread := x.std(axis=0)) > 0
-        to_one, to_std = (np.median(np.abs(np.log(spread[vary] / size[vary]))) for size in (np.ones_like(std), std))
-        yield name, x, std if to_one < to_std else None   # scaled already, or not
+        yield name, x, std if _is_scaled(x, mean, std) else None
         z = (x - mean) / std
         for values in (z, np.clip(z, None, 10), np.clip(z, -10, 10)): yield name, values, std
         yield name, x * std, None
 
-# %% ../nbs/14_adata.ipynb #f732792e
+# %% ../nbs/14_adata.ipynb #44038f3c
+def _is_scaled(x, mean, std) -> bool:
+    "Whether genes were divided by `std`: they have unit spread, around 0 or the scaled mean; else it is left over."
+    vary = (spread := x.std(axis=0)) > 0
+    if not vary.any(): return False
+    to_one, to_std = (np.median(np.abs(np.log(spread[vary] / size))) for size in (1.0, std[vary]))
+    off = lambda level: np.median(np.abs(x.mean(axis=0) - level))
+    return to_one < min(to_std, 0.6) and ((x < 0).any() and off(0.0) < 1 or mean.any() and off(mean / std) < 1)
+
 def _batches(adata, some):
     "Yield the columns of `obs` that may name batches: name, and a number for each of some cells."
     for j, name in enumerate(adata.obs.columns):
@@ -279,7 +286,7 @@ def _proved(adata, Q, genes, states, some, mean=None, close=1e-2) -> tuple:
         if _misfit(T @ (R := _rotation(T, states)), states) < close: return Q @ R, name, std, missed
     return Q, None, None, missed
 
-# %% ../nbs/14_adata.ipynb #96520993
+# %% ../nbs/14_adata.ipynb #31ace66d
 def _unproved_in_uns(adata, Qkey, Q, genes, mean, states, some, missed):
     "Return loadings in `uns` that are not proved, in an order that means prove, or as they are, with a warning."
     if states is not None and adata.X is not None and len(states) > (2 if mean is None else 0):
@@ -297,10 +304,28 @@ def _unproved_in_uns(adata, Qkey, Q, genes, mean, states, some, missed):
         "were reordered since, values belong to other genes. Loadings in varm are safe", stacklevel=4)
     return Q, None
 
-def _say_unproved(adata, Qkey, basis, missed, whole):
+def _lost_genes(Q) -> bool:
+    "Whether columns that PCA leaves with length 1 are shorter: genes were removed since."
+    size = np.square(Q).sum(axis=0)
+    return size.max(initial=0) < 1.01 and size.min(initial=1) < 0.98
+
+def _covary(adata, Q, genes, basis) -> bool:
+    "Whether each gene that is left varies with the components as its loadings say: the covariance of PCA, exactly."
+    if adata.X is None or getattr(adata.X, "dtype", np.dtype("O")).kind not in "iuf": return False
+    Z = _centred(_table(adata.obsm[f"X_{basis}"], "states"))
+    size = np.square(Z).sum(axis=0)
+    return bool(np.linalg.norm(dense(gene_columns(adata.X, genes).T @ Z) / size - Q) < 0.01 * np.linalg.norm(Q))
+
+def _say_unproved(adata, Qkey, basis, missed, whole, lost):
     "Warn where loadings in `varm` are not proved."
     scaled = "std" in adata.var
     if not scaled and not (whole and basis == "pca" and 0.05 < missed < np.inf): return
+    if lost:
+        warnings.warn(
+            f"the columns of varm[{Qkey!r}] are shorter than 1: genes that took part in PCA have been removed since, "
+            "and whether the states are those of the others can't be proved. Entries of these genes are as before, if the "
+            "field is; fit with all genes, and remove some afterwards", stacklevel=4)
+        return
     warnings.warn(
         f"the loadings varm[{Qkey!r}] turn neither X nor a layer{', scaled or not,' if scaled else ''} into "
         f"obsm['X_{basis}'] (they miss it by {missed:.0%}): if these states were corrected for batches, or are "
@@ -308,7 +333,7 @@ def _say_unproved(adata, Qkey, basis, missed, whole):
         "with PCA in obsm['X_pca'] (genes are then reached through it); or put what PCA was run on into X or a layer"
         + "; else genes are taken as not scaled, in spite of var['std']" * scaled, stacklevel=4)
 
-# %% ../nbs/14_adata.ipynb #ab8104d9
+# %% ../nbs/14_adata.ipynb #cbafcddb
 def read_loadings(
     adata: AnnData,            # The data
     Qkey: str = "PCs",           # Key of the loadings, in varm (scanpy) or uns (dynamo)
@@ -327,7 +352,9 @@ def read_loadings(
     if k and len(genes):
         proof = _proved(adata, Q[:, :k], genes, states[:, :k], some, mean, 1e-2 if in_varm else 1e-3)
     turned, table, scale, missed = proof
-    if table is None and in_varm: _say_unproved(adata, Qkey, basis, missed, whole)
+    lost = table is None and in_varm and whole and _lost_genes(Q)
+    if lost and _covary(adata, Q, genes, basis): return Loadings(names, Q, "X", None, True)
+    if table is None and in_varm: _say_unproved(adata, Qkey, basis, missed, whole, lost)
     elif table is None and (whole or states is None):
         turned, table = _unproved_in_uns(adata, Qkey, Q, genes, mean, states, some, missed)
     elif missed and whole:
@@ -445,12 +472,13 @@ def layer_velocities(
     V[:, still] = np.nan
     return V
 
-# %% ../nbs/14_adata.ipynb #ec920828
-def _project_velocities(V: np.ndarray, Q: np.ndarray) -> np.ndarray:
-    "Velocities of genes times loadings, by least squares where some are NaN; NaN for cells without."
+# %% ../nbs/14_adata.ipynb #6855c984
+def _project_velocities(V: np.ndarray, loadings: Loadings) -> np.ndarray:
+    "Velocities of genes times loadings, by least squares where some are NaN, or genes are gone; NaN for cells without."
+    Q, V = loadings.values, V / (1.0 if loadings.scale is None else loadings.scale)
     known, d = np.isfinite(V), Q.shape[1]
-    if known.all(): return V @ Q
-    some, whole = known.any(axis=0), Q.T @ Q
+    if known.all() and not loadings.partial: return V @ Q
+    some, whole = known.any(axis=0), np.eye(d) if loadings.partial else Q.T @ Q
     Q, lacking = Q[some], csr_array(~known[:, some])
     V, gram = np.where(known, V, 0.0)[:, some] @ Q, Q.T @ Q
     squares = (Q[:, :, None] * Q[:, None]).reshape(len(Q), d * d)
@@ -463,7 +491,7 @@ def _project_velocities(V: np.ndarray, Q: np.ndarray) -> np.ndarray:
         out[rows[block]] = np.where(few[:, None], np.nan, found)
     return out
 
-# %% ../nbs/14_adata.ipynb #d471c3fd
+# %% ../nbs/14_adata.ipynb #8e669817
 def read_velocities(
     adata: AnnData,                   # The data
     basis: str = "pca",                 # The basis
@@ -496,7 +524,7 @@ def _project_layer(adata, key, basis, Qkey):
         raise ValueError(
             f"the {(~lacking).sum()} genes with a velocity in layer {key!r} tell only {seen} of {d} components: run "
             "PCA on these genes, with fewer components")
-    return _project_velocities(V / (1.0 if loadings.scale is None else loadings.scale), loadings.values)
+    return _project_velocities(V, loadings)
 
 def warn_of_absent(V, genes, key: str, meaning: str) -> np.ndarray:
     "Warn of genes without a velocity; return where they are, (n_genes,). Raises ValueError if no gene has one."
@@ -508,7 +536,7 @@ def warn_of_absent(V, genes, key: str, meaning: str) -> np.ndarray:
     if lacking.any(): warnings.warn(f"{said}; {meaning}", stacklevel=5)
     return lacking
 
-# %% ../nbs/14_adata.ipynb #4c30152b
+# %% ../nbs/14_adata.ipynb #424bc878
 _DRAWN = ("umap", "tsne", "draw_graph", "phate", "trimap", "pacmap")   # embeddings that no linear map leads to
 
 def tell_velocity_kind(
@@ -558,7 +586,7 @@ def _velocity_layer(adata):
 def _unlike_genes(adata, V, loadings) -> str:
     "Say how velocities in a basis differ from those of the genes, or that these are gone; nothing if that isn't known."
     some = np.flatnonzero(np.isfinite(V).all(axis=1))[:300]
-    if loadings is None or loadings.values.shape[1] != V.shape[1] or not len(some): return ""
+    if loadings is None or loadings.partial or loadings.values.shape[1] != V.shape[1] or not len(some): return ""
     if (key := _velocity_layer(adata)) is None:
         mask = read_mask(adata.var["velocity_genes"]) if "velocity_genes" in adata.var else None
         trusted = [] if mask is None else mask[adata.var_names.get_indexer(loadings.genes)]
@@ -566,8 +594,7 @@ def _unlike_genes(adata, V, loadings) -> str:
             f"and the layer that it was made from is gone: var['velocity_genes'] trusts {sum(trusted)} of "
             f"{len(trusted)} genes, and if the others were projected as zero, every entry is too small. Bring the "
             "layer back and delete what was projected")
-    genes = layer_velocities(adata, key, loadings.genes, rows=some)
-    made = _project_velocities(genes / (1.0 if loadings.scale is None else loadings.scale), loadings.values)
+    made = _project_velocities(layer_velocities(adata, key, loadings.genes, rows=some), loadings)
     both = np.isfinite(made).all(axis=1)
     made, V = made[both], V[some][both]
     if not both.any() or _misfit(made, V, 0.0) < 0.05: return ""
@@ -581,12 +608,12 @@ def _projected_how(trusted, genes, V, loadings):
     "Say what is wrong with a projection of the genes' velocities, 'right' if nothing; None if it is no projection."
     Q, scale = loadings.values, 1.0 if loadings.scale is None else loadings.scale
     is_made = lambda made: _misfit(made, V, 0.0) < 1e-3
-    if is_made(_project_velocities(trusted / scale, Q)): return "right"
+    if is_made(_project_velocities(trusted, loadings)): return "right"
     if loadings.scale is not None and is_made(np.nan_to_num(genes) @ Q):
         return "by the loadings of scaled genes without being scaled themselves"
     if is_made(np.nan_to_num(trusted) / scale @ Q):
         return "with zeros for genes that have no velocity, or none that is trusted: every entry gets too small"
-    return "with genes whose velocity var does not trust" if is_made(_project_velocities(genes / scale, Q)) else None
+    return "with genes whose velocity var does not trust" if is_made(_project_velocities(genes, loadings)) else None
 
 # %% ../nbs/14_adata.ipynb #836f94bb
 _COUNTS = dict(Ms="Mu", M_s="M_u", spliced="unspliced")   # what velocities are changes of, and what makes it
@@ -605,42 +632,96 @@ def _is_standardised(table, at) -> bool:
     x = dense(gene_columns(table, at))
     return len(x) > 20 and (np.abs(x.mean(axis=0)) < 0.1).all() and np.median(np.abs(x.std(axis=0) - 1)) < 0.1
 
-# %% ../nbs/14_adata.ipynb #c0a5fd44
+# %% ../nbs/14_adata.ipynb #3fc152e0
 def warn_of_units(
     adata: AnnData,             # The data
     source: str,                  # Where velocities came from, see `read_velocities`
     genes,                        # Names of genes, (n_genes,)
     table: str | None = "X",      # What the states come from: "X", a layer, or None, not known
 ) -> None:
-    "Warn if velocities are changes of averaged counts, and the states come from logarithms of these."
+    "Warn if velocities are changes of averaged counts, and the states come from logarithms or multiples of these."
     key = source.rpartition("layer:")[2] if "layer:" in source else _source_layer(adata, source)
-    counts = next((name for name in _COUNTS if name in adata.layers), None)
     at, table = adata.var_names.get_indexer(genes), table or "X"
-    if key is None or table == "X" and adata.X is None: return
-    if "std" not in adata.var and _is_standardised(adata.X if table == "X" else adata.layers[table], at[:20]):
+    if table == "X" and adata.X is None: return
+    velocities = source if key is None else f"layer {key!r}"
+    if said := _standardised(adata, table, at, source.startswith("layer:")) if key else "":
         warnings.warn(
-            f"every gene of {table}, which the states come from, has mean 0 and standard deviation 1, and var['std'] "
-            f"is not there: unless layer {key!r} was divided by the same standard deviations, entries of the Jacobian "
-            "are off by these. Put them into var['std'] (as sc.pp.scale does), or what was scaled into X and run PCA "
-            "on that; if the velocities are scaled, say velocity_kind='projection'", stacklevel=3)
+            f"every gene of {table}, which the states come from, has mean 0 and standard deviation 1, and {said}: "
+            f"unless {velocities} was divided by the same standard deviations, entries of the Jacobian are off by these. Put "
+            "them into var['std'] (as sc.pp.scale does), or what was scaled into X and run PCA on that; if the "
+            "velocities are scaled, say velocity_kind='projection'", stacklevel=3)
         return
-    if counts is None: return
     read = lambda name: np.nan_to_num(dense(gene_columns((adata.X if name == "X" else adata.layers[name])[:300], at)))
-    M, V = read(counts), read(key)
     noted = adata.uns.get("pp", {})
     noted = "log1p" in adata.uns or isinstance(noted, Mapping) and noted.get("X_norm_method") == "log1p"
-    if (M < 0).any() or not _is_logarithm(read(table), M, table == "X" and noted): return
-    for name in adata.layers:
-        if name in (None, key) or "velo" not in name: continue
-        if np.allclose(V * (1 + M), other := read(name), 1e-3, 1e-5 * np.abs(other).max()): return
-    unspliced = _COUNTS[counts]
-    if unspliced in adata.layers and _of_logarithm(V, M, read(unspliced)): return
+    counts, made = _told_units(adata, key, table, read, table == "X" and noted)
+    if made is None: return
     warnings.warn(
-        f"layer {key!r} is the change of layers[{counts!r}], but {table}, which the states come from, looks like its "
-        f"logarithm: entries of the Jacobian would be derivatives of one quantity by another; put {counts} into X "
-        f"and run PCA on that, or divide the velocities by 1 + {counts} (how-to page: From scVelo). If they are "
-        "changes of the logarithm already, say velocity_kind='projection'", stacklevel=3)
+        f"{velocities} is the change of {counts}, but {table}, which the states come from, looks like its {made}: "
+        "entries of the Jacobian would be derivatives of one quantity by another; put these counts into X and run PCA "
+        f"on that, or {'divide the velocities by 1 + them' if made == 'logarithm' else 'multiply the velocities as well'} "
+        "(how-to page: From scVelo). If they are changes of what the states are, say velocity_kind='projection'",
+        stacklevel=3)
 
+# %% ../nbs/14_adata.ipynb #e574390d
+def _standardised(adata, table, at, in_genes) -> str:
+    "Say why scales of standardised genes are not known, or not used in gene space; nothing where all is well."
+    std = pd.to_numeric(adata.var["std"], errors="coerce").iloc[at] if "std" in adata.var else None
+    why = "var['std'] is not there" if std is None else "it is 1 in var['std'] (scaled twice?)"
+    if std is not None and not np.allclose(std, 1, atol=0.01):
+        if not in_genes: return ""
+        why = "a fit of genes themselves does not divide velocities by var['std']"
+    return why if _is_standardised(adata.X if table == "X" else adata.layers[table], at[:20]) else ""
+
+def _told_units(adata, key, table, read, noted) -> tuple:
+    "What velocities are changes of, and what the states are of it: 'logarithm', 'n-fold'; None if these are the same."
+    X, V = read(table), None if key is None else read(key)
+    counts = _counts_layer(adata, key, table, read, X)
+    if counts is None:
+        M = np.expm1(X.clip(0, 50))
+        return f"the counts exp({table}) - 1", "logarithm" if noted and V is not None and _grows(V, M) else None
+    M = read(counts)
+    if (M < 0).any(): return counts, None
+    if not _is_logarithm(X, M, noted):
+        fold = None if (X < 0).any() or counts not in ("Ms", "M_s") else _fold(X, M)
+        return f"layers[{counts!r}]", fold and f"{fold:.2g}-fold"
+    for name in adata.layers:
+        if name in (None, key) or "velo" not in name or V is None: continue
+        if np.allclose(V * (1 + M), other := read(name), 1e-3, 1e-5 * np.abs(other).max()): return counts, None
+    unspliced = _COUNTS.get(counts)
+    if V is not None and unspliced in adata.layers and _of_logarithm(V, M, read(unspliced)): return counts, None
+    return f"layers[{counts!r}]", "logarithm"
+
+# %% ../nbs/14_adata.ipynb #841a1cb0
+def _counts_layer(adata, key, table, read, X):
+    "The layer of counts that velocities are changes of, by its usual name, or as X is its logarithm; or None."
+    if (usual := next((name for name in _COUNTS if name in adata.layers), None)) is not None: return usual
+    for name in adata.layers:
+        if name in (None, key, table) or "velo" in name: continue
+        if getattr(adata.layers[name], "dtype", np.dtype("O")).kind not in "iuf": continue
+        M = read(name)
+        if (M >= 0).all() and _median_correlation(X, np.log1p(M)) > max(0.99, _median_correlation(X, M)): return name
+    return None
+
+def _fold(X, counts) -> float | None:
+    "By what X is larger than counts, where that is the same in nearly all genes, and not 1; else None."
+    X, M = X.mean(axis=0), counts.mean(axis=0)
+    ratio = np.log(X[(X > 0) & (M > 0)] / M[(X > 0) & (M > 0)])
+    if not len(ratio) or np.median(np.abs(ratio - np.median(ratio))) > 0.05: return None
+    return float(np.exp(np.median(ratio))) if abs(np.median(ratio)) > 0.2 else None
+
+def _grows(V, M) -> bool:
+    "Whether velocities are larger in the upper half of each gene's cells, as changes of counts are, and not of logs."
+    high = M > np.median(M, axis=0)
+    low, up = (np.where(of, M, 0).sum(axis=0) / np.maximum(of.sum(axis=0), 1) for of in (~high, high))
+    size = [np.sqrt(np.where(of, V**2, 0).sum(axis=0) / np.maximum(of.sum(axis=0), 1)) for of in (~high, high)]
+    of = (low > 1) & (up > low) & (size[0] > 0) & (size[1] > 0)
+    if of.sum() < 5: return False
+    x, y = np.log1p(up[of]) - np.log1p(low[of]), np.log(size[1][of] / size[0][of])
+    slope = (x @ y) / (x @ x)
+    return slope > max(0.2, 4 * np.sqrt(((y - slope * x) ** 2).sum() / (len(x) - 1) / (x @ x)))
+
+# %% ../nbs/14_adata.ipynb #d32304e0
 def _is_logarithm(X, counts, noted) -> bool:
     "Whether X is made of logarithms of counts rather than of these, scaled or not; noted: X was logarithmised once."
     to_counts, to_logs = (_median_correlation(X, M) for M in (counts, np.log1p(counts)))

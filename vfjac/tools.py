@@ -80,7 +80,7 @@ def fit_vector_field(
     write_field(adata, fit, basis, X, V, source, None if given else single, **extra)
     return fit
 
-# %% ../nbs/19_tools.ipynb #3bf1603a
+# %% ../nbs/19_tools.ipynb #48bccd36
 def _read_data(adata, basis, velocity_key, dims, genes, layer, Qkey, velocity_kind):
     "Return states, velocities, what these are made from, and their description; warn of units that differ."
     kinds = (None, "projection", "displacement", "unknown")
@@ -88,7 +88,7 @@ def _read_data(adata, basis, velocity_key, dims, genes, layer, Qkey, velocity_ki
     if basis is None: X, V, source, extra = _gene_space_data(adata, genes, layer, velocity_key, dims)
     else: X, V, source, extra = _basis_data(adata, basis, velocity_key, dims, genes, layer, Qkey)
     if velocity_kind is not None: extra["velocity_kind"] = velocity_kind
-    elif extra["velocity_kind"] == "projection":
+    elif extra["velocity_kind"] != "displacement":
         read = None if basis is None else quiet_loadings(adata, Qkey, basis)
         genes, table = (extra["genes"], layer) if read is None else (read.genes, read.table)
         warn_of_units(adata, source, genes, table)
