@@ -388,6 +388,20 @@ def _check_kinds(S, U, pair) -> None:
         f"expected 10-40 % in cells): are the layers swapped? Exchange them then, or, of counts, take layers="
         f"{pair[::-1]}; in nuclei it may be right", stacklevel=3)
 
+# %% ../nbs/17_pp.ipynb #e9e48f98
+def _check_order(tables) -> None:
+    "Warn where spliced and unspliced molecules go together no more than those of different cells."
+    S, U = tables.counts.values()
+    genes = np.argsort(-np.minimum(S.sum(axis=0), U.sum(axis=0)), kind="stable")[:200]
+    if len(genes) < 50 or S.shape[0] < 100: return
+    s, u = (np.log1p(tables.normalised(key)[:, genes].toarray()) for key in tables.counts)
+    share = (((s - s.mean(axis=0)) * u).sum(axis=0) > 0).mean()
+    if share < 0.65: warnings.warn(
+        f"unspliced molecules rise with spliced ones in {share:.0%} of the {len(genes)} best counted "
+        f"genes (by chance 50 %, expected 80 % or more): are cells or genes of one layer in another "
+        f"order? Join both by name; else hardly anything varies, and velocities say nothing",
+        stacklevel=3)
+
 # %% ../nbs/17_pp.ipynb #c3e94d79
 def _choose_velocity(adata, tables, made, trusted, named=False):
     "Return velocities, which genes have one, and where they are from: Mu - γ Ms, `made`, unless others are named."
@@ -404,7 +418,7 @@ def _choose_velocity(adata, tables, made, trusted, named=False):
         f"velocity_key, velocities are computed", stacklevel=3)
     return V, both, f"{said} as it is"
 
-# %% ../nbs/17_pp.ipynb #ef4ab83e
+# %% ../nbs/17_pp.ipynb #61d21f3f
 def prepare(
     adata: AnnData,                  # Counts, or what velocity tools made from them; not changed
     *,
@@ -439,6 +453,7 @@ def prepare(
     first, second = tables.counts.values() if len(tables.counts) == 2 else (Ms, Mu)
     names = tables.pair if first is not Ms else [tables.averages.get(key, key) for key in tables.pair]
     _check_kinds(first, second, tuple(names))
+    if len(tables.counts) == 2: _check_order(tables)
     gamma, of_gamma = _choose_gamma(adata, Ms, Mu, agree)
     made = gamma.astype(np.float32) * Ms
     np.subtract(Mu, made, out=made)
