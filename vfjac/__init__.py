@@ -27,10 +27,11 @@ _home = {
         "response_density", "gene_set_jacobian", "perturb", "perturb_cells"],
     "explorer": ["explore", "jacobian_chart", "report"],
 }
-_modules = [*_home, "adata", "datasets", "charts", "cli", "dynamics", "diagrams", "pp", "tl", "enrichment", "knockout"]
+_modules = [*_home, "adata", "datasets", "charts", "cli", "dynamics", "diagrams", "pl", "pp", "tl", "enrichment",
+            "knockout"]
 _name_to_module = {name: module for module, names in _home.items() for name in names}
 
-__all__ = [*_name_to_module, "datasets", "charts", "diagrams", "dynamics", "pp", "tl"]
+__all__ = [*_name_to_module, "datasets", "charts", "diagrams", "dynamics", "pl", "pp", "tl"]
 
 
 def __getattr__(name):
