@@ -88,6 +88,15 @@ def significant(
     rounded[whole] = np.round(rounded[whole] * up / down) / up * down
     return rounded
 
+# %% ../nbs/20_charts.ipynb #cf8d5c8d
+def _fair_end(values) -> float:
+    "Return where a scale of squares ends: the largest, or three times the 95 % quantile if that is less."
+    return float(significant(min(symmetric_domain(values)[1], 3 * symmetric_domain(values, 0.95)[1])))
+
+def _beyond(values, end: float) -> str:
+    "Return the words for a scale that ends before the largest value."
+    return f" Darkest beyond ±{end:.2g}." if (np.abs(np.asarray(values, dtype=float)) > end * 1.005).any() else ""
+
 # %% ../nbs/20_charts.ipynb #cd021b6a
 def _with_columns(df: pd.DataFrame, needed: list[str]) -> pd.DataFrame:
     "Return a copy of `df` with a plain index. Raises ValueError naming all missing columns."
@@ -225,7 +234,7 @@ def _strongest_last(df: pd.DataFrame) -> pd.DataFrame:
     order = np.argsort(df["value"].abs().fillna(-1).to_numpy(), kind="stable")
     return df.iloc[order].reset_index(drop=True)
 
-# %% ../nbs/20_charts.ipynb #e681d532
+# %% ../nbs/20_charts.ipynb #95d60992
 def embedding_chart(
     df: pd.DataFrame, # One row per cell: x, y, cell, value, and group if there are groups
     effector: str, # Gene whose velocity or production changes
@@ -234,7 +243,7 @@ def embedding_chart(
     of: str = "velocity", # What changes: "velocity" or "production" of the effector
     x_title: str = "component 1", # Title of the first axis
     y_title: str = "component 2", # Title of the second axis
-    quantile: float = 0.99, # Part of the |values| inside the colour scale; 1 = all
+    quantile: float = 0.98, # Part of the |values| inside the colour scale; 1 = all
     legend: str = "right", # Side on which the colours are explained: right, bottom, left or top
     width: int = 420, # Pixels
     height: int = 400, # Pixels
@@ -311,7 +320,7 @@ def _fit(n_panels: int, n_effectors: int, n_regulators: int, width: float, heigh
     columns = max(range(1, n_panels + 1), key=side)
     return float(np.clip(int(side(columns)), 11, 36)), columns
 
-# %% ../nbs/20_charts.ipynb #19d8d8bc
+# %% ../nbs/20_charts.ipynb #5e4c9b2f
 def heatmap_chart(
     df: pd.DataFrame, # One row per square: effector, regulator, value; group, chosen (bool: framed)
     *,
@@ -333,7 +342,7 @@ def heatmap_chart(
     df = df.assign(value=significant(df["value"]), **{k: _as_text(df[k]) for k in keys})
     _one_each(df, keys)
     n_effectors, n_regulators = map(len, genes)
-    domain = symmetric_domain(df["value"])
+    domain = [-(end := _fair_end(df["value"])), end]
     step, columns = _fit(len(groups), n_effectors, n_regulators, width, height)
     def panel(group):
         base = alt.Chart(chart_data(df[df["group"] == group] if "group" in df else df))
@@ -348,7 +357,7 @@ def heatmap_chart(
     about = (f"{title}: {n_effectors} effectors by {n_regulators} regulators, {value_title} "
              f"{_range_words(df['value'])}")
     if len(groups) > 1: about += f", one panel for each of {len(groups)} groups"
-    lines = [f"Row: whose {of}. Column: which gene rises.", words]
+    lines = [f"Row: whose {of}. Column: which gene rises.", words + _beyond(df["value"], end)]
     headline = _titled(title, lines, "group" if len(groups) == 1 else "bounds")
     return _in_panels({group: panel(group) for group in groups}, headline, about, columns)
 
@@ -400,7 +409,7 @@ def _opacity():
     when = alt.when(alt.PredicateComposition(faint)).then(alt.value(0.3))
     return when.when(alt.PredicateComposition(seen)).then(alt.value(0.92)).otherwise(alt.value(0.07))
 
-# %% ../nbs/20_charts.ipynb #e9964d9d
+# %% ../nbs/20_charts.ipynb #ee7fce6e
 NAMED_COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a800",
                  "#7f7f7f"] # Okabe & Ito
 
@@ -416,7 +425,8 @@ def cell_colour(
     looks = dict(title=_plain(title), orient="right", **{**_LEGEND, "titleLimit": 110})
     if kind == "number":
         legend = alt.Legend(gradientLength=130, tickCount=4, format=".2~g", **looks)
-        colour = alt.Color("colour:Q", scale=alt.Scale(scheme="viridis"), legend=legend)
+        scale = alt.Scale(scheme="viridis", domainMax=_js("colour_top"), clamp=True)
+        colour = alt.Color("colour:Q", scale=scale, legend=legend)
         return alt.condition("!isValid(datum.colour)", alt.value(MISSING), colour)
     scale = alt.Scale(domain=names, range=[NAMED_COLOURS[i % 8] for i in range(len(names))])
     legend = alt.Legend(symbolLimit=13, labelLimit=100, symbolOpacity=1, symbolType="circle", **looks)
@@ -466,16 +476,21 @@ def _arrows_view(arrows: pd.DataFrame) -> alt.Chart:
         x="x:Q", y="y:Q", angle=alt.Angle("angle:Q", scale=None),
         size=alt.Size("size:Q", scale=None))
 
-# %% ../nbs/20_charts.ipynb #40392a0b
-def _means_view(base: alt.Chart, genes: list, side: int) -> alt.LayerChart:
+# %% ../nbs/20_charts.ipynb #0e3808fd
+def _means_view(base: alt.Chart, genes: list, side: int, called=False) -> alt.LayerChart:
     "Return means over the cells that are seen, effectors × regulators, the chosen pair framed."
     step = float(np.clip(side / max(map(len, genes)), 9, 34))
     chosen = "datum.effector == effector_name && datum.regulator == regulator_name"
-    return _squares(
-        base, genes, step, [_js("-mean_limit"), _js("mean_limit")], "mean", chosen,
-        _tips(("effector", "regulator", "error"), "mean"), limit=80, cursor="pointer"
-    ).properties(name="means", title=_titled(
-        "Mean over the cells in view", ["Click a square to choose its pair."], "group"))
+    tips = _tips(("effector", "regulator", "error"), "mean")
+    squares = _squares(base, genes, step, [_js("-mean_limit"), _js("mean_limit")], "mean", chosen, tips, limit=80,
+                       cursor="pointer")
+    dots = _told(base).transform_filter("datum.called").mark_circle(
+        size=step * 0.9, color=INK, stroke="white", strokeWidth=0.8, opacity=1, cursor="pointer"
+    ).encode(**_gene_axes(genes, step, 80), tooltip=tips)
+    title = _js("mean_top > 1.005 * mean_limit ? 'Mean in view, darkest beyond ±' + format(mean_limit, '.2~g') : "
+                "'Mean over the cells in view'")
+    words = "Click a square. Dot: called." if called else "Click a square to choose its pair."
+    return (squares + dots).properties(name="means", title=_titled(title, [words], "group"))
 
 # %% ../nbs/20_charts.ipynb #d9dd6a24
 def _plane_view(base: alt.Chart, n: int, size: dict, box=None) -> alt.Chart:
@@ -529,10 +544,10 @@ def _groups_view(base: alt.Chart, groups: list[str], size: dict) -> alt.LayerCha
         width=size["width"] - 110, height=row * len(groups), view=_BARE,
         title=_titled("By group", ["Bar: median. Right: number of cells."], "group"))
 
-# %% ../nbs/20_charts.ipynb #08075df4
+# %% ../nbs/20_charts.ipynb #8f43475e
 def _five_views(
     cells, means, genes: list, groups: list, shown, n: int, size: dict, columns: int, *,
-    titles: tuple, colour, arrows=None, boxes=None
+    titles: tuple, colour, arrows=None, boxes=None, called=False
 ) -> alt.ConcatChart:
     "Return views of n cells, with the columns `shown`, and of means over `genes` (two lists)."
     x_title, y_title, along_title = titles
@@ -540,7 +555,7 @@ def _five_views(
     first = _cells_view(cells, colour, x_title, y_title, n, size, boxes.get("brush"))
     if arrows is not None:
         first = alt.layer(first, _arrows_view(arrows)).resolve_scale(size="independent")
-    views, plane = [first, _means_view(means, genes, side)], "effector_x" in shown
+    views, plane = [first, _means_view(means, genes, side, called)], "effector_x" in shown
     if plane: views.append(_plane_view(cells, n, size, boxes.get("plane")))
     if "along" in shown: views.append(_response_view(cells, along_title, n, size, "error" in shown))
     views.append(_groups_view(cells, groups, size))
@@ -568,9 +583,9 @@ def linked_rows(
 
 def _jitter(n): return (np.arange(n) * 0.618034 % 1).round(2)
 
-# %% ../nbs/20_charts.ipynb #fc9a057c
+# %% ../nbs/20_charts.ipynb #55d7b58f
 def linked_squares(
-    means: pd.DataFrame, # One row per square: effector, regulator, value; error, faded if there
+    means: pd.DataFrame, # One row per square: effector, regulator, value; error, faded, called if there
 ) -> pd.DataFrame: # Rounded, with all columns that the views read
     """Return means as the views read them.
 
@@ -579,12 +594,13 @@ def linked_squares(
     means = _with_columns(means, [*pair, "value"])
     means = means.assign(**{c: _as_text(means[c]) for c in pair})
     _one_each(means, pair)
-    means["faded"] = means["faded"].astype(int) if "faded" in means else 0
+    flags = ["faded", "called"]
+    for flag in flags: means[flag] = means[flag].astype(int) if flag in means else 0
     numbers = [c for c in ("value", "error") if c in means]
     means = means.assign(**{c: significant(means[c]) for c in numbers})
-    return means[[*pair, *numbers, "faded"]]
+    return means[[*pair, *numbers, *flags]]
 
-# %% ../nbs/20_charts.ipynb #0f3fee85
+# %% ../nbs/20_charts.ipynb #761b883b
 def linked_params(
     df: pd.DataFrame, # Cells, as for `linked_chart`
     means: pd.DataFrame, # Means, as for `linked_chart`
@@ -593,25 +609,30 @@ def linked_params(
     *,
     groups: list[str] | None = None, # Groups in their order; None takes those of the cells
     group: str = "", # The group whose cells are looked at; empty: all
-    quantile: float = 0.99, # Part of the |values| inside the colour scales
+    quantile: float = 0.98, # Part of the |values| inside the colour scales
 ) -> dict: # Name -> value of each parameter
     "Return what the views must know besides the rows: names, and the ends of the scales."
     groups = groups or (_levels(df["group"]) if "group" in df else ["all cells"])
-    signed = "colour" in df and df["colour"].dtype.kind in "fiu"
+    shades = df["colour" if "colour" in df and df["colour"].dtype.kind in "fiu" else "value"]
     return dict(
         effector_name=effector, regulator_name=regulator, limit=_end(df["value"], quantile),
-        reach=_end(df["value"]), mean_limit=_end(means["value"]),
-        colour_limit=_end(df["colour" if signed else "value"], quantile),
+        reach=_end(df["value"]), mean_limit=_fair_end(means["value"]), mean_top=_end(means["value"]),
+        colour_limit=_end(shades, quantile), colour_top=_top_of(shades, quantile),
         groups=groups, chosen_group=groups.index(group) if group else -1)
 
 def _end(values, quantile: float = 1.0) -> float:
     "Return where a scale of values ends."
     return float(significant(symmetric_domain(values, quantile)[1]))
 
-# %% ../nbs/20_charts.ipynb #43f905bc
+def _top_of(values: pd.Series, quantile: float) -> float:
+    "Return where a scale of plain numbers ends."
+    known = values[np.isfinite(values)]
+    return float(significant(known.quantile(quantile, interpolation="higher"))) if len(known) else 1.0
+
+# %% ../nbs/20_charts.ipynb #1ff34846
 def linked_chart(
     df: pd.DataFrame, # One row per cell: cell, x, y, value, and other columns of the views
-    means: pd.DataFrame, # One row per square: effector, regulator, value; error, faded if there
+    means: pd.DataFrame, # One row per square: effector, regulator, value; error, faded, called if there
     effector: str, # The chosen pair: gene whose velocity changes
     regulator: str, # Gene that rises
     *,
@@ -638,7 +659,7 @@ def linked_chart(
         _named_data("cells", rows), _named_data("means", squares), genes, known["groups"],
         rows.columns, len(rows), size, columns, titles=(x_title, y_title, along_title),
         colour=cell_colour(colour, colour_title, colour_names or known["groups"]), arrows=arrows,
-        boxes=boxes)
+        boxes=boxes, called="called" in means)
     about = ("One entry of the Jacobian in linked views: cells on an embedding, means of the "
              "chosen pairs, the plane of the two genes, the response, the groups")
     chart = chart.add_params(*_param_values(**known)).properties(
@@ -651,7 +672,7 @@ def _named_data(name: str, table: pd.DataFrame) -> alt.Chart:
     "Return a chart of a table that stands under its name in the datasets."
     return alt.Chart({"name": name, "format": _csv_format(table)})
 
-# %% ../nbs/20_charts.ipynb #a83813ed
+# %% ../nbs/20_charts.ipynb #4e8cf682
 def redrawn(
     spec: dict, # From `linked_chart(…).to_dict()`; not changed
     df: pd.DataFrame, # Cells, with the same columns as before
@@ -668,7 +689,7 @@ def redrawn(
     drawn = old["layer"][0]["encoding"]
     if [drawn[axis]["scale"]["domain"] for axis in "yx"] != genes:
         base, side = _named_data("means", squares), spec["usermeta"]["panel"]
-        new = _means_view(base, genes, side).to_dict(validate=False)
+        new = _means_view(base, genes, side, "called" in means).to_dict(validate=False)
         old.update({key: new[key] for key in old})
     for param in spec["params"]:
         if param["name"] in params: param["value"] = params[param["name"]]
@@ -730,7 +751,7 @@ def _error_parts(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             "others")
     return parts, np.where(np.isfinite(errors[:, np.argmax(top)]), rest, np.nan)
 
-# %% ../nbs/20_charts.ipynb #2ad96170
+# %% ../nbs/20_charts.ipynb #d7aa5c45
 def _page_cells(entries: pd.DataFrame, cells: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     "Return the rows of a page without its numbers, and which cells these are."
     _one_each(cells, ["cell"])
@@ -746,7 +767,7 @@ def _page_cells(entries: pd.DataFrame, cells: pd.DataFrame) -> tuple[pd.DataFram
         cell=cells["cell"], x=significant(cells["x"], 4), y=significant(cells["y"], 4),
         group=_as_text(cells["group"]), outside=outside, jitter=_jitter(len(cells)))), cells
 
-def _page_table(entries, cells, expression=None, quantile=0.99) -> tuple[pd.DataFrame, dict, dict]:
+def _page_table(entries, cells, expression=None, quantile=0.98) -> tuple[pd.DataFrame, dict, dict]:
     "Return the rows of a page, the tables that its expressions look up, and its first choice."
     pair = ["effector", "regulator"]
     entries = _named(entries, ["cell", *pair, "value"])
@@ -769,14 +790,14 @@ def _page_table(entries, cells, expression=None, quantile=0.99) -> tuple[pd.Data
     ends = lambda q: {key: _end(column, q) for key, column in zip(keys, values.T)}
     means = pd.concat([wide.groupby(np.array(rows["group"])).mean(), wide.mean().to_frame().T])
     first = dict(zip(pair, (names.index(name) for names, name in zip(
-        (effectors, regulators), _strongest(wide)))), mean_limit=_end(means))
+        (effectors, regulators), _strongest(wide)))), mean_limit=_fair_end(means), mean_top=_end(means))
     return pd.concat([rows, *(whole for whole, _ in tables)], axis=1), dict(
         effectors=effectors, regulators=regulators, groups=_levels(cells["group"]),
         steps={key: step for _, steps in tables for key, step in steps.items()},
         limits=ends(quantile), reaches=ends(1.0), effector_genes=place(effectors),
         regulator_genes=place(regulators), error_parts=significant(parts, 5).tolist()), first
 
-# %% ../nbs/20_charts.ipynb #1d132b1c
+# %% ../nbs/20_charts.ipynb #88f705c1
 def _menu(name: str, labels: list[str], start: int, *, label: str, first: int = 0) -> alt.Parameter:
     "Return a parameter that a menu sets: the position of a name."
     positions = list(range(first, first + len(labels)))
@@ -794,7 +815,8 @@ def _page_params(tables: dict, first: dict) -> list[alt.Parameter]:
         colour_limit="limit", effector_name="effectors[effector]",
         regulator_name="regulators[regulator]")
     computed = [alt.param(name=name, expr=expr) for name, expr in chosen.items()]
-    return [*menus, *_param_values(**tables, mean_limit=first["mean_limit"]), *computed]
+    return [*menus, *_param_values(**tables, **{
+        end: first[end] for end in ("mean_limit", "mean_top")}), *computed]
 
 # %% ../nbs/20_charts.ipynb #e64293d4
 def _page_columns(base: alt.Chart) -> alt.Chart:
@@ -843,7 +865,7 @@ def _words_view(base: alt.Chart, width: int, of: str) -> alt.LayerChart:
               line(_SYMBOLS[of], 44, fontSize=12, color=QUIET)]
     return alt.LayerChart(layer=layers).properties(width=width, height=60, view=_BARE)
 
-# %% ../nbs/20_charts.ipynb #44f36fe8
+# %% ../nbs/20_charts.ipynb #711a8f65
 def pair_chart(
     entries: pd.DataFrame, # One row per cell and pair: cell, effector, regulator, value, and error
     cells: pd.DataFrame, # One row per cell: cell, x, y; group, outside (of the support) if there
@@ -852,7 +874,7 @@ def pair_chart(
     x_title: str = "component 1", # Title of the first axis
     y_title: str = "component 2", # Title of the second axis
     of: str = "velocity", # What changes: "velocity" or "production" of the effector
-    quantile: float = 0.99, # Part of the |values| of a pair inside its colour scale; 1 = all
+    quantile: float = 0.98, # Part of the |values| of a pair inside its colour scale; 1 = all
     columns: int = 2, # Views in a row; a page changes it with the width of its window
     width: int = 280, # Width of a view in pixels
     height: int = 230, # Height of a view in pixels

@@ -447,7 +447,7 @@ def _output(jacobian: GeneJacobian, gene: str) -> np.ndarray:  # (n_cells,)
         return some_outputs(cast(GaussianField, jacobian.field), None, row)[0].velocity(X)[:, 0]
     return jacobian.field.velocity(X) @ scaled_loadings(jacobian.loadings, jacobian.scale)[0][row[0]]
 
-# %% ../nbs/28_explorer.ipynb #4efd3b05
+# %% ../nbs/28_explorer.ipynb #6c7f7aeb
 def _means_table(state: ExplorerState, source: ExplorerSource) -> pd.DataFrame:
     "One row per square: effector, regulator, value (mean over the cells in view, NaN without any); error, faded."
     effectors, regulators = genes = state.panel()
@@ -457,7 +457,34 @@ def _means_table(state: ExplorerState, source: ExplorerSource) -> pd.DataFrame:
     if source.jacobian.has_stderr and inside.any():
         table["error"] = np.ravel(_mean_errors(source, inside, *genes))
         table["faded"] = table["value"].abs() < 2 * table["error"]
+    if called := source.once("called", "", lambda: _called_pairs(source.jacobian)):
+        table["called"] = [pair in called for pair in zip(table["effector"], table["regulator"])]
     return table
+
+def _called_pairs(gj: GeneJacobian | None) -> set:
+    "The pairs of production that are called over all cells; none of velocities, which are no regulation."
+    if gj is None or gj.false_share is None: return set()
+    table = gj.significant(exclude_diagonal=True)
+    return set(zip(table["effector"], table["regulator"]))
+
+# %% ../nbs/28_explorer.ipynb #7160e3f9
+def _regulators_here(state: ExplorerState, source: ExplorerSource) -> pd.DataFrame:
+    "Regulators of the chosen effector: regulator, value (mean over the cells in view), stderr and z where known."
+    inside, genes = _cells_in_view(state, source), [g for g in source.jacobian.genes if g != state.effector]
+    if not inside.any() or not genes: return pd.DataFrame(dict(regulator=[], value=[]))
+    table = pd.DataFrame(dict(regulator=genes, value=_mean_entries(source, inside, [state.effector], genes)[0]))
+    if source.jacobian.has_stderr:
+        table["stderr"] = _mean_errors(source, inside, [state.effector], genes)[0]
+        table["z"] = table["value"] / table["stderr"]
+    order = table["z" if "z" in table else "value"].abs().sort_values(ascending=False, kind="stable").index
+    return table.loc[order].reset_index(drop=True)
+
+def _regulator_words(state: ExplorerState, source: ExplorerSource, most: int = 5) -> str:
+    "The strongest of them in a line."
+    said = [f"{row.regulator} {row.value:+.2g}" + (
+        f" ± {row.stderr:.2g}{' (unsure)' * (abs(row.z) < 2)}" if hasattr(row, "z") else "")
+        for row in _regulators_here(state, source).head(most).itertuples()]
+    return f"Strongest on {state.effector} in these cells: {', '.join(said)}" if said else ""
 
 # %% ../nbs/28_explorer.ipynb #615023e2
 def _finding(effector: str, regulator: str, values, which: str, of="velocity", errors=None, groups=None) -> str:
@@ -501,7 +528,7 @@ def _sentence(state: ExplorerState, source: ExplorerSource) -> str:
     groups = (value[inside], source.groupings[state.grouping][inside]) if state.grouping else None
     return _finding(state.effector, state.regulator, value[inside], which, source.of, errors, groups)
 
-# %% ../nbs/28_explorer.ipynb #71c42752
+# %% ../nbs/28_explorer.ipynb #94a925a5
 def _how_to_read(gj: GeneJacobian | None, of: str) -> str:
     "What ∂f / ∂x is, what colours and faintness mean, and whether errors are known."
     change = ("production of the effector (its logarithm) changes per standard deviation of the regulator"
@@ -511,7 +538,7 @@ def _how_to_read(gj: GeneJacobian | None, of: str) -> str:
     if gj is None or not gj.has_stderr:
         faint = ("Standard errors are not known: no band is drawn, and no sign can be said to be sure. Faint: outside "
                  "the field's support.")
-    return f"∂f / ∂x: how {change}. {FALLS_RISES} {faint}"
+    return f"∂f / ∂x: how {change}. {FALLS_RISES} Colours end where 2 % of the cells go beyond. {faint}"
 
 # %% ../nbs/28_explorer.ipynb #c7c47b97
 def _view_note(state: ExplorerState, source: ExplorerSource) -> str:  # One or more sentences
@@ -560,7 +587,7 @@ def _symbols(state: ExplorerState, source: ExplorerSource) -> str:
     "The pair in symbols."
     return entry_label(state.effector, state.regulator, source.of)
 
-# %% ../nbs/28_explorer.ipynb #0b04639f
+# %% ../nbs/28_explorer.ipynb #04b597ee
 _SHADES = np.array([[31, 95, 168], [235, 236, 238], [200, 90, 10]])   # falls, zero, rises
 
 def _static_svg(state: ExplorerState, source: ExplorerSource, most: int = 600) -> str:
@@ -571,7 +598,7 @@ def _static_svg(state: ExplorerState, source: ExplorerSource, most: int = 600) -
     xy, value, clear = xy[known], value[known], np.where(seen[shown[known]], 0.9, 0.1)
     low, span = (xy.min(axis=0), np.ptp(xy, axis=0)) if len(xy) else (np.zeros(2), np.ones(2))
     x, y = (np.array([16, 430]) + (xy - low) / np.where(span > 0, span, 1) * [688, -345]).T
-    end = symmetric_domain(value, 0.99)[1]
+    end = symmetric_domain(value, 0.98)[1]
     fills = [np.interp(np.clip(value / end, -1, 1), [-1, 0, 1], shade).astype(int) for shade in _SHADES.T]
     dots = "".join(f'<circle cx="{a:.0f}" cy="{b:.0f}" r="3.5" fill="#{red:02x}{green:02x}{blue:02x}" '
                    f'fill-opacity="{c}"/>' for a, b, red, green, blue, c in zip(x, y, *fills, clear))
@@ -740,7 +767,7 @@ class _Drawing(_Board):
         self.chart_widget.show(redrawn(self._spec, cells, means, params, boxes), boxes)
         self._panel = state.panel()
 
-# %% ../nbs/28_explorer.ipynb #73cf25bc
+# %% ../nbs/28_explorer.ipynb #9a3ab559
 class _Following(_Drawing):
     "What happens when the state has changed."
     def _show_pickers(self) -> None:
@@ -768,10 +795,12 @@ class _Following(_Drawing):
     def _say_words(self) -> None:
         "Write headline and message."
         state, source, problem = self.state, self.source, ""
-        symbols, words, how = map(html.escape, (
-            _symbols(state, source), _sentence(state, source), _how_to_read(source.jacobian, source.of)))
+        symbols, words, others, how = map(html.escape, (
+            _symbols(state, source), _sentence(state, source), _regulator_words(state, source),
+            _how_to_read(source.jacobian, source.of)))
         self.headline.value = (
             f'<div style="line-height:1.45;margin:4px 0 0"><span style="font-size:18px;font-weight:600">{words}.</span>'
+            f'<br><span>{others}</span>'
             f'<br><span style="font-size:12px;opacity:.75">{symbols}. {how}</span></div>')
         if state.arrows and source.of == PRODUCTION: problem = "Arrows are velocities; production has none."
         elif state.arrows and state.embedding not in source.flows:
@@ -882,7 +911,7 @@ class _Saving(_Controls):
         lead = f"{_sentence(state, source)}. {_how_to_read(source.jacobian, source.of)}\n\n{_view_note(state, source)}"
         return _written(path, page_html(_picture(state, source, **looks), title=_symbols(state, source), lead=lead))
 
-# %% ../nbs/28_explorer.ipynb #736ce954
+# %% ../nbs/28_explorer.ipynb #5f22b4a7
 class _Answering(_Saving):
     "The cells in view, and the code of the view."
     @property
@@ -900,6 +929,11 @@ class _Answering(_Saving):
         table.insert(1, "effector", state.effector)
         table.insert(2, "regulator", state.regulator)
         return table.rename(columns=dict(effector_x="effector_expression", regulator_x="regulator_expression"))
+
+    @property
+    def regulators_here(self) -> pd.DataFrame:
+        "Regulators of the chosen effector in the cells in view: regulator, value, stderr, z; the surest first."
+        return _regulators_here(*self._opened())
 
     _recipe: dict   # Arguments of `explore`
 
@@ -1226,7 +1260,7 @@ def _page_numbers(page: _Page) -> tuple[dict, np.ndarray]:
     sides = dict(left=significant(left, 6).tolist(), right=significant(right, 6).tolist())
     return dict(tensor=_packed(values)) | sides, left @ values.mean(axis=0) @ right.T
 
-# %% ../nbs/28_explorer.ipynb #f601113d
+# %% ../nbs/28_explorer.ipynb #c29e8694
 def _report_parts(page: _Page, panel: int = 30) -> tuple[alt.ConcatChart, dict]:
     "The chart of a page with its first pair, and the data that `report.js` works out others from."
     (effectors, regulators), cells = page.pairs, page.cells
@@ -1241,6 +1275,7 @@ def _report_parts(page: _Page, panel: int = 30) -> tuple[alt.ConcatChart, dict]:
     genes = list(dict.fromkeys([*effectors, *regulators])) if page.read else []
     if page.read: table[["effector_x", "regulator_x", "along"]] = 0.0
     squares = long_table(np.zeros([len(names) for names in shown]), effector=shown[0], regulator=shown[1])
+    if called := _called_pairs(page.gj): squares["called"] = False
     chart = linked_chart(
         table, squares, effectors[first[0]], regulators[first[1]], groups=groups, x_title=f"{page.place} 1",
         y_title=f"{page.place} 2")
@@ -1250,7 +1285,9 @@ def _report_parts(page: _Page, panel: int = 30) -> tuple[alt.ConcatChart, dict]:
     return chart, numbers | levels | _page_errors(page) | dict(
         cells=list(cells["cell"]), x=significant(cells["x"], 4).tolist(), y=significant(cells["y"], 4).tolist(),
         group=np.asarray(at).tolist(), groups=groups, outside=cells["outside"].astype(int).tolist(), of=page.of,
-        effectors=effectors, regulators=regulators, genes=genes, pair=first, panel=shown,
+        effectors=effectors, regulators=regulators, genes=genes, pair=first, panel=shown, called=[
+            (e, r) for e, effector in enumerate(effectors) for r, regulator in enumerate(regulators)
+            if (effector, regulator) in called],
         colours={kind: alt.Chart().mark_point().encode(color=colour).to_dict(validate=False)["encoding"]["color"]
                  for kind, colour in colours.items()})
 

@@ -66,6 +66,7 @@ async function render({ model, el }) {
       if (name !== "params") state.shown.view.data(name, rowsOf(value));
       else for (const [param, to] of Object.entries(value)) state.shown.view.signal(param, to);
     }
+    if (due.includes("cells")) state.shown.view.resize();   // labels of other numbers need other room
     await state.shown.view.runAsync();
   }
   const redraw = () => next(embed);

@@ -14,7 +14,9 @@ function arranged(spec, width) { // as many views in a row as there is room for,
   const wide = Math.max(200, Math.min(380, Math.floor((width - 30) / columns - 85)));
   const sized = part => part.width === made ? {...part, width: wide}
     : part.width === made - 110 ? {...part, width: wide - 110} : part;
-  const fit = part => part.concat ? {...part, columns, concat: part.concat.map(sized)}
+  const below = part => columns > 1 ? part   // legends stand below where there is no room beside
+    : JSON.parse(JSON.stringify(part).replaceAll('"orient":"right"', '"orient":"bottom"'));
+  const fit = part => part.concat ? {...part, columns, concat: below(part.concat.map(sized))}
     : part.vconcat ? {...part, vconcat: part.vconcat.map(fit)} : part;
   return [made ? fit(spec) : spec, columns, wide];
 }
@@ -26,6 +28,6 @@ function seeThrough(spec) { // a box must not hide the cells in it from the poin
   return spec;
 }
 function squareOf(item) {
-  const d = item && item.mark && item.mark.marktype === "rect" ? item.datum : null;
+  const d = item && item.datum;
   return d && "effector" in d && "regulator" in d ? d : null;
 }

@@ -11,6 +11,7 @@ function report(data, spec, redraw) {
   const at = id => document.getElementById(id), n = data.cells.length, wide = data.regulators.length;
   const tensor = unpacked(data.tensor), errors = data.errors && unpacked(data.errors);
   const levels = data.levels && unpacked(data.levels), gene = name => data.genes.indexOf(name);
+  const called = new Set(data.called.map(pair => pair.join()));
   const chosen = {effector: data.pair[0], regulator: data.pair[1], group: -1, colour: "entry"}, boxes = {};
   let view = null, timer = 0, panel = data.panel.map(names => names.slice());
 
@@ -46,19 +47,30 @@ function report(data, spec, redraw) {
   const seen = row => (chosen.group < 0 || row.group === data.groups[chosen.group])
     && Object.values(boxes).every(box => within(box, row));
 
-  function means(inside) { // of the pairs in the heat map
+  function sums(inside) { // of each place in a row of the tensor
     const sum = new Float64Array(tensor.wide), place = new Map(data.cells.map((cell, c) => [cell, c]));
     for (const row of inside) {
       const start = place.get(row.cell) * tensor.wide;
       for (let p = 0; p < tensor.wide; p++) sum[p] += tensor.whole[start + p];
     }
-    const [rows, columns] = panel, found = [];
-    for (const effector of rows) for (const regulator of columns) {
-      const terms = weights(data.effectors.indexOf(effector), data.regulators.indexOf(regulator));
-      const value = inside.length ? terms.reduce((all, [p, w]) => all + w * sum[p] / inside.length, 0) : null;
-      found.push({effector, regulator, value, faded: 0});
-    }
-    return found;
+    return (e, r) => inside.length ? weights(e, r).reduce((all, [p, w]) => all + w * sum[p] / inside.length, 0) : null;
+  }
+  function means(mean) { // of the pairs in the heat map
+    const [rows, columns] = panel.map((names, side) => names.map(name => (side ? data.regulators : data.effectors).indexOf(name)));
+    return rows.flatMap(e => columns.map(r => ({effector: data.effectors[e], regulator: data.regulators[r],
+      value: mean(e, r), faded: 0, called: called.has(e + "," + r) ? 1 : 0})));
+  }
+  function others(inside, mean) { // the strongest regulators of the chosen effector
+    const e = chosen.effector, places = new Map(data.cells.map((cell, c) => [cell, c]));
+    const found = data.regulators.map((name, r) => {
+      const value = mean(e, r), part = errors ? data.parts[e] / inside.length : null;
+      const error = errors ? part * inside.reduce((all, row) => all + errors.at(places.get(row.cell), r), 0) : null;
+      return {name, value, error, strength: Math.abs(value) / (errors ? error || 1e-300 : 1)};
+    }).filter(one => one.name !== data.effectors[e]).sort((a, b) => b.strength - a.strength).slice(0, 5);
+    const short = value => +value.toPrecision(2), sign = value => value < 0 ? "−" : "+";
+    const said = ({name, value, error, strength}) => `${name} ${sign(value)}${short(Math.abs(value))}`
+      + (errors ? ` ± ${short(error)}${strength < 2 ? " (unsure)" : ""}` : "");
+    return inside.length && found.length ? `Strongest on ${data.effectors[e]} in these cells${errors ? " (± at most)" : ""}: ${found.map(said).join(", ")}` : "";
   }
   function sentence(inside) {
     const e = data.effectors[chosen.effector], r = data.regulators[chosen.regulator], made = data.of === "production";
@@ -90,15 +102,17 @@ function report(data, spec, redraw) {
     return sizes[Math.floor(share * (sizes.length - 1))] || sizes[sizes.length - 1] || 1;
   }
   async function show(everything = true) {
-    const cells = rows(), inside = cells.filter(seen), squares = means(inside), values = cells.map(row => row.value);
+    const cells = rows(), inside = cells.filter(seen), mean = sums(inside), squares = means(mean);
+    const values = cells.map(row => row.value), sizes = squares.map(square => square.value);
     const e = data.effectors[chosen.effector], r = data.regulators[chosen.regulator];
     at("says").textContent = document.title = sentence(inside);
+    at("others").textContent = others(inside, mean);
     at("symbols").textContent = data.of === "production" ? `∂ production of ${e} / ∂ ${r}` : `∂f_${e} / ∂x_${r}`;
-    const signals = {effector_name: e, regulator_name: r, chosen_group: chosen.group, limit: end(values, 0.99),
-                     colour_limit: end(values, 0.99), reach: end(values, 1),
-                     mean_limit: end(squares.map(square => square.value), 1)};
+    const signals = {effector_name: e, regulator_name: r, chosen_group: chosen.group, limit: end(values, 0.98),
+                     colour_limit: end(values, 0.98), reach: end(values, 1),
+                     mean_top: end(sizes, 1), mean_limit: Math.min(end(sizes, 1), 3 * end(sizes, 0.95))};
     for (const [name, value] of Object.entries(signals)) view.signal(name, value);
-    if (everything) view.data("cells", cells);
+    if (everything) view.data("cells", cells).resize();   // labels of other numbers need other room
     await view.data("means", squares).runAsync();
   }
   function fits() { // the chosen genes stand in the heat map; if it must change, the chart is drawn anew
