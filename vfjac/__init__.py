@@ -17,6 +17,7 @@ __all__ = [name for name, module in _home.items() if module] + ["datasets", "cha
 def __getattr__(name):
     if name not in _home: raise AttributeError(f"module 'vfjac' has no attribute {name!r}")
     module = import_module(f"vfjac.{_home[name] or name}")
+    import_module("vfjac.docments").add_parameters(module)
     return getattr(module, name) if _home[name] else module
 
 
