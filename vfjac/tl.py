@@ -1,5 +1,21 @@
 """Analysis of an AnnData: the verbs of `vf.tl`. Each stands in the module of its notebook."""
+import sys
+
+from vfjac.docments import add_parameters
 from vfjac.enrichment import enrichment
 from vfjac.knockout import knock_out
+from vfjac.networks import conserved_network, differential_network, jacobian_network, save_network
+from vfjac.ranking import compare_groups, rank_divergence_genes, rank_jacobian_genes
+from vfjac.response import (
+    acceleration, along_path, curl, curvature, determinant, divergence, eigenmodes, eigenvalues, fixed_points,
+    gene_set_jacobian, integrate, kinetics, perturb, perturb_cells, response_curve, response_density, sensitivity,
+    speed, torsion)
 
-__all__ = ["enrichment", "knock_out"]
+__all__ = [
+    "acceleration", "along_path", "compare_groups", "conserved_network", "curl", "curvature", "determinant",
+    "differential_network", "divergence", "eigenmodes", "eigenvalues", "enrichment", "fixed_points",
+    "gene_set_jacobian", "integrate", "jacobian_network", "kinetics", "knock_out", "perturb", "perturb_cells",
+    "rank_divergence_genes", "rank_jacobian_genes", "response_curve", "response_density", "save_network",
+    "sensitivity", "speed", "torsion"]
+
+for _name in __all__: add_parameters(sys.modules[globals()[_name].__module__])
