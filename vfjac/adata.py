@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['basis_key', 'listed', 'check_adata', 'check_unique', 'gene_columns', 'dense', 'read_mask', 'read_states', 'Loadings',
            'read_loadings', 'quiet_loadings', 'select_genes', 'explain_missing', 'layer_velocities', 'read_velocities',
-           'warn_of_absent', 'tell_velocity_kind', 'warn_of_units', 'read_averages', 'field_from_vecfld', 'PlacedField',
-           'read_field', 'cell_velocities', 'write_field', 'averaging_traces', 'FitData', 'read_fit_data',
-           'fingerprint', 'pack_jacobian', 'write_jacobian', 'StoredJacobian', 'read_jacobian']
+           'warn_of_absent', 'refuse_fill_values', 'tell_velocity_kind', 'warn_of_units', 'read_averages',
+           'field_from_vecfld', 'PlacedField', 'read_field', 'cell_velocities', 'write_field', 'averaging_traces',
+           'FitData', 'read_fit_data', 'fingerprint', 'pack_jacobian', 'write_jacobian', 'StoredJacobian',
+           'read_jacobian']
 
-# %% ../nbs/14_adata.ipynb #f2674d33
+# %% ../nbs/14_adata.ipynb #dfa4bb16
 import hashlib
 import os
 import warnings
@@ -26,7 +27,7 @@ from scipy.sparse import csr_array, issparse
 
 from .blocks import is_lazy, row_blocks
 from .fields import LARGEST, GaussianField, MatrixGaussianField, RescaledField, VectorField, with_step
-from .genejacobian import find_cells, find_names, some_outputs
+from .genejacobian import find_cells, find_names, known_elsewhere, some_outputs
 from .noise import Smoothing, stored_averages
 from .posterior import Posterior
 
@@ -45,7 +46,7 @@ def listed(
     "The keys of a part of an AnnData, for a message. (From anndata 0.13 on, `layers` has the key None for X.)"
     return ", ".join(str(key) for key in mapping if key is not None) or "none"
 
-# %% ../nbs/14_adata.ipynb #858236e1
+# %% ../nbs/14_adata.ipynb #b84b7a09
 def check_adata(
     adata,                  # What was given as AnnData
     write: bool = False,    # Whether results are going to be written to it
@@ -56,7 +57,9 @@ def check_adata(
         held = [f"adata.{name}[{key!r}]" for name, part in parts.items() for key in part]
         usual = [name for name in held if name.endswith(("['rna']", "['table']"))]
         remedy = f"; give {' or '.join((usual or held)[:3])}" if held else ", such as anndata.read_h5ad returns"
+        if parts and not held: remedy = f", and its {', '.join(parts)} holds none"
         raise TypeError(f"adata is a {type(adata).__name__}: expected an AnnData{remedy}")
+    if not adata.n_obs: raise ValueError(f"adata has no cells {adata.shape}: were all of them filtered out?")
     if write and adata.isbacked and adata.is_view:
         raise ValueError("adata is a view of a file on disk, which cannot be written to: call adata.to_memory() first")
 
@@ -286,7 +289,7 @@ def _proved(adata, Q, genes, states, some, mean=None, close=1e-2) -> tuple:
         if _misfit(T @ (R := _rotation(T, states)), states) < close: return Q @ R, name, std, missed
     return Q, None, None, missed
 
-# %% ../nbs/14_adata.ipynb #31ace66d
+# %% ../nbs/14_adata.ipynb #6366e26b
 def _unproved_in_uns(adata, Qkey, Q, genes, mean, states, some, missed):
     "Return loadings in `uns` that are not proved, in an order that means prove, or as they are, with a warning."
     if states is not None and adata.X is not None and len(states) > (2 if mean is None else 0):
@@ -323,8 +326,8 @@ def _say_unproved(adata, Qkey, basis, missed, whole, lost):
     if lost:
         warnings.warn(
             f"the columns of varm[{Qkey!r}] are shorter than 1: genes that took part in PCA have been removed since, "
-            "and whether the states are those of the others can't be proved. Entries of these genes are as before, if the "
-            "field is; fit with all genes, and remove some afterwards", stacklevel=4)
+            "and whether the states are those of the others can't be proved. Entries of these genes are as before, if "
+            "the field is; fit with all genes, and remove some afterwards", stacklevel=4)
         return
     warnings.warn(
         f"the loadings varm[{Qkey!r}] turn neither X nor a layer{', scaled or not,' if scaled else ''} into "
@@ -376,7 +379,7 @@ def quiet_loadings(
         with warnings.catch_warnings(action="ignore"): return read_loadings(adata, Qkey, basis)
     except (KeyError, ValueError): return None
 
-# %% ../nbs/14_adata.ipynb #670bf89d
+# %% ../nbs/14_adata.ipynb #899723ed
 def select_genes(
     adata: AnnData,            # The data
     wanted,                      # Gene names, a single name, or the name of a yes/no column of .var
@@ -428,17 +431,7 @@ def explain_missing(
     what: str,                # What they were asked for as
 ) -> None:
     "Raise the KeyError for genes of which none is available."
-    if all(g in adata.var_names for g in missing):
-        raise KeyError(
-            f"{what}: {', '.join(missing)} in var, but not among the {len(available):,} genes that took part in PCA, "
-            "so without loadings")
-    for j, column in enumerate(adata.var.columns):
-        same = adata.var.iloc[:, j].astype(str).isin(missing)
-        if same.any():
-            raise KeyError(
-                f"{what}: {', '.join(missing)} are names in var[{column!r}], but genes are called by "
-                f"var_names, here {', '.join(adata.var_names[same][:3])}: ask for these, or set adata.var_names = "
-                f"adata.var[{column!r}].astype(str) and call adata.var_names_make_unique() before the fit")
+    if said := known_elsewhere(missing, len(available), adata.var): raise KeyError(f"{what}: {said}")
     find_names(missing, available, f"genes with loadings (asked for as {what})")
 
 def _gene_hint(adata, gene, available) -> str:
@@ -491,7 +484,7 @@ def _project_velocities(V: np.ndarray, loadings: Loadings) -> np.ndarray:
         out[rows[block]] = np.where(few[:, None], np.nan, found)
     return out
 
-# %% ../nbs/14_adata.ipynb #8e669817
+# %% ../nbs/14_adata.ipynb #d31fb9c1
 def read_velocities(
     adata: AnnData,                   # The data
     basis: str = "pca",                 # The basis
@@ -503,7 +496,9 @@ def read_velocities(
     Raises KeyError if there are none, ValueError if a layer's projection does not fit the basis."""
     keys = [basis_key("velocity", basis), "velocity", "velocity_S"] if velocity_key is None else [velocity_key]
     for key in keys:
-        if key in adata.obsm: return _table(adata.obsm[key], f"velocities obsm[{key!r}]"), f"obsm:{key}"
+        if key in adata.obsm:
+            refuse_fill_values(V := _table(adata.obsm[key], f"velocities obsm[{key!r}]"), f"adata.obsm[{key!r}]")
+            return V, f"obsm:{key}"
         if key in adata.layers: return _project_layer(adata, key, basis, Qkey), f"linear projection of layer:{key}"
     raise KeyError(
         f"no velocities {' or '.join(map(repr, keys))} in obsm or layers; found in obsm: {listed(adata.obsm)}; "
@@ -534,7 +529,24 @@ def warn_of_absent(V, genes, key: str, meaning: str) -> np.ndarray:
             f"(velocity_genes): {names}")
     if lacking.all(): raise ValueError(f"{said}; name genes, or a layer, that have one")
     if lacking.any(): warnings.warn(f"{said}; {meaning}", stacklevel=5)
+    refuse_fill_values(V, f"adata.layers[{key!r}]")
     return lacking
+
+# %% ../nbs/14_adata.ipynb #852add27
+def refuse_fill_values(
+    V: np.ndarray,    # Velocities, (n_cells, d)
+    where: str,       # Where they stand, as it is typed
+) -> None:
+    "Raise ValueError for a number that stands for what is not known."
+    for value in (np.fmin.reduce(V, axis=None), np.fmax.reduce(V, axis=None)) if V.size else ():
+        if not 90 < abs(value) < np.inf: continue
+        own = value == V
+        rest = np.fmax.reduce(np.abs(V[~own & (np.sign(V) == np.sign(value))]), initial=0)
+        others = np.nanmedian(np.abs(V[~own])) if np.isfinite(V[~own]).any() else 0
+        if (n := own.sum()) > 1 and abs(value) > max(20 * rest, 50 * others) and others:
+            raise ValueError(
+                f"{where} holds {value:g} {n:,} times, where the other velocities are about {others:.2g}: if it stands "
+                f"for what is not known, put NaN there, {where}[{where} == {value:g}] = np.nan")
 
 # %% ../nbs/14_adata.ipynb #424bc878
 _DRAWN = ("umap", "tsne", "draw_graph", "phate", "trimap", "pacmap")   # embeddings that no linear map leads to
@@ -632,7 +644,7 @@ def _is_standardised(table, at) -> bool:
     x = dense(gene_columns(table, at))
     return len(x) > 20 and (np.abs(x.mean(axis=0)) < 0.1).all() and np.median(np.abs(x.std(axis=0) - 1)) < 0.1
 
-# %% ../nbs/14_adata.ipynb #3fc152e0
+# %% ../nbs/14_adata.ipynb #6b2736fb
 def warn_of_units(
     adata: AnnData,             # The data
     source: str,                  # Where velocities came from, see `read_velocities`
@@ -647,9 +659,9 @@ def warn_of_units(
     if said := _standardised(adata, table, at, source.startswith("layer:")) if key else "":
         warnings.warn(
             f"every gene of {table}, which the states come from, has mean 0 and standard deviation 1, and {said}: "
-            f"unless {velocities} was divided by the same standard deviations, entries of the Jacobian are off by these. Put "
-            "them into var['std'] (as sc.pp.scale does), or what was scaled into X and run PCA on that; if the "
-            "velocities are scaled, say velocity_kind='projection'", stacklevel=3)
+            f"unless {velocities} was divided by the same standard deviations, entries of the Jacobian are off by "
+            "these. Put them into var['std'] (as sc.pp.scale does), or what was scaled into X and run PCA on that; if "
+            "the velocities are scaled, say velocity_kind='projection'", stacklevel=3)
         return
     read = lambda name: np.nan_to_num(dense(gene_columns((adata.X if name == "X" else adata.layers[name])[:300], at)))
     noted = adata.uns.get("pp", {})
@@ -659,7 +671,7 @@ def warn_of_units(
     warnings.warn(
         f"{velocities} is the change of {counts}, but {table}, which the states come from, looks like its {made}: "
         "entries of the Jacobian would be derivatives of one quantity by another; put these counts into X and run PCA "
-        f"on that, or {'divide the velocities by 1 + them' if made == 'logarithm' else 'multiply the velocities as well'} "
+        f"on that, or {'divide the velocities by 1 + them' if made == 'logarithm' else 'multiply the velocities too'} "
         "(how-to page: From scVelo). If they are changes of what the states are, say velocity_kind='projection'",
         stacklevel=3)
 
@@ -879,7 +891,7 @@ def _read_smoothing(vecfld: Mapping) -> Smoothing | None:
     except (IndexError, TypeError, ValueError) as error:
         raise ValueError(f"the stored field's smoothing cannot be read ({error}): delete it, or fit again") from None
 
-# %% ../nbs/14_adata.ipynb #9f656b6e
+# %% ../nbs/14_adata.ipynb #f1cae054
 def read_field(
     adata: AnnData,                    # The data
     basis: str | None = "pca",           # The basis; None is gene space
@@ -895,10 +907,10 @@ def read_field(
     if field is None and key not in adata.uns:
         fields = [k for k in adata.uns if k == "VecFld" or k.startswith("VecFld_")]
         found = [k.removeprefix("VecFld").lstrip("_") or "None (gene space)" for k in fields]
+        made = "production is fitted: ask for it with of='production', or " * ("production" in adata.uns)
         raise KeyError(
-            f"no vector field {key!r} in uns for basis={basis!r} (fields found: {', '.join(found) or 'none'}); fit "
-            f"one with vf.fit_vector_field(adata, basis={basis!r})"
-            + ", or ask for production, which is fitted: of='production'" * ("production" in adata.uns))
+            f"no vector field {key!r} in uns for basis={basis!r} (fields found: {', '.join(found) or 'none'}); {made}"
+            f"fit one with vf.fit_vector_field(adata, basis={basis!r})")
     stored = adata.uns.get(key, {}) if field is None or basis is None else described or {}
     if not isinstance(stored, Mapping):
         raise ValueError(f"uns[{key!r}] is a {type(stored).__name__}, expected a dictionary: fit again")

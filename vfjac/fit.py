@@ -264,7 +264,7 @@ def check_parameters(**params) -> None:
              and (isinstance(params[name], bool) or not isinstance(params[name], kind) or not ok(params[name]))]
     if wrong: raise ValueError("; ".join(wrong))
 
-# %% ../nbs/06_fit.ipynb #95e0a606
+# %% ../nbs/06_fit.ipynb #bd82e4f4
 def fit_warnings(fit: Fit, V: np.ndarray, asked: int | None) -> list[str]:
     "Return what a reader of a fit must know: cells left out, fewer control points than asked, units, no convergence."
     n, M, rms2, said = len(fit.valid), len(fit.control_idx), (V**2).mean(), []
@@ -273,7 +273,8 @@ def fit_warnings(fit: Fit, V: np.ndarray, asked: int | None) -> list[str]:
     if fit.n_dropped:
         rows = np.setdiff1d(np.arange(n + fit.n_dropped), fit.valid)[:5].tolist()
         said.append(f"{fit.n_dropped} of {n + fit.n_dropped} cells have a NaN or infinite state or velocity and were "
-                    f"left out (first rows: {rows})")
+                    f"left out (first rows: {rows}); where a few dimensions lack values, leave these out (genes=… in "
+                    "gene space), or fit in components, where gaps of single genes cost no cell")
     if asked is not None and M < asked:
         said.append(f"{asked} control points were asked for, {M} distinct (moving) states are there: {M} are used")
     if len(fit.inliers) < 0.2 * n:

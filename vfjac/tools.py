@@ -531,7 +531,7 @@ def jacobian(
     if store_in_adata: write_jacobian(adata, packed, "production" if production else basis)
     return adata if store_in_adata else packed
 
-# %% ../nbs/19_tools.ipynb #a1c4b262
+# %% ../nbs/19_tools.ipynb #fb630d47
 def gene_jacobian(
     adata: AnnData,               # The data, with a fitted field
     basis: str | None = "pca",      # Basis of the field; None is gene space
@@ -554,7 +554,8 @@ def gene_jacobian(
         placed = replace(placed, field=lifted, states=lifted.coordinates, dims=None, posterior=None)
     return GeneJacobian(
         field=placed.field, states=placed.states[cells], loadings=loadings.values, genes=loadings.genes,
-        cells=adata.obs_names[cells].to_numpy(), scale=loadings.scale, fit=placed.posterior,
+        cells=adata.obs_names[cells].to_numpy(), scale=loadings.scale, fit=placed.posterior, var=adata.var,
+        without_velocity=() if vector_field_class is not None else tuple(without_velocity(adata, basis)),
         no_errors=str(placed.smoothing) if placed.smoothing is not None and placed.smoothing.kind == "shared" else "")
 
 # %% ../nbs/19_tools.ipynb #4e2d4db8
