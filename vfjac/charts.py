@@ -7,7 +7,8 @@ __all__ = ['VEGALITE_MIME', 'VEGALITE', 'NO_GROUP', 'SCHEME', 'INK', 'QUIET', 'M
            'DARK_SIGNED', 'LOOKS_JS', 'NAMED_COLOURS', 'stored_bundle', 'stored_charts', 'entry_label', 'entry_words',
            'symmetric_domain', 'significant', 'chart_data', 'signed_colour', 'embedding_chart', 'heatmap_chart',
            'repainted', 'cell_colour', 'arrows_table', 'linked_rows', 'linked_squares', 'linked_params', 'linked_chart',
-           'redrawn', 'page_levels', 'pair_chart', 'page_html', 'write_whole', 'save_html']
+           'redrawn', 'page_levels', 'pair_chart', 'plain_spec', 'page_html', 'write_whole', 'check_ending',
+           'save_html']
 
 # %% ../nbs/20_charts.ipynb #14d7f0f9
 import html
@@ -865,7 +866,14 @@ def _words_view(base: alt.Chart, width: int, of: str) -> alt.LayerChart:
               line(_SYMBOLS[of], 44, fontSize=12, color=QUIET)]
     return alt.LayerChart(layer=layers).properties(width=width, height=60, view=_BARE)
 
-# %% ../nbs/20_charts.ipynb #711a8f65
+# %% ../nbs/20_charts.ipynb #b302224b
+class _Offline(alt.VConcatChart):
+    "A chart whose saved pages open without a network."
+    def save(self, fp, *args, **how):
+        "Save as Altair does, with `inline=True` unless it is given."
+        super().save(fp, *args, **{"inline": True, **how})
+
+# %% ../nbs/20_charts.ipynb #9c23a804
 def pair_chart(
     entries: pd.DataFrame, # One row per cell and pair: cell, effector, regulator, value, and error
     cells: pd.DataFrame, # One row per cell: cell, x, y; group, outside (of the support) if there
@@ -893,11 +901,18 @@ def pair_chart(
         titles=(x_title, y_title, "regulator expression"),
         colour=cell_colour("signed", "∂f / ∂x", []))
     about = "Entries of the Jacobian: choose effector and regulator, select cells"
-    chart = alt.vconcat(_words_view(shown, width, of), views, spacing=12)
+    chart = _Offline(vconcat=[_words_view(shown, width, of), views], spacing=12)
     chart = chart.add_params(*_page_params(tables, first))
     return chart.properties(description=about, usermeta={"view": width})
 
-# %% ../nbs/20_charts.ipynb #e4dfcdfc
+# %% ../nbs/20_charts.ipynb #805be577
+def plain_spec(
+    chart, # An Altair chart
+) -> dict: # Its Vega-Lite specification
+    "Return a specification in the looks of vfjac, whatever theme the user has set."
+    with alt.theme.enable("default"): return chart.to_dict()
+
+# %% ../nbs/20_charts.ipynb #866c7a48
 def page_html(
     chart, # An Altair chart
     *,
@@ -912,12 +927,12 @@ def page_html(
     written = lambda text: "\n".join(f"<p>{part}</p>" for part in parts(text))
     library = vl_convert.javascript_bundle(vl_version=VEGALITE)   # type: ignore[call-arg]
     spec, held = (json.dumps(part, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-                  for part in (chart.to_dict(), data))
+                  for part in (plain_spec(chart), data))
     return Template(_packaged("page.html")).substitute(
         title=html.escape(title), lead=written(lead), foot=written(foot), spec=spec, data=held, library=library,
         looks=LOOKS_JS + _packaged("report.js"))
 
-# %% ../nbs/20_charts.ipynb #b52f7a33
+# %% ../nbs/20_charts.ipynb #ecca0536
 def write_whole(
     path: str | Path, # Where to write; an older file is replaced, a link is followed
     content: str | bytes, # What to write
@@ -940,6 +955,13 @@ def write_whole(
     finally: part.unlink(missing_ok=True)
     return path
 
+def check_ending(path: str | Path, *endings: str) -> None:
+    "Raise ValueError for a name with another ending."
+    if Path(path).suffix.lower() in endings: return
+    raise ValueError(
+        f"{str(path)!r}: expected a name ending in {' or '.join(endings)}, as in "
+        f"{Path(path).stem + endings[0]!r}")
+
 def save_html(
     chart, # An Altair chart
     path: str | Path, # Where to write, `.html`; an older file is replaced
@@ -947,5 +969,6 @@ def save_html(
 ) -> Path: # The file written
     """Write a chart as one self-contained HTML file that opens without a network.
 
-    Raises FileNotFoundError when its folder is missing."""
+    Raises ValueError for another ending, FileNotFoundError when its folder is missing."""
+    check_ending(path, ".html", ".htm")
     return write_whole(path, page_html(chart, **words))

@@ -6,13 +6,13 @@
 __all__ = ['ACTIVATES', 'REPRESSES', 'network_chart', 'matrix_chart', 'response_chart', 'kinetics_heatmap', 'fixed_point_chart',
            'perturbation_chart', 'diagnosis_chart']
 
-# %% ../nbs/21_diagrams.ipynb #199e5b90
+# %% ../nbs/21_diagrams.ipynb #29a54f17
 import altair as alt
 import numpy as np
 import pandas as pd
 
 from vfjac.charts import (
-    FALLS_RISES, INK, MISSING, QUIET, _AXIS, _BARE, _LEGEND, _NAMES, _dot_size, _in_panels,
+    FALLS_RISES, INK, MISSING, QUIET, _AXIS, _BARE, _LEGEND, _NAMES, _beyond, _dot_size, _fair_end, _in_panels,
     _levels, _place, _plain, _plane, _range_words, _titled, _with_columns, _zero_line, chart_data,
     entry_label, entry_words, heatmap_chart, signed_colour, significant, symmetric_domain
 )
@@ -242,7 +242,7 @@ def response_chart(
         width=width, height=height, view=_BARE, description=about,
         title=_titled(entry, [words, said], "group"))
 
-# %% ../nbs/21_diagrams.ipynb #15022e26
+# %% ../nbs/21_diagrams.ipynb #42dfef30
 def kinetics_heatmap(
     df: pd.DataFrame,             # From `kinetics`, any number of pairs in the same bins
     *,
@@ -262,15 +262,15 @@ def kinetics_heatmap(
     about = (f"Mean entries of {len(pairs)} pairs along {x_title}, {_range_words(df['mean'])}: "
              f"{', '.join(pairs[:4])}")
     tips = ("effector:N", "regulator:N", "low:Q", "high:Q", "mean:Q", "count:Q")
-    scale = alt.Scale(nice=False, zero=False)
+    scale, end = alt.Scale(nice=False, zero=False), _fair_end(df["value"].dropna())
     return _drawn(df).mark_rect(invalid=None).encode(
         x=alt.X("low:Q", title=_plain(x_title), scale=scale, axis=alt.Axis(**_AXIS)), x2="high:Q",
         y=alt.Y("pair:N", sort=pairs, title=None, axis=alt.Axis(**_NAMES)),
-        color=signed_colour("value", symmetric_domain(df["value"].dropna()), legend),
+        color=signed_colour("value", [-end, end], legend),
         tooltip=_tips_of(df, *tips)
     ).properties(
         width=width, height=alt.Step(step), view=_BARE, description=about,
-        title=_titled(f"Entries of {of} along {x_title}", [FALLS_RISES], "group"))
+        title=_titled(f"Entries of {of} along {x_title}", [FALLS_RISES + _beyond(df["value"], end)], "group"))
 
 # %% ../nbs/21_diagrams.ipynb #bd6c87cd
 def fixed_point_chart(

@@ -6,11 +6,12 @@
 __all__ = ['JACOBIAN', 'BY_REGULATOR', 'PRODUCTION', 'RANKS', 'ExplorerState', 'find_embeddings', 'as_groups', 'find_groupings',
            'ExplorerSource', 'LinkedChart', 'JacobianExplorer', 'explore', 'jacobian_chart', 'report']
 
-# %% ../nbs/28_explorer.ipynb #76c07cfc
+# %% ../nbs/28_explorer.ipynb #6b48ffab
 import base64
 import html
 import inspect
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,9 +28,9 @@ from anndata import AnnData
 
 from .adata import StoredJacobian, basis_key, check_adata, read_jacobian, select_genes
 from .charts import (
-    DARK, FALLS_RISES, LOOKS_JS, NO_GROUP, VEGALITE, _packaged, arrows_table, entry_label, linked_chart,
-    cell_colour, linked_params, linked_rows, linked_squares, page_html, pair_chart, redrawn, repainted, save_html,
-    significant, symmetric_domain, write_whole)
+    DARK, FALLS_RISES, LOOKS_JS, NO_GROUP, VEGALITE, _packaged, arrows_table, cell_colour, check_ending, entry_label,
+    linked_chart, linked_params, linked_rows, linked_squares, page_html, pair_chart, plain_spec, redrawn, repainted,
+    save_html, significant, symmetric_domain, write_whole)
 from .dynamics import outside_support
 from .fields import GaussianField
 from .genejacobian import GeneJacobian, find_names, some_outputs
@@ -737,7 +738,7 @@ class _Board(ipywidgets.VBox):
         for part in (getattr(widget, "layout", None), getattr(widget, "style", None), widget):
             if part is not None and hasattr(part, "close"): part.close()
 
-# %% ../nbs/28_explorer.ipynb #635d00ee
+# %% ../nbs/28_explorer.ipynb #2eaa8a9b
 class _Drawing(_Board):
     "The chart that follows the state."
     _drawn: Any = None   # What was chosen when the chart was drawn
@@ -761,7 +762,7 @@ class _Drawing(_Board):
         arrows = None if arrows is None else _columns_of(arrows)
         look = json.dumps({**options, "arrows": arrows, "columns": list(cells)})
         if look != self._look:
-            self._look, self._spec = look, linked_chart(cells, means, *pair, **options).to_dict()
+            self._look, self._spec = look, plain_spec(linked_chart(cells, means, *pair, **options))
         elif self._panel == state.panel() and boxes == {k: box for k, box in self.chart_widget.boxes.items() if box}:
             return self.chart_widget.send_numbers(linked_rows(cells), linked_squares(means), params)
         self.chart_widget.show(redrawn(self._spec, cells, means, params, boxes), boxes)
@@ -871,10 +872,19 @@ class _Controls(_Picking):
                                      (self.chart_widget, self._clicked, "square")): self._listen(owner, handler, name)
         swap.on_click(lambda _: self._try(effector=self.state.regulator, regulator=self.state.effector))
 
-# %% ../nbs/28_explorer.ipynb #56bbd2a9
-def _written(path: str | Path | None, content: str | bytes):
-    "The content itself, or the path that it was written to."
-    return content if path is None else write_whole(path, content)
+# %% ../nbs/28_explorer.ipynb #a135d6fb
+def _written(path: str | Path | None, content: Callable, *endings: str):
+    "What `content` makes, or the path that it was written to."
+    if path is None: return content()
+    check_ending(path, *endings)
+    return write_whole(path, content())
+
+def _tell_of_fonts(spec: dict) -> None:
+    "Warn of names that a picture can draw only where there are fonts for them."
+    words = json.dumps({**spec, "datasets": {}}, ensure_ascii=False)
+    if any("\u2e80" <= c <= "\uffdc" for c in words): warnings.warn(
+        "names in Chinese, Japanese or Korean are boxes in a PNG where this machine has no fonts for them: svg and "
+        "to_html use those of the reader", stacklevel=4)
 
 class _Saving(_Controls):
     "Pictures and pages."
@@ -891,25 +901,29 @@ class _Saving(_Controls):
 
     def _themed(self, **looks) -> dict:
         "The picture as a specification, dark if a dark theme was chosen."
-        spec = self.chart(**looks).to_dict()
+        spec = plain_spec(self.chart(**looks))
         if self.state.theme != "dark": return {**spec, "background": "white"}
         return {**repainted(spec), "background": DARK["white"]}
 
     def png(self, path: str | Path | None = None, *, scale: float = 2, **looks) -> bytes | Path:
         "The picture as PNG: its bytes, or the file that it was written to."
         import vl_convert
-        return _written(path, vl_convert.vegalite_to_png(self._themed(**looks), vl_version=VEGALITE, scale=scale))
+        def draw():
+            _tell_of_fonts(spec := self._themed(**looks))
+            return vl_convert.vegalite_to_png(spec, vl_version=VEGALITE, scale=scale)
+        return _written(path, draw, ".png")
 
     def svg(self, path: str | Path | None = None, **looks) -> str | Path:
         "The picture as SVG: its text, or the file that it was written to."
         import vl_convert
-        return _written(path, vl_convert.vegalite_to_svg(self._themed(**looks), vl_version=VEGALITE))
+        return _written(path, lambda: vl_convert.vegalite_to_svg(self._themed(**looks), vl_version=VEGALITE), ".svg")
 
     def to_html(self, path: str | Path | None = None, **looks) -> str | Path:
         "The picture as a page that opens offline, where boxes still select: its text, or the file written."
         state, source = self._opened()
         lead = f"{_sentence(state, source)}. {_how_to_read(source.jacobian, source.of)}\n\n{_view_note(state, source)}"
-        return _written(path, page_html(_picture(state, source, **looks), title=_symbols(state, source), lead=lead))
+        page = lambda: page_html(_picture(state, source, **looks), title=_symbols(state, source), lead=lead)
+        return _written(path, page, ".html", ".htm")
 
 # %% ../nbs/28_explorer.ipynb #5f22b4a7
 class _Answering(_Saving):
@@ -950,7 +964,7 @@ class _Answering(_Saving):
         lines += [f"explorer.state.choose({call(values)})" for values in (chosen, _boxes(state)) if values]
         return "\n".join([*lines, "explorer.chart()"])
 
-# %% ../nbs/28_explorer.ipynb #cae05625
+# %% ../nbs/28_explorer.ipynb #fb9fd3d6
 _KEEP = {
     "PNG": "Save the picture as PNG", "SVG": "Save the picture as SVG", "HTML": "Save as a page that opens offline",
     "cells": "Save the cells in view as CSV", "code": "Show the code that draws this view"}
@@ -966,7 +980,7 @@ class _Keeping(_Answering):
         name = "".join(c if c.isalnum() else "_" for c in f"vfjac_{self.state.effector}_{self.state.regulator}")
         writers: dict[str, Callable] = {
             "png": self.png, "svg": self.svg, "html": self.to_html,
-            "csv": lambda path: _written(path, self.table.to_csv(index=False))}
+            "csv": lambda path: write_whole(path, self.table.to_csv(index=False))}
         ending = dict(cells="csv").get(button.description, button.description.lower())
         try: path = writers[ending](f"{name}.{ending}")
         except Exception as error: return self._say(f"This could not be saved: {error}", problem=True)
@@ -1317,7 +1331,7 @@ def jacobian_chart(
         expression = long_table(np.array(list(levels.values())), gene=list(levels), cell=cells["cell"])
     return pair_chart(entries, cells, expression, x_title=f"{page.place} 1", y_title=f"{page.place} 2", of=page.of)
 
-# %% ../nbs/28_explorer.ipynb #995a729b
+# %% ../nbs/28_explorer.ipynb #7ac0560b
 def report(
     adata: AnnData, # The data, with a stored Jacobian of genes or a fitted field
     path: str | Path, # Where to write the page, `.html`; an older file is replaced
@@ -1334,9 +1348,7 @@ def report(
 ) -> Path: # The file written
     """Write the Jacobian as one interactive page that opens offline. It begins with the strongest pair that is sure.
     Raises KeyError if none is stored or a name is unknown, ValueError for another ending or too many genes."""
-    if Path(path).suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"{path}: a report is a page, expected a name ending in .html; "
-                         f"vf.explore(adata).png({str(path)!r}) writes a picture")
+    check_ending(path, ".html", ".htm")
     page = _read_page(adata, of, basis, embedding, groups, max_cells, seed, regulators, effectors)
     chart, data = _report_parts(page)
     count = f"{len(page.stored.effectors):,} effectors, {len(page.stored.regulators):,} regulators"
