@@ -44,29 +44,39 @@ def replacing(
         try: tidy()
         finally: tidy()   # Ctrl-C may have come in between, and zarr may have been writing
 
-# %% ../nbs/29_cli.ipynb #b3d53a9c
+# %% ../nbs/29_cli.ipynb #962178fd
 def read_cells(path: str | Path):
     """Return the AnnData in an .h5ad or .zarr file.
 
     Raises ValueError for another ending and for what is damaged, FileNotFoundError if there is no such file."""
-    path = Path(path)
-    hint = {".loom": f"; make one with anndata.read_loom({str(path)!r}).write_h5ad(…)", ".gz": "; gunzip it first"}
-    if path.suffix not in (".h5ad", ".zarr"):
-        raise ValueError(f"{path}: expected a file ending in .h5ad or .zarr{hint.get(path.suffix, '')}")
+    path, kind = Path(path), Path(path).suffix.lower()
+    if kind not in (".h5ad", ".zarr"):
+        raise ValueError(f"{path}: expected a file ending in .h5ad or .zarr{_MAKE_ONE.get(kind, '')}")
     if not path.exists(): raise FileNotFoundError(f"{path}: no such file")
-    if not (path.is_file() or path.suffix == ".zarr" and path.is_dir()):
-        raise ValueError(f"{path}: is no {'file' if path.suffix == '.h5ad' else 'folder'}; expected cells in one")
+    if not (path.is_file() or kind == ".zarr" and path.is_dir()):
+        raise ValueError(f"{path}: is no {'file' if kind == '.h5ad' else 'folder'}; expected cells in one")
+    if path.is_file() and path.open("rb").read(2) == b"\x1f\x8b":
+        raise ValueError(f"{path}: is compressed; unpack it: mv {path} {path}.gz && gunzip {path}.gz")
     import anndata   # takes a second: a mistake in a name is said before
-    try: return (anndata.read_h5ad if path.suffix == ".h5ad" else anndata.read_zarr)(path)
+    try: return (anndata.read_h5ad if kind == ".h5ad" else anndata.read_zarr)(path)
     except Exception as error:
-        raise ValueError(f"{path}: cannot be read as {path.suffix[1:]} ({_reason(error)})") from error
+        raise ValueError(f"{path}: cannot be read as {kind[1:]} ({_reason(error)})") from error
+
+_TABLE = ("; a table holds one kind of counts, and spliced and unspliced ones are needed, as layers: "
+          "anndata.AnnData(S, layers=dict(spliced=S, unspliced=U)).write_h5ad(…)")
+_MAKE_ONE = {
+    ".loom": "; make one with anndata.io.read_loom(…).write_h5ad(…)", ".gz": "; gunzip it first",
+    ".h5mu": "; take the part with the counts: mudata.read_h5mu(…)['rna'].write_h5ad(…)",
+    ".rds": "; in R, zellkonverter::writeH5AD(as.SingleCellExperiment(x), …) makes one",
+    ".h5": "; counts of 10x know no unspliced ones: velocyto, kb count, STARsolo or alevin-fry count both"
+} | dict.fromkeys((".csv", ".tsv", ".txt", ".mtx", ".xlsx"), _TABLE)
 
 def write_cells(adata, path: str | Path) -> None:
     "Write an AnnData to an .h5ad or .zarr file, whole or not at all."
     path, reason = _checked_output(path, ".h5ad", ".zarr"), ""
     with replacing(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Writing zarr v2")   # anndata announces its next default; nothing to do here
-        try: (adata.write_h5ad if path.suffix == ".h5ad" else adata.write_zarr)(temporary)
+        try: (adata.write_h5ad if path.suffix.lower() == ".h5ad" else adata.write_zarr)(temporary)
         except Exception as error: reason = _reason(error)
         if reason: raise OSError(f"{path}: cannot be written, and is as it was before ({reason})")
 
@@ -79,11 +89,12 @@ def _reason(error: BaseException) -> str:
         part = part.__cause__ or part.__context__
     return f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0]}"
 
-# %% ../nbs/29_cli.ipynb #cb2423ce
+# %% ../nbs/29_cli.ipynb #d2b2d48b
 def _checked_output(path, *suffixes) -> Path:
     "A path that can be written to, said before the work begins rather than after it."
     path = Path(path)
-    if path.suffix not in suffixes: raise ValueError(f"{path}: expected an output ending in {' or '.join(suffixes)}")
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(f"{path}: expected an output ending in {' or '.join(suffixes)}")
     if path.is_symlink(): path = Path(os.path.realpath(path))
     if path.exists() and not (path.is_file() or path.is_dir()) or path.is_symlink():
         raise ValueError(f"{path}: is neither file nor folder; it is not replaced. Give another output")
@@ -95,18 +106,26 @@ def _checked_output(path, *suffixes) -> Path:
         raise PermissionError(f"{path.parent}: this folder cannot be written to; give another for {path.name}")
     return path
 
-# %% ../nbs/29_cli.ipynb #df8a2359
+# %% ../nbs/29_cli.ipynb #88f641b0
 def names_of(text: str | None):
-    """Gene names from `A,B,C`, or one a line from `@file`; a single word stays a word, so that it can name a .var
-    column."""
+    """Gene names from `A,B,C` or `A;B;C`, or from `@file`, one a line or all in one; a single word stays a word, so
+    that it can name a .var column."""
     if text is None: return None
-    if text.startswith("@"):
-        if not Path(text[1:]).is_file(): raise FileNotFoundError(f"{text[1:]}: no such file of names")
-        try: lines = Path(text[1:]).read_text(encoding="utf-8").splitlines()
-        except UnicodeDecodeError: raise ValueError(f"{text[1:]}: expected names in UTF-8, one a line") from None
-        names = [line.strip() for line in lines if line.strip()]
-    else: names = [name.strip() for name in text.split(",") if name.strip()]
-    return names[0] if len(names) == 1 and not text.startswith("@") else names
+    if not text.startswith("@"):
+        if Path(text).suffix and Path(text).is_file():
+            raise ValueError(f"{text} is a file: @{text} takes the names in it")
+        names = _parted(text)
+        return names[0] if len(names) == 1 else names
+    if not Path(text[1:]).is_file(): raise FileNotFoundError(f"{text[1:]}: no such file of names")
+    try: lines = Path(text[1:]).read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError: raise ValueError(f"{text[1:]}: expected names in UTF-8, one a line") from None
+    names = [line.strip().strip('"') for line in lines if line.strip() and not line.startswith("#")]
+    if not names: raise ValueError(f"{text[1:]}: no names in it; expected one a line")
+    return _parted(names[0]) if len(names) == 1 else names
+
+def _parted(text: str) -> list[str]:
+    "Names between commas or semicolons."
+    return [name.strip() for name in re.split("[,;]", text) if name.strip()]
 
 # %% ../nbs/29_cli.ipynb #a4d8dca7
 def blood(n_cells: int = 2000):
@@ -137,7 +156,7 @@ def demo(args) -> None:
     screen = sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if screen and sys.stdout.isatty(): webbrowser.open(page.resolve().as_uri())
 
-# %% ../nbs/29_cli.ipynb #0dee5be3
+# %% ../nbs/29_cli.ipynb #6bde93b0
 def fit(adata, args) -> tuple:
     "Fit a vector field."
     from vfjac.tools import fit_vector_field
@@ -192,9 +211,10 @@ def pairs(adata, args) -> tuple:
     return None, f"{len(table):,} pairs called at fdr {args.fdr}"
 
 def page(adata, args) -> tuple:
-    "Write the interactive page of a stored Jacobian."
+    "Write the interactive page: genes that are named, else those of the stored Jacobian, else of the strongest pairs."
     from vfjac.explorer import report
-    report(adata, args.output, of=args.of, basis=args.basis)
+    genes = dict(regulators=names_of(args.regulators), effectors=names_of(args.effectors))
+    with strict(**genes): report(adata, args.output, **genes, of=args.of, basis=args.basis, groups=args.groups)
     return None, ""
 
 def step(work, *suffixes):
@@ -219,13 +239,13 @@ def _shared() -> tuple:
                                                     "sampling, as in dynamo)")
     return files, basis, of, computing
 
-# %% ../nbs/29_cli.ipynb #cdffc0b5
+# %% ../nbs/29_cli.ipynb #8f6fa73f
 def parser() -> argparse.ArgumentParser:
     "The command's words and options."
     top = argparse.ArgumentParser("vfjac", description="The Jacobian of a single-cell vector field, cell by cell.")
     top.add_argument("--version", action="version", version=f"vfjac {__version__}")
     names = "{demo,fit,fit-production,pairs,jacobian,report}"
-    genes = "gene names A,B,C; @file with one a line; or a yes/no column of .var"
+    genes = "gene names A,B,C or A;B;C; @file with one a line; or a yes/no column of .var"
     add = top.add_subparsers(dest="command", required=True, metavar=names).add_parser
     files, basis, of, computing = _shared()
     run = add("demo", help="simulated blood cells, from counts to vfjac-demo.html, which it opens")
@@ -252,7 +272,9 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--method", choices=["analytical", "numerical"], default="analytical")
     run.add_argument("--cores", type=int, default=1, help="threads (default: 1)")
     run.set_defaults(run=step(compute))
-    run = add("report", parents=[files, basis, of], help="write an interactive page of the stored Jacobian")
+    run = add("report", parents=[files, basis, of], help="write an interactive page of a fitted field")
+    for what in ("regulators", "effectors"): run.add_argument(f"--{what}", help=genes)
+    run.add_argument("--groups", help="column of obs with groups (default: the first that has several)")
     run.set_defaults(run=step(page, ".html"))
     return top
 

@@ -6,7 +6,7 @@
 __all__ = ['JACOBIAN', 'BY_REGULATOR', 'PRODUCTION', 'RANKS', 'ExplorerState', 'find_embeddings', 'as_groups', 'find_groupings',
            'ExplorerSource', 'LinkedChart', 'JacobianExplorer', 'explore', 'jacobian_chart', 'report']
 
-# %% ../nbs/28_explorer.ipynb #6b48ffab
+# %% ../nbs/28_explorer.ipynb #45d8990a
 import base64
 import html
 import inspect
@@ -40,7 +40,7 @@ from .ranking import as_gene_jacobian, at_cells, cell_labels, rank_jacobian_gene
 from .regulation import has_production
 from .response import gene_level, long_table
 from .sampling import METHODS, sample
-from .tools import fit_vector_field, gene_jacobian, read_entries
+from .tools import fit_vector_field, gene_jacobian
 
 # %% ../nbs/28_explorer.ipynb #c43c651f
 JACOBIAN, BY_REGULATOR, PRODUCTION = "Jacobian", "regulator expression", "production"
@@ -468,7 +468,7 @@ def _called_pairs(gj: GeneJacobian | None) -> set:
     table = gj.significant(exclude_diagonal=True)
     return set(zip(table["effector"], table["regulator"]))
 
-# %% ../nbs/28_explorer.ipynb #7160e3f9
+# %% ../nbs/28_explorer.ipynb #71e05c14
 def _regulators_here(state: ExplorerState, source: ExplorerSource) -> pd.DataFrame:
     "Regulators of the chosen effector: regulator, value (mean over the cells in view), stderr and z where known."
     inside, genes = _cells_in_view(state, source), [g for g in source.jacobian.genes if g != state.effector]
@@ -485,7 +485,7 @@ def _regulator_words(state: ExplorerState, source: ExplorerSource, most: int = 5
     said = [f"{row.regulator} {row.value:+.2g}" + (
         f" ± {row.stderr:.2g}{' (unsure)' * (abs(row.z) < 2)}" if hasattr(row, "z") else "")
         for row in _regulators_here(state, source).head(most).itertuples()]
-    return f"Strongest on {state.effector} in these cells: {', '.join(said)}" if said else ""
+    return f"Strongest on {state.effector} in these cells: {', '.join(said)}".replace(" -", " −") if said else ""
 
 # %% ../nbs/28_explorer.ipynb #615023e2
 def _finding(effector: str, regulator: str, values, which: str, of="velocity", errors=None, groups=None) -> str:
@@ -648,7 +648,7 @@ def _columns_of(df: pd.DataFrame) -> dict[str, list]:
     plain = lambda x: None if isinstance(x, float) and not np.isfinite(x) else x
     return {name: [plain(x) for x in column.tolist()] for name, column in df.items()}
 
-# %% ../nbs/28_explorer.ipynb #f5e52f00
+# %% ../nbs/28_explorer.ipynb #8a2c1ebb
 _SMALL = {"description_width": "initial"}
 
 def _gene_box(label: str, genes: tuple) -> ipywidgets.Combobox:
@@ -664,7 +664,7 @@ def _genes_box(genes: tuple) -> ipywidgets.TagsInput:
 def _menu(label: str, options: list) -> ipywidgets.Dropdown:
     "A menu of a few choices."
     return ipywidgets.Dropdown(description=label, options=options, style=_SMALL,
-                               layout={"width": "max-content", "max_width": "300px"})
+                               layout={"width": "max-content", "max_width": "min(300px, 96%)"})
 
 def _button(label: str, tooltip: str) -> ipywidgets.Button:
     "A small button."
@@ -1141,21 +1141,20 @@ def _offer(explorer: JacobianExplorer, adata: AnnData, basis, begin: Callable) -
     button.on_click(fit)
     explorer.children = [explorer.message, button]
 
-# %% ../nbs/28_explorer.ipynb #6c3bbcb9
+# %% ../nbs/28_explorer.ipynb #87fb5503
 def _read_stored(adata: AnnData, of: str | None, basis: str | None, regulators=None, effectors=None) -> tuple:
     """The stored Jacobian, and the basis, or production, that it is stored under.
 
-    Where genes are named, or production is fitted and its Jacobian is not stored: which genes, with no numbers."""
+    Where genes are named, or nothing is stored but a field is fitted: which genes, with no numbers."""
     if of not in (None, "velocity", PRODUCTION):
         raise ValueError(f"of={of!r}: expected 'velocity', 'production', or None for production where it is fitted")
     check_adata(adata)
     made = of == PRODUCTION or of is None and (has_production(adata) or f"jacobian_{PRODUCTION}" in adata.uns)
     key, named = PRODUCTION if made else basis, regulators is not None or effectors is not None
     if made: _check_unused(adata, basis)
-    if not named and not (made and f"jacobian_{PRODUCTION}" not in adata.uns):
+    if not named and basis_key("jacobian", key) in adata.uns:
         stored = read_jacobian(adata, key)
-        if not stored.effectors: read_entries(adata, stored, key, [], [])   # says what to do
-        return stored, key
+        if stored.effectors: return stored, key
     gj = gene_jacobian(adata, basis, of=PRODUCTION if made else "velocity")
     source = ExplorerSource(gj, {}, {}, np.arange(0), "")
     rows, columns = _start_genes(adata, source, regulators, effectors, key)
