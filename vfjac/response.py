@@ -84,10 +84,11 @@ def long_table(
     index = pd.MultiIndex.from_product(axes.values(), names=axes)
     return pd.Series(np.ravel(values), index, name=name).reset_index()
 
-# %% ../nbs/26_response.ipynb #0fa60205
+# %% ../nbs/26_response.ipynb #584a58d2
 def _of_genes(data, basis, at: FieldCells, what: str, vectors, genes) -> pd.DataFrame:
     "What vectors (n_cells, d) are for genes: one row a cell and gene."
-    if what not in ("acceleration", "curvature"): raise ValueError(f"{what} has no part of a gene: leave genes out")
+    if what not in ("acceleration", "curvature"):
+        raise ValueError(f"{what} has no part of a gene: leave genes out")
     gj = _of_velocity(data, basis, linear=True)
     names = chosen_effectors(data, gj, genes, basis)
     left = gj._pairs(names, None)._outputs
@@ -169,16 +170,16 @@ def eigenvalues(
     table = long_table(values.real, "real", cell=at.cells, mode=range(1, values.shape[1] + 1))
     return table.assign(imag=values.imag.ravel())
 
-# %% ../nbs/26_response.ipynb #17366707
+# %% ../nbs/26_response.ipynb #5c2fd928
 def eigenmodes(
-    data: AnnData | GeneJacobian,    # AnnData with a fitted field, or a GeneJacobian
-    groups=None,                     # Column of obs, or labels, (n_cells,); None is one group, "all"
+    data: AnnData | GeneJacobian,  # AnnData with a fitted field, or a GeneJacobian
+    groups=None,                   # Column of obs, or labels, (n_cells,); None is one group
     *,
-    k: int = 3,                      # How many modes of each group, fastest growing first
-    genes: int | None = 20,          # How many genes of each mode, strongest first; None is all
-    basis: str | None = "pca",       # Basis of the field; None is gene space
-    cell_idx=None,                   # Cells: positions, a mask or names; None is all
-) -> pd.DataFrame:                   # group, mode, real, imag, half_life, period, gene, amplitude, phase (degrees)
+    k: int = 3,                    # How many modes of each group, fastest growing first
+    genes: int | None = 20,        # How many genes of each mode, strongest first; None is all
+    basis: str | None = "pca",     # Basis of the field; None is gene space
+    cell_idx=None,                 # Cells: positions, a mask or names; None is all
+) -> pd.DataFrame:                 # group, mode, real, imag, half_life, period, gene, amplitude …
     "Return the leading modes of the mean Jacobian of each group, as patterns of genes."
     check_numbers("a whole number, 1 or more", k=k, genes=1 if genes is None else genes)
     gj = _of_velocity(data, basis, cell_idx)
@@ -208,26 +209,29 @@ def _mode_table(label, J, names, left, k, n_genes) -> pd.DataFrame:
             period=modes.period[0, m], gene=names[order], amplitude=np.abs(pattern), phase=_phase(pattern))))
     return pd.concat(tables, ignore_index=True)
 
-# %% ../nbs/26_response.ipynb #daa2825e
+# %% ../nbs/26_response.ipynb #c08ad9af
 def sensitivity(
-    data: AnnData | GeneJacobian,    # AnnData with a fitted field, or a GeneJacobian
-    regulators=None,                 # Names, or a yes/no column of var; None is the effectors
-    effectors=None,                  # Names, or a yes/no column of var; None is the regulators
+    data: AnnData | GeneJacobian,  # AnnData with a fitted field, or a GeneJacobian
+    regulators=None,               # Names, or a yes/no column of var; None is the effectors
+    effectors=None,                # Names, or a yes/no column of var; None is the regulators
     *,
-    answering: str = "all",          # "all" genes, or only the "named" ones, as dynamo's "from_jacobian"
-    basis: str | None = "pca",       # Basis of the field; None is gene space
-    cell_idx=None,                   # Cells: positions, a mask or names; None is all
-    memory_mb: float = 1024,         # Memory for the entries and what leads to them, MB
-) -> pd.DataFrame:                   # cell, effector, regulator, value
-    """Return the sensitivity `(I - J)⁻¹`, columns divided by the diagonal: change of the effector per lasting change of
-    the regulator, once the genes have answered. Raises ValueError if no gene is named (Qiu et al., Cell 2022)."""
+    answering: str = "all",        # "all" genes, or only the "named" ones, as in dynamo
+    basis: str | None = "pca",     # Basis of the field; None is gene space
+    cell_idx=None,                 # Cells: positions, a mask or names; None is all
+    memory_mb: float = 1024,       # Memory for the entries and what leads to them, MB
+) -> pd.DataFrame:                 # cell, effector, regulator, value
+    """Return the sensitivity `(I - J)⁻¹`, columns divided by the diagonal: change of the effector
+    per lasting change of the regulator, once the genes have answered. Raises ValueError if no gene
+    is named (Qiu et al., Cell 2022)."""
     if regulators is None and effectors is None: raise ValueError("name regulators or effectors")
-    if answering not in ("all", "named"): raise ValueError(f"answering={answering!r}: expected 'all' or 'named'")
+    if answering not in ("all", "named"):
+        raise ValueError(f"answering={answering!r}: expected 'all' or 'named'")
     gj = _of_velocity(data, basis, cell_idx)
     e = chosen_effectors(data, gj, regulators if effectors is None else effectors, basis)
     r = chosen_genes(data, gj, effectors if regulators is None else regulators)
     union = np.array(list(dict.fromkeys([*r, *e])), dtype=object) if answering == "named" else ()
-    check_budget((3 * gj.n_cells, len(union) ** 2 + len(e) * len(r)), memory_mb, "name fewer genes or cells")
+    shape = (3 * gj.n_cells, len(union) ** 2 + len(e) * len(r))
+    check_budget(shape, memory_mb, "name fewer genes or cells")
     return long_table(_sensitivities(gj, e, r, union), cell=gj.cells, effector=e, regulator=r)
 
 # %% ../nbs/26_response.ipynb #063aeebf
@@ -282,26 +286,28 @@ def integrate(
         dynamics.support(at.field, states, at.all_states), "support", cell=at.cells, time=paths.times)
     return table.assign(**{f"{basis or 'x'}{i + 1}": x for i, x in enumerate(states.T)})
 
-# %% ../nbs/26_response.ipynb #080d1183
+# %% ../nbs/26_response.ipynb #10311744
 def along_path(
-    data: AnnData | GeneJacobian,    # AnnData with a fitted field, or a GeneJacobian
-    effectors,                       # Names, or a yes/no column of var
-    regulators,                      # Names, or a yes/no column of var
-    init_cells,                      # Cells to start from: positions, a mask or names
-    t,                               # End time, or the times to report
+    data: AnnData | GeneJacobian,  # AnnData with a fitted field, or a GeneJacobian
+    effectors,                     # Names, or a yes/no column of var
+    regulators,                    # Names, or a yes/no column of var
+    init_cells,                    # Cells to start from: positions, a mask or names
+    t,                             # End time, or the times to report
     *,
-    basis: str | None = "pca",       # Basis of the field; None is gene space
-    **options,                       # Of `vfjac.dynamics.integrate`
-) -> pd.DataFrame:                   # cell, time, support, effector, regulator, value, and stderr where known
+    basis: str | None = "pca",     # Basis of the field; None is gene space
+    **options,                     # Of `vfjac.dynamics.integrate`
+) -> pd.DataFrame:                 # cell, time, support, effector, regulator, value, stderr
     "Return entries of the Jacobian along the paths of cells through the stored field."
     gj = _of_velocity(data, basis, linear=True)
     effectors = chosen_effectors(data, gj, effectors, basis)
     regulators = chosen_genes(data, gj, regulators)
     paths = integrate(data, init_cells, t, basis=basis, **options)
     on = replace(gj, states=paths.iloc[:, 3:].to_numpy(), cells=np.arange(len(paths)))
-    table = long_table(on.block(effectors, regulators), row=paths.index, effector=effectors, regulator=regulators)
+    values = on.block(effectors, regulators)
+    table = long_table(values, row=paths.index, effector=effectors, regulator=regulators)
     if gj.has_stderr: table["stderr"] = on.stderr(effectors, regulators).ravel()
-    return paths.iloc[:, :3].merge(table, left_index=True, right_on="row").drop(columns="row").reset_index(drop=True)
+    found = paths.iloc[:, :3].merge(table, left_index=True, right_on="row")
+    return found.drop(columns="row").reset_index(drop=True)
 
 # %% ../nbs/26_response.ipynb #01b54f7f
 def gene_level(
@@ -323,9 +329,9 @@ def gene_level(
     at = find_names(gene, data.var_names.to_numpy())
     return dense(gene_columns(data.X if layer is None else data.layers[layer], at)[rows])[:, 0]
 
-# %% ../nbs/26_response.ipynb #59bee6e4
+# %% ../nbs/26_response.ipynb #e3b0b55a
 def _cell_numbers(data, gj, rows, what, layer=None) -> np.ndarray:
-    "A number for each cell, (n_cells,): a column of obs, a gene, or numbers for all cells or for those at `rows`."
+    "A number for each cell, (n_cells,): a column of obs, a gene, or numbers for all or for `rows`."
     if isinstance(what, str):
         if not isinstance(data, AnnData) or what in data.var_names and what not in data.obs:
             return gene_level(data, gj, rows, what, layer)
@@ -336,10 +342,12 @@ def _cell_numbers(data, gj, rows, what, layer=None) -> np.ndarray:
     if isinstance(what, pd.Series) and len(what) == len(names): what = in_order_of(what, names)
     try: values = np.asarray(what, dtype=np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f"a {type(what).__name__} that holds no numbers: expected one for each cell") from None
+        kind = type(what).__name__
+        raise ValueError(f"a {kind} that holds no numbers: expected one for each cell") from None
     if values.shape == (len(names),): return values[rows]
     if values.shape == (len(rows),): return values
-    raise ValueError(f"{values.shape} numbers for {len(rows)} of {len(names)} cells: expected one for each")
+    raise ValueError(
+        f"{values.shape} numbers for {len(rows)} of {len(names)} cells: expected one for each")
 
 # %% ../nbs/26_response.ipynb #cd2d579c
 def _column(column, name) -> np.ndarray:
@@ -397,25 +405,27 @@ def _bin_errors(gj, effectors, regulator, x, edges) -> np.ndarray:
         for b, e in gj.mean_stderr(labels, list(effectors), [regulator]).items(): errors[:, b] = e[:, 0]
     return errors
 
-# %% ../nbs/26_response.ipynb #24838e8b
+# %% ../nbs/26_response.ipynb #36673d2a
 def response_curve(
-    data: AnnData | GeneJacobian,    # AnnData with a fitted field, or a GeneJacobian
-    effectors,                       # Names, or a yes/no column of var
-    regulators,                      # Names, or a yes/no column of var
+    data: AnnData | GeneJacobian,  # AnnData with a fitted field, or a GeneJacobian
+    effectors,                     # Names, or a yes/no column of var
+    regulators,                    # Names, or a yes/no column of var
     *,
-    against=None,                    # A column of obs, a gene, or numbers; None is each regulator's own expression
-    bins=20,                         # How many bins, or their edges
-    quantiles=(0.1, 0.5, 0.9),       # Quantiles of the cells in each bin
-    level: bool = False,             # Production (velocity) of the effector itself, instead of its slope
-    layer: str | None = None,        # Layer of the expression; None is X, or the states of the fit of production
-    of: str | None = None,           # "velocity" or "production"; None is production where it is fitted
-    basis: str | None = "pca",       # Basis of the velocity field; None is gene space
-    cell_idx=None,                   # Cells: positions, a mask or names; None is all
-) -> pd.DataFrame:  # effector, regulator, bin, low, high, x (mean), count, mean, stderr where known, q10, q50, q90
-    """Return entries of the Jacobian in bins of the regulator's expression, or of anything else; empty bins hold NaN.
+    against=None,                  # A column of obs, a gene, or numbers; None: each regulator
+    bins=20,                       # How many bins, or their edges
+    quantiles=(0.1, 0.5, 0.9),     # Quantiles of the cells in each bin
+    level: bool = False,           # Production (velocity) of the effector, not its slope
+    layer: str | None = None,      # Layer of the expression; None is X, or states of the fit
+    of: str | None = None,         # "velocity" or "production"; None: production where fitted
+    basis: str | None = "pca",     # Basis of the velocity field; None is gene space
+    cell_idx=None,                 # Cells: positions, a mask or names; None is all
+) -> pd.DataFrame:  # effector, regulator, bin, low, high, x (mean), count, mean, stderr, q10 …
+    """Return entries of the Jacobian in bins of the regulator's expression, or of anything else;
+    empty bins hold NaN.
 
-    Cells without a number are left out with a warning. `stderr` is that of the mean (cells' errors go together). With
-    `level` no errors are known, and other regulators change along with this one."""
+    Cells without a number are left out with a warning. `stderr` is that of the mean (cells' errors
+    go together). With `level` no errors are known, and other regulators change along with this
+    one."""
     gj, rows = _asked(data, of, basis, cell_idx)
     effectors = chosen_effectors(data, gj, effectors, basis)
     regulators = chosen_genes(data, gj, regulators)
@@ -424,12 +434,15 @@ def response_curve(
     for regulator in regulators:
         x = _axis_numbers(data, gj, rows, regulator, against, layer)
         edges = _bin_edges(x, bins)
-        values = _levels(gj, effectors) if level else np.asarray(gj.block(effectors, [regulator]))[:, :, 0]
-        errors = _bin_errors(gj, effectors, regulator, x, edges) if gj.has_stderr and not level else None
+        known = gj.has_stderr and not level
+        if level: values = _levels(gj, effectors)
+        else: values = np.asarray(gj.block(effectors, [regulator]))[:, :, 0]
+        errors = _bin_errors(gj, effectors, regulator, x, edges) if known else None
         for i, effector in enumerate(effectors):
             table = _binned(x, values[:, i], edges, quantiles)
             if errors is not None: table.insert(6, "stderr", errors[i])
-            tables.append(pd.DataFrame(dict(effector=effector, regulator=regulator), table.index).join(table))
+            pair = pd.DataFrame(dict(effector=effector, regulator=regulator), table.index)
+            tables.append(pair.join(table))
     found = pd.concat(tables, ignore_index=True)
     found.attrs = dict(of="velocity" if gj.effector_genes is None else "production", level=level)
     return found
@@ -458,7 +471,7 @@ def kinetics(
     "Return entries of the Jacobian along pseudotime, or any other number of the cells, in bins."
     return response_curve(data, effectors, regulators, against=along, **options)
 
-# %% ../nbs/26_response.ipynb #e839e4cd
+# %% ../nbs/26_response.ipynb #b4d668d4
 def response_density(
     data: AnnData | GeneJacobian,    # AnnData with a fitted field, or a GeneJacobian
     effector: str,                   # Name
@@ -466,8 +479,8 @@ def response_density(
     *,
     against=None,                    # A column of obs, a gene, or numbers; None is the regulator's own expression
     bins=(25, 25),                   # Bins of the horizontal number and of the entry: how many, or edges
-    layer: str | None = None,        # Layer of the expression; None is X, or the states of the fit of production
-    of: str | None = None,           # "velocity" or "production"; None is production where it is fitted
+    layer: str | None = None,        # Layer of the expression; None is X, or states of the fit
+    of: str | None = None,           # "velocity" or "production"; None: production where fitted
     basis: str | None = "pca",       # Basis of the velocity field; None is gene space
     cell_idx=None,                   # Cells: positions, a mask or names; None is all
 ) -> pd.DataFrame:  # effector, regulator, x_low, x_high, value_low, value_high, count, share (of the cells with that x)
@@ -499,9 +512,9 @@ def read_gene_sets(
         raise ValueError(f"gene sets must have different names and genes each; without genes: {empty or 'none'}")
     return result
 
-# %% ../nbs/26_response.ipynb #0e46f04a
+# %% ../nbs/26_response.ipynb #09ab92d4
 def _set_weights(data, names, sets: dict, what: str, known=None) -> np.ndarray:  # (n_sets, n_names)
-    "Weights of each set's mean. Raises KeyError for a set of which no gene is there; warns of missing genes."
+    "Weights of each set's mean. Raises KeyError for a set without a gene; warns of missing genes."
     known = set(names if known is None else known)
     where = {gene: i for i, gene in enumerate(names) if gene in known}
     at = {name: [where[g] for g in genes if g in where] for name, genes in sets.items()}
@@ -519,15 +532,16 @@ def _set_weights(data, names, sets: dict, what: str, known=None) -> np.ndarray: 
     for row, columns in zip(weights, at.values()): row[columns] = 1 / len(columns)
     return weights
 
-# %% ../nbs/26_response.ipynb #fe712a10
+# %% ../nbs/26_response.ipynb #1a349b13
 def _between_sets(gj: GeneJacobian, A, B, e: list, r: list) -> GeneJacobian:
-    "The tensor between averages of sets that are called e and r, with weights A of effectors and B of regulators."
+    "The tensor between averages of sets, called e and r, with weights A (effectors) and B."
     left, right = gj._sides
     if gj.effector_genes is None:
         return replace(
             gj, loadings=np.vstack([A @ left, B @ right]), genes=np.array([*e, *r]), scale=None)
     field = cast(GaussianField, gj.field)
-    trend = {name: A @ part for name in ("offset", "slope") if (part := getattr(field, name)) is not None}
+    parts = dict(offset=field.offset, slope=field.slope).items()
+    trend: dict = {name: A @ part for name, part in parts if part is not None}
     mean = replace(field, coefficients=field.coefficients @ A.T, **trend)
     noise = np.square(A) @ gj.posterior.noise if gj.has_stderr else None   # of genes, independent
     fit = None if noise is None else replace(gj.posterior, field=mean, noise=noise)
@@ -535,19 +549,19 @@ def _between_sets(gj: GeneJacobian, A, B, e: list, r: list) -> GeneJacobian:
         gj, field=mean, fit=fit, loadings=B @ right, genes=np.array(r), effector_genes=np.array(e),
         false_share=None)
 
-# %% ../nbs/26_response.ipynb #e4c79793
+# %% ../nbs/26_response.ipynb #a0833743
 def gene_set_jacobian(
-    data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian
-    effectors: Mapping | str | Path,   # Sets of effectors: name → genes, or the path of a .gmt file
-    regulators: Mapping | str | Path | None = None,   # Sets of regulators; None is those of the effectors
+    data: AnnData | GeneJacobian,     # AnnData with a fitted field, or a GeneJacobian
+    effectors: Mapping | str | Path,  # Sets of effectors: name → genes, or the path of a .gmt file
+    regulators: Mapping | str | Path | None = None,  # Sets of regulators; None: the effectors'
     *,
-    groups=None,                       # Column of obs, or labels, (n_cells,); None is one group, "all"
-    of: str | None = None,             # "velocity" or "production"; None is production where it is fitted
-    basis: str | None = "pca",         # Basis of the velocity field; None is gene space
-    cell_idx=None,                     # Cells: positions, a mask or names; None is all
-    memory_mb: float = 512,            # Memory for the means, MB
-) -> pd.DataFrame:                     # effector and regulator (names of sets), group, value, and stderr where known
-    "Return the mean entry between sets of genes, over their pairs and the cells of each group, with its error."
+    groups=None,                      # Column of obs, or labels, (n_cells,); None is one group
+    of: str | None = None,            # "velocity" or "production"; None: production where fitted
+    basis: str | None = "pca",        # Basis of the velocity field; None is gene space
+    cell_idx=None,                    # Cells: positions, a mask or names; None is all
+    memory_mb: float = 512,           # Memory for the means, MB
+) -> pd.DataFrame:                    # effector, regulator (sets), group, value, and stderr
+    "Return the mean entry between sets of genes, over pairs and cells of each group."
     gj = as_gene_jacobian(data, basis, cell_idx, of)
     sets = [read_gene_sets(s) for s in (effectors, effectors if regulators is None else regulators)]
     known = chosen_effectors(data, gj, None, basis)
@@ -636,18 +650,19 @@ def _judged(found: Perturbation) -> pd.DataFrame:
         f"support): the field is a guess there; change less", stacklevel=3)
     return found.at.table(first_order_error=relative, support=support, outside=outside)
 
-# %% ../nbs/26_response.ipynb #91930c66
+# %% ../nbs/26_response.ipynb #38e2fe68
 def perturb(
-    data: AnnData | GeneJacobian,    # AnnData with a fitted field, or a GeneJacobian
-    changes: Mapping,                # Gene → number added to its expression, numbers for the cells, or "knockout"
-    effectors=None,                  # Genes whose velocities are asked for; None is all
+    data: AnnData | GeneJacobian,  # AnnData with a fitted field, or a GeneJacobian
+    changes: Mapping,              # Gene → number added, numbers for the cells, or "knockout"
+    effectors=None,                # Genes whose velocities are asked for; None is all
     *,
-    groups=None,                     # Column of obs, or labels, (n_cells,); None is one group, "all"
-    layer: str | None = None,        # Layer of the expression for a knockout; None is X
-    basis: str | None = "pca",       # Basis of the field; None is gene space
-    cell_idx=None,                   # Cells: positions, a mask or names; None is all
-) -> pd.DataFrame:                   # effector, group, value (mean change of its velocity), and stderr where known
-    """Return the first-order change `J δx` of the velocities of genes when some are changed, strongest first by group.
+    groups=None,                   # Column of obs, or labels, (n_cells,); None is one group
+    layer: str | None = None,      # Layer of the expression for a knockout; None is X
+    basis: str | None = "pca",     # Basis of the field; None is gene space
+    cell_idx=None,                 # Cells: positions, a mask or names; None is all
+) -> pd.DataFrame:                 # effector, group, value (mean change of its velocity), stderr
+    """Return the first-order change `J δx` of the velocities of genes when some are changed,
+    strongest first by group.
 
     Warns where perturbed states leave the data."""
     found = _perturbation(data, changes, basis, cell_idx, layer)
@@ -656,7 +671,8 @@ def perturb(
     names = chosen_effectors(data, gj, effectors, basis)
     left = gj._pairs(names, None)._outputs
     for label, rows in group_rows(cell_labels(data, gj, groups), gj.n_cells).items():
-        table = pd.DataFrame(dict(effector=names, group=label, value=left @ found.effect[rows].mean(axis=0)))
+        value = left @ found.effect[rows].mean(axis=0)
+        table = pd.DataFrame(dict(effector=names, group=label, value=value))
         if gj.has_stderr: table["stderr"] = found.stderr(left, rows)
         tables.append(table.sort_values("value", key=lambda v: -v.abs(), kind="stable"))
     return pd.concat(tables, ignore_index=True)
@@ -668,10 +684,10 @@ def _linear_map(states: np.ndarray, embedding: np.ndarray) -> np.ndarray | None:
     B = np.linalg.lstsq(x, u, rcond=None)[0]
     return B.T if np.linalg.norm(u - x @ B) ** 2 <= 1e-6 * np.linalg.norm(u) ** 2 else None
 
-# %% ../nbs/26_response.ipynb #c30a2486
+# %% ../nbs/26_response.ipynb #c863ab76
 def perturb_cells(
     adata: AnnData,                  # AnnData with a fitted field
-    changes: Mapping,                # Gene → number added to its expression, numbers for the cells, or "knockout"
+    changes: Mapping,                # Gene → number added, numbers for the cells, or "knockout"
     embedding: str = "umap",         # Picture to draw on, obsm["X_<embedding>"]; its first two columns
     *,
     n_neighbors: int = 30,           # Nearest cells on an embedding that is not linear, itself among them
