@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from numbers import Real
+from unicodedata import normalize
 
 import altair as alt
 import ipywidgets
@@ -26,18 +27,31 @@ class WrongAnswer(AssertionError):
     def _render_traceback_(self): return [f"Not right: {self}"]
 
 
+def words_of(text) -> set:
+    "The words and numbers of an answer, without case, signs and articles."
+    return set(re.findall(r"\w+", normalize("NFKC", str(text)).casefold())) - {"a", "an", "the", "at", "in"}
+
+
 def same_words(given, wanted) -> bool:
-    "Compare two words, or two sets of words, without case, blanks and articles."
-    def plain(words):
-        words = [words] if isinstance(words, str) else words
-        return {re.sub(r"^((the|an?|at|in)\s+)+|\.$", "", str(w).strip().casefold()) for w in words}
+    "Compare two words, or two sets of words."
+    def plain(words): return {frozenset(words_of(w)) for w in ([words] if isinstance(words, str) else words)}
     return plain(given) == plain(wanted)
 
 
+def nearest_choice(given, choices: Sequence[str]):
+    "The one choice that has all words of the answer, else the one whose words it has; else the answer itself."
+    if not isinstance(given, (str, tuple, list)) or not (words := words_of(given)): return given
+    for fits in (set.__eq__, set.__le__, set.__ge__):
+        close = [choice for choice in choices if fits(words, words_of(choice))]
+        if close: return close[0] if len(close) == 1 else given
+    return given
+
+
 def read_number(text: str) -> float:
-    "Read a number as it is typed: 0.057, 0,057, −2, 5.7 % or 3/5; raises ValueError for anything else."
-    text = text.strip().replace("−", "-")
-    if re.fullmatch(r"[-+]?\d+,\d+\s*%?", text): text = text.replace(",", ".")
+    "Read a number as it is typed: 0.057, 0,057, −2, 5.7 %, 3/5 or 6·10^-7; raises ValueError for anything else."
+    text = normalize("NFKC", re.sub("(?<=10)(?=[⁻⁰¹²³⁴-⁹])", "^", text)).strip().replace("−", "-")
+    text = re.sub(r"\s*[*·×]\s*10\s*(\^|\*\*)\s*", "e", text)
+    if re.fullmatch(r"[-+]?\d+,\d+(e[-+]?\d+)?\s*%?", text): text = text.replace(",", ".")
     above, _, below = text.rstrip(" %").partition("/")
     return float(above) / float(below or 1) / (100 if text.endswith("%") else 1)
 
@@ -50,31 +64,92 @@ def read_numbers(text: str, one: bool):
     return [read_number(part) for part in re.sub(r"[\[\](),;]", " ", text).split()]
 
 
+def in_shape(given, wanted):
+    "Two arrays of numbers; `given` in the shape of `wanted` if it differs by axes of length one only."
+    if isinstance(given, Mapping): given = list(given.values())
+    given, wanted = np.asarray(given, float), np.asarray(wanted, float)
+    alike = [n for n in given.shape if n > 1] == [n for n in wanted.shape if n > 1]
+    return (given.reshape(wanted.shape) if alike else given), wanted
+
+
 def same_numbers(given, wanted, rtol: float, atol: float) -> bool:
     "Compare two arrays of numbers, which must have the same shape; `given` may be rounded to two digits or more."
-    given, wanted = np.asarray(given, float), np.asarray(wanted, float)
+    given, wanted = in_shape(given, wanted)
     if given.shape != wanted.shape: return False
     if np.allclose(given, wanted, rtol=rtol, atol=atol): return True
     return rtol > 0 and any(np.allclose(given, r, rtol=1e-9, atol=1e-12) for r in roundings(wanted))
 
 
+def to_digits(wanted: np.ndarray, digits: int) -> np.ndarray:
+    "Round each number to so many digits."
+    return np.reshape([float(f"{w:.{digits}g}") for w in wanted.flat], wanted.shape)
+
+
 def roundings(wanted: np.ndarray):
     "Yield numbers rounded to 2-5 digits, and to as many places as leave the largest of them two digits."
-    for digits in range(2, 6): yield np.reshape([float(f"{w:.{digits}g}") for w in wanted.flat], wanted.shape)
+    for digits in range(2, 6): yield to_digits(wanted, digits)
     places = 1 - int(np.floor(np.log10(max(np.abs(wanted).max(initial=0), 1e-9))))
     for more in range(4): yield wanted.round(places + more)
 
 
+TWISTS = {   # mistakes that are made everywhere, as what they make of the right numbers
+    "the size is right, the sign is not.": lambda w: -w,
+    "the signs are lost: these are absolute values.": np.abs,
+    "the order (of the rows, in a table) is reversed.": lambda w: w[::-1],
+    "rows and columns are exchanged (effectors and regulators, places and figures): `.T` turns a table.": lambda w: w.T,
+    "the columns are in the wrong order.": lambda w: w[:, ::-1],
+    "both rows and columns are in the wrong order.": lambda w: w[::-1, ::-1],
+    "the numbers are right, but sorted: keep them in the order asked for.": lambda w: np.sort(w),
+    "a hundred times too large: in per cent? Then write the sign, %.": lambda w: 100 * w,
+    "a hundred times too small.": lambda w: w / 100,
+    "ten times too large: look at the decimal point.": lambda w: 10 * w,
+    "ten times too small: look at the decimal point.": lambda w: w / 10,
+    "that is one over it: divide the other way round.": lambda w: 1 / w,
+    "that is one minus it: what is left.": lambda w: 1 - w,
+    "twice as much as was asked for.": lambda w: 2 * w,
+    "half of what was asked for.": lambda w: w / 2,
+    "that is its square.": np.square,
+    "that is its square root.": np.sqrt,
+}
+
+
+def twist(given: np.ndarray, wanted: np.ndarray, rtol: float) -> str:
+    "Name the general mistake that makes `given` of `wanted`, or return an empty string."
+    rtol, atol = min(rtol, 0.005), 0.002 * np.abs(wanted).max() if wanted.ndim else 0.0
+    for words, changed in TWISTS.items():
+        try:
+            with np.errstate(all="ignore"): value = changed(wanted)
+        except IndexError: continue
+        if np.isfinite(value).all() and same_numbers(given, value, rtol, atol): return words
+    with np.errstate(all="ignore"): ratio = (given / wanted)[wanted != 0] if given.shape == wanted.shape else np.ones(1)
+    if ratio.size > 1 and 0 < abs(ratio[0]) and np.allclose(ratio, ratio[0], rtol=0.01):
+        return f"all are {ratio[0]:.3g} times what was asked for: there is a factor too many, or one is missing."
+    return ""
+
+
+def size_of(shape: tuple) -> str:
+    "A shape in words."
+    return "one number" if np.prod(shape) == 1 else f"an array of shape {shape}"
+
+
 def hint(given, wanted, rtol: float = 0.02, atol: float = 0.0) -> str:
     "Say what is wrong with a number or an array of numbers, without giving the right one away."
-    given, wanted = np.asarray(given, float), np.asarray(wanted, float)
-    if given.shape != wanted.shape: return f"the shape is {given.shape}, and {wanted.shape} was asked for."
+    kind = "; True or False for each" if np.asarray(wanted).dtype == bool else ""
+    given, wanted = in_shape(given, wanted)
     if not np.isfinite(given).all(): return "there is a value that is not a number."
-    if rtol > 0 and np.allclose(given, wanted, rtol=max(0.06, 2 * rtol), atol=2 * atol):
+    if rtol > 0 and given.shape == wanted.shape and (
+            np.allclose(given, wanted, rtol=max(0.06, 2 * rtol), atol=2 * atol)
+            or np.array_equal(given, to_digits(wanted, 1))):
         return "close, but not close enough: did you round on the way, or read it off? Give two digits or more."
+    if rtol > 0 and not kind and (words := twist(given, wanted, rtol)): return words
+    if given.shape != wanted.shape:
+        return f"that is {size_of(given.shape)}, and {size_of(wanted.shape)} was asked for{kind}."
     if wanted.ndim:
-        off = int((~np.isclose(given, wanted, rtol=rtol, atol=atol)).sum())
-        return f"{off} of {wanted.size} values are not right."
+        wrong = np.argwhere(~np.isclose(given, wanted, rtol=rtol, atol=atol)).tolist()
+        at = tuple(wrong[0])
+        should = f", should be {'larger' if given[at] < wanted[at] else 'smaller'}" if not kind else ""
+        which = "all are" if len(wrong) == wanted.size else f"{len(wrong)} of {wanted.size} values are"
+        return f"{which} wrong: the first, {list(at)}{should}."
     if given * wanted < 0: return "the sign is wrong."
     if wanted == 0: return "it is not that far " + ("above zero." if given > 0 else "below zero.")
     return "too large." if abs(given) > abs(wanted) else "too small."
@@ -112,7 +187,7 @@ class Exercise:
 
     def _matches(self, given, wanted) -> bool:
         try:
-            if not self.numbers: return same_words(given, wanted)
+            if not self.numbers: return same_words(nearest_choice(given, self.choices), wanted)
             return same_numbers(self._read(given), wanted, self.rtol, self.atol)
         except (TypeError, ValueError): return False
 
@@ -135,7 +210,8 @@ class Exercise:
             choose = f" Choose among: {', '.join(self.choices)}." if self.choices else ""
             return f"{given!r} is not it." + choose
         try: return hint(self._read(given), self.answer, self.rtol, self.atol)
-        except (TypeError, ValueError): return f"{given!r} is not a number, and a number was asked for."
+        except (TypeError, ValueError):
+            return f"{given!r} is not a number, and numbers were asked for, such as 0.057, 5.7 % or 3/5."
 
     def proves(self, right, wrong: Sequence = ()) -> Verdict:
         "Accept `right`, refuse all mistakes and `wrong`, four or more; raises AssertionError where it does not."

@@ -16,6 +16,7 @@ from exercises import (
     WrongAnswer,
     control,
     hint,
+    nearest_choice,
     playground,
     read_number,
     same_numbers,
@@ -52,16 +53,34 @@ def test_comparing():
     assert same_numbers([0.12, -1.46], [0.1234, -1.4567], rtol=1e-6, atol=0)   # rounded as it is printed
     assert same_numbers(0.37, 0.3675, rtol=1e-6, atol=0) and not same_numbers(0.36, 0.3675, rtol=1e-6, atol=0)
     assert same_numbers([0.0, 1.46], [0.004, 1.4567], rtol=1e-6, atol=0) and not same_numbers(3.1, 3, rtol=0, atol=0)
-    assert not same_numbers([1, 2, 3], [[1], [2], [3]], rtol=0.02, atol=0)
+    assert same_numbers([[1], [2], [3]], [1, 2, 3], rtol=0.02, atol=0) and same_numbers([0.5], 0.5, rtol=0.02, atol=0)
+    assert same_numbers(dict(a=1, b=2), [1, 2], rtol=0, atol=0)
+    assert not same_numbers([[1, 2], [3, 4]], [1, 2, 3, 4], rtol=0.02, atol=0)
+
+
+def test_choosing():
+    choices = ["where Gata1 is about 1", "where Gata1 is low", "the held-out R²", "none of the three", "at (1, 1)"]
+    for typed, wanted in (("Gata1 about 1", 0), ("LOW", 1), ("held-out R2", 2), ("none", 3), ((1, 1), 4), ("1, 1", 4)):
+        assert nearest_choice(typed, choices) == choices[wanted], typed
+    for typed in ("where Gata1 is", "nothing", "", 3, "at (1, 1) or none of the three"):   # fits several, or none
+        assert nearest_choice(typed, choices) == typed
 
 
 def test_hints():
-    assert hint(0.7, 0.5) == "too large." and hint(0.3, 0.5) == "too small."
-    assert hint(-0.5, 0.5) == "the sign is wrong."
+    assert hint(0.7, 0.6) == "too large." and hint(7, 9) == "too small." and "one minus it" in hint(0.4, 0.6)
+    assert hint(-0.7, 0.6) == "the sign is wrong." and "sign is not" in hint(-0.6, 0.6)
+    right = np.array([[0.5, -1.25], [3.0, 0.25]])
+    for wrong, words in ((right.T, "exchanged"), (right[::-1], "reversed"), (right[:, ::-1], "columns are in"),
+                         (-right, "sign is not"), (np.abs(right), "absolute"), (right / 2, "half"),
+                         (right.T[:, :1], "shape"), (right * 3.7, "3.7 times"), (right**2, "square")):
+        assert words in hint(wrong, right), words
+    for wrong, words in ((5.7, "per cent"), (0.57, "decimal point"), (1 / 0.057, "other way"), (0.06, "two")):
+        assert words in hint(wrong, 0.057), words
+    assert "True or False" in hint([0, 2], np.array([True, False, True]))
     assert "below zero" in hint(-0.5, 0.0) and "above zero" in hint(0.5, 0.0)
     assert "close" in hint([0.52, -1.5], [0.5, -1.5], rtol=1e-6)
-    assert hint([1.0], [1.0, 2.0]) == "the shape is (1,), and (2,) was asked for."
-    assert hint([1.0, 3.0], [1.0, 2.0]) == "1 of 2 values are not right."
+    assert hint([1.0], [1.0, 2.0]) == "that is one number, and an array of shape (2,) was asked for."
+    assert hint([1.0, 3.0], [1.0, 2.0]) == "1 of 2 values are wrong: the first, [1], should be smaller."
     assert hint(np.nan, 0.5) == "there is a value that is not a number."
 
 
@@ -74,17 +93,19 @@ def test_unsound_exercises_are_refused():
 def test_numbers():
     assert ENTRY.check(-1.5).right and ENTRY.check(-1.49).right and ENTRY.check(...).right is None
     with raises(WrongAnswer, "the row is the effector"): ENTRY.check(-1.1)
-    with raises(WrongAnswer, "sign is wrong"): ENTRY.check(1.5)
+    with raises(WrongAnswer, "sign is not"): ENTRY.check(1.5)
     with raises(WrongAnswer, "not a number"): ENTRY.check("minus one and a half")
     typed = [read_number(text) for text in ("0.057", "0,057", "5.7 %", "5,7%", "−0.057", "0.03/0.05")]
     np.testing.assert_allclose(typed, [0.057, 0.057, 0.057, 0.057, -0.057, 0.6])
+    for text in ("6.25e-7", "6,25e-7", "6.25*10^-7", "6.25 · 10⁻⁷", "6.25*10**-7"):
+        np.testing.assert_allclose(read_number(text), 6.25e-7)
     pair = Exercise("?", [0.5, -1.25])
     assert ENTRY.check("-3/2").right and pair.check("[0.5, −1.25]").right and pair.check("0.5 -1.25").right
-    with raises(WrongAnswer, "shape"): pair.check("0.5")
+    with raises(WrongAnswer, "one number"): pair.check("0.5")
 
 
 def test_proofs():
-    assert ENTRY.proves(-3 / 2, wrong=[1.5, 0, None, "left", [-1.5]]).right
+    assert ENTRY.proves(-3 / 2, wrong=[1.5, 0, None, "left", [-1.5, 0]]).right
     assert KIND.proves("A saddle", wrong=["unstable", "a spiral", 3]).right
     with raises(AssertionError, "accepts -1.5"): ENTRY.proves(-1.5, wrong=[-1.5])
     with raises(WrongAnswer, "too small"): ENTRY.proves(-0.5)
