@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PAIRS', 'VELOCITIES', 'RATES', 'KEPT', 'STALE', 'prepare']
 
-# %% ../nbs/17_pp.ipynb #8e3f0852
+# %% ../nbs/17_pp.ipynb #78849ae4
 import warnings
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -17,10 +17,12 @@ from scipy.linalg import cho_factor, cho_solve, eigh
 from scipy.sparse import csr_array, csr_matrix
 
 from .adata import (
-    check_adata, check_unique, dense, explain_missing, listed, read_averages, read_mask, select_genes)
+    check_adata, check_unique, dense, explain_missing, listed, read_averages, read_mask,
+    select_genes)
 from .blocks import is_lazy, row_blocks
 from .genejacobian import find_names
-from .noise import LARGEST_EXACT, find_averaging, nearest_cells, neighbour_means, state_averages
+from .noise import (
+    LARGEST_EXACT, find_averaging, nearest_cells, neighbour_means, state_averages)
 
 # %% ../nbs/17_pp.ipynb #1342c1a6
 def _layer(adata, key) -> csr_array:
@@ -100,9 +102,9 @@ def _read_tables(adata, layers=None, velocity_key=None) -> _Tables:
         f"make from reads; or 'total' and 'new' (labelled); or averages, 'Ms' and 'Mu' (scVelo), 'M_s' and 'M_u' "
         f"(dynamo); or 'spliced' and velocities with their γ and graph. Other names: layers=(spliced, unspliced)")
 
-# %% ../nbs/17_pp.ipynb #1fdb5433
+# %% ../nbs/17_pp.ipynb #a42e2a2c
 def _with_counts(adata, pair, known, averages, velocity) -> _Tables:
-    "Return what there is, with counts; layers that hold none are passed over where there are averages."
+    "Return what there is, with counts; where there are averages, layers without are passed over."
     counts, sizes, said = {}, {}, []
     for key in pair:
         name = f"layers[{key!r}]"
@@ -120,13 +122,14 @@ def _with_counts(adata, pair, known, averages, velocity) -> _Tables:
     return _Tables(pair, counts, sizes, averages, velocity, ", ".join(said))
 
 def _sizes(adata, key, counts) -> np.ndarray:
-    "Return sizes of cells from the totals before genes were left out, if they are known, or from those of the layer."
+    "Return sizes of cells, from the totals before genes were left out if they are known."
     known = (c for c in (f"initial_size_{key}", f"initial_{key}_cell_size") if c in adata.obs)
     total = dense(adata.obs[column]) if (column := next(known, None)) else counts.sum(axis=1)
     seen = total > 0
     if not seen.all(): warnings.warn(
         f"{(~seen).sum()} of {len(total)} cells have no molecule in layers[{key!r}] (first: "
-        f"{', '.join(adata.obs_names[~seen][:3])}): leave them out, for nothing is known of them", stacklevel=5)
+        f"{', '.join(adata.obs_names[~seen][:3])}): leave them out, for nothing is known of them",
+        stacklevel=5)
     return np.where(seen, total / np.median(total[seen]), 1) if seen.any() else np.ones(len(total))
 
 def _told_share(S, U, pair) -> str:
@@ -205,26 +208,30 @@ def _nearest_average(normalised, n_neighbors, d=30) -> csr_array:
     graph = csr_array((np.ones(near.size), near.ravel(), np.arange(0, near.size + 1, n_neighbors)), shape=(len(X),) * 2)
     return neighbour_means(graph, both_ways=True)
 
-# %% ../nbs/17_pp.ipynb #5de63df3
+# %% ../nbs/17_pp.ipynb #903d11b9
 def _choose_average(adata, tables, n_neighbors=30):
-    """Return the average behind what is there, or one for the counts, None if it is not known, and which it is. Raises
-    ValueError where there are no more cells than neighbours."""
-    given = next(iter(tables.averages.values()), tables.velocity if len(tables.counts) < 2 else None)
+    """Return the average behind what is there, or one for the counts, None if it is not known, and
+    which it is. Raises ValueError where there are no more cells than neighbours."""
+    usual = tables.velocity if len(tables.counts) < 2 else None
+    given = next(iter(tables.averages.values()), usual)
     if given is not None:
         some = dense(adata[:, :: -(-adata.n_vars // 64)].layers[given])
         found = find_averaging(_candidates(adata), {given: some}, (given,))[0]
         if found is not None: return found.W, f"{found.graph}: proved for layers[{given!r}]"
-        if len(tables.counts) < 2: return None, f"layers[{given!r}] is not proved to be averages over a stored graph"
+        if len(tables.counts) < 2:
+            return None, f"layers[{given!r}] is not proved to be averages over a stored graph"
     for words, W in read_averages(adata): return W, words
     n, fewer = adata.n_obs, max(2, adata.n_obs // 10)
     if not 2 <= n_neighbors < n: raise ValueError(
-        f"{n} cells: expected more than n_neighbors = {n_neighbors}, which is 2 or more; of so few cells hardly "
-        f"anything can be said: bring some hundred (n_neighbors={fewer} lets you try)")
+        f"{n} cells: expected more than n_neighbors = {n_neighbors}, which is 2 or more; of so few "
+        f"cells hardly anything can be said: bring some hundred (n_neighbors={fewer} lets you try)")
     if n_neighbors > n / 4: warnings.warn(
-        f"averages over n_neighbors = {n_neighbors} of {n} cells leave little that differs between cells: expected "
-        f"{4 * n_neighbors} cells or more; n_neighbors={fewer} leaves more of it, and more noise", stacklevel=3)
+        f"averages over n_neighbors = {n_neighbors} of {n} cells leave little that differs between "
+        f"cells: expected {4 * n_neighbors} cells or more; n_neighbors={fewer} leaves more of it, "
+        f"and more noise", stacklevel=3)
     W = _nearest_average(tables.normalised(tables.pair[0]), n_neighbors)
-    return W, f"{n_neighbors} nearest cells on components of log1p of {tables.pair[0]} counts, edges both ways"
+    of = f"components of log1p of {tables.pair[0]} counts, edges both ways"
+    return W, f"{n_neighbors} nearest cells on {of}"
 
 def _candidates(adata):
     "Yield stored averages, and those of the nearest cells on stored components."
@@ -370,25 +377,26 @@ def _from_velocity(adata, tables, made) -> np.ndarray:
     V[:, ~_told(V)] = np.nan
     return (rates[2] * V + rates[1] * made[0]).astype(np.float32)
 
-# %% ../nbs/17_pp.ipynb #f2c30cb1
+# %% ../nbs/17_pp.ipynb #03437774
 def _check_kinds(S, U, pair) -> None:
-    "Raise ValueError where one kind of molecules holds the other; warn where the layers look swapped."
+    "Raise ValueError where one kind of molecules holds the other; warn where they look swapped."
     if pair[1] in ("new", "M_n"): return   # they are a part of all
     for high, low, names in ((S, U, pair), (U, S, pair[::-1])):
         n = int((low > 0).sum())
         if n >= 1000 and not (low > high).sum(): raise ValueError(
-            f"layers[{names[1]!r}] is above layers[{names[0]!r}] in none of its {n:,} entries: it is a copy or a part "
-            f"of it; expected spliced and unspliced molecules that were counted apart. Read both layers again; if "
-            f"{names[0]!r} is the total, adata.layers[{names[0]!r}] = adata.layers[{names[0]!r}] - "
-            f"adata.layers[{names[1]!r}] leaves the rest")
+            f"layers[{names[1]!r}] is above layers[{names[0]!r}] in none of its {n:,} entries: it "
+            f"is a copy or a part of it; expected spliced and unspliced molecules that were "
+            f"counted apart. Read both layers again; if {names[0]!r} is the total, "
+            f"adata.layers[{names[0]!r}] = adata.layers[{names[0]!r}] - adata.layers[{names[1]!r}] "
+            f"leaves the rest")
     s, u = S.sum(axis=0), U.sum(axis=0)
     share = u / np.where((seen := s + u >= 20), s + u, 1)
     if seen.any() and (median := np.median(share[seen])) > 0.5: warnings.warn(
-        f"in most genes more than half of the molecules are unspliced (median {median:.0%} in layers[{pair[1]!r}], "
-        f"expected 10-40 % in cells): are the layers swapped? Exchange them then, or, of counts, take layers="
-        f"{pair[::-1]}; in nuclei it may be right", stacklevel=3)
+        f"in most genes more than half of the molecules are unspliced (median {median:.0%} in "
+        f"layers[{pair[1]!r}], expected 10-40 % in cells): are the layers swapped? Exchange them "
+        f"then, or, of counts, take layers={pair[::-1]}; in nuclei it may be right", stacklevel=3)
 
-# %% ../nbs/17_pp.ipynb #e9e48f98
+# %% ../nbs/17_pp.ipynb #16696336
 def _check_order(tables) -> None:
     "Warn where spliced and unspliced molecules go together no more than those of different cells."
     S, U = tables.counts.values()
@@ -397,9 +405,10 @@ def _check_order(tables) -> None:
     s, u = (np.log1p(tables.normalised(key)[:, genes].toarray()) for key in tables.counts)
     share = (((s - s.mean(axis=0)) * u).sum(axis=0) > 0).mean()
     if share < 0.65: warnings.warn(
-        f"unspliced molecules rise with spliced ones in {share:.0%} of the {len(genes)} best counted "
-        f"genes (by chance 50 %, expected 80 % or more): are cells or genes of one layer in another "
-        f"order? Join both by name; else hardly anything varies, and velocities say nothing",
+        f"unspliced molecules rise with spliced ones in {share:.0%} of the {len(genes)} best "
+        f"counted genes (by chance 50 %, expected 80 % or more): are cells or genes of one layer "
+        f"in another order? Join both by name; else hardly anything varies, and velocities say "
+        f"nothing",
         stacklevel=3)
 
 # %% ../nbs/17_pp.ipynb #c3e94d79
@@ -418,30 +427,30 @@ def _choose_velocity(adata, tables, made, trusted, named=False):
         f"velocity_key, velocities are computed", stacklevel=3)
     return V, both, f"{said} as it is"
 
-# %% ../nbs/17_pp.ipynb #61d21f3f
+# %% ../nbs/17_pp.ipynb #90b71149
 def prepare(
-    adata: AnnData,                  # Counts, or what velocity tools made from them; not changed
+    adata: AnnData,                   # Counts, or what velocity tools made from them; not changed
     *,
-    layers: tuple[str, str] | None = None,   # Layers of spliced and unspliced counts; None: as they are usually called
-    velocity_key: str | None = None,         # Layer of velocities to use as they are; None: Mu - γ Ms
-    keep=(),                         # Genes that stay whatever their counts: names, or a yes/no column of var
-    n_neighbors: int = 30,           # Neighbours to average, the cell among them, where no graph is stored
-    n_components: int = 30,          # Number of components
-    min_shared_counts: int = 20,     # Least number of a gene's molecules in cells that hold both kinds
-    n_top_genes: int | None = 2000,  # Largest number of genes, the most variable; None: all
-    report: bool = False,            # Return the report as a table, too, in place of printing it
-) -> AnnData:                        # New cells; with `report=True`, they and a table (what, arrays, unit, how)
-    """Return cells whose states, loadings, velocities, γ and graph are of one quantity and the same genes.
+    layers: tuple[str, str] | None = None,  # Layers of both counts; None: the usual ones
+    velocity_key: str | None = None,  # Layer of velocities to use as they are; None: Mu - γ Ms
+    keep=(),                          # Genes that stay: names, or a yes/no column of var
+    n_neighbors: int = 30,            # Neighbours, with the cell, where no graph is stored
+    n_components: int = 30,           # Number of components
+    min_shared_counts: int = 20,      # Least molecules of a gene in cells that hold both
+    n_top_genes: int | None = 2000,   # Largest number of genes, the most variable; None: all
+    report: bool = False,             # Return the report as a table, too, in place of printing it
+) -> AnnData:                         # New cells; with `report=True`, and the report
+    """Return cells whose states, loadings, velocities, γ and graph are of one quantity.
 
-    `layers`: averages Ms (also X) and Mu, molecules of a cell of median size; velocity, Mu - γ Ms in units where β = 1,
-    NaN where `var["has_velocity"]` is false; raw counts spliced and unspliced, where there are any, with the sizes of
-    cells in `obs`. `obsm`, `varm`: components of Ms on the genes that have a velocity. `obsp["connectivities"]`: the
-    graph. `uns["prepare"]`: the report.
-    Raises TypeError unless this is an AnnData, KeyError for names that are not there, ValueError for layers that are
-    no counts, or not enough of them."""
+    `layers`: averages Ms (also X) and Mu, molecules of a cell of median size; velocity, Mu - γ Ms
+    in units where β = 1, NaN where `var["has_velocity"]` is false; raw counts spliced and
+    unspliced, where there are any, with the sizes of cells in `obs`. `obsm`, `varm`: components of
+    Ms on the genes that have a velocity. `obsp["connectivities"]`: the graph. `uns["prepare"]`: the
+    report. Raises TypeError unless this is an AnnData, KeyError for names that are not there,
+    ValueError for layers that are no counts, or not enough of them."""
     _check(adata)
     if any(is_lazy(layer) for layer in adata.layers.values()): adata = adata.to_memory()
-    keep = select_genes(adata, keep, adata.var_names, "keep") if isinstance(keep, str) else list(keep)
+    keep = select_genes(adata, keep, adata.var_names, "keep") if isinstance(keep, str) else [*keep]
     if missing := [gene for gene in map(str, keep) if gene not in adata.var_names]:
         explain_missing(adata, missing, adata.var_names, "keep")
     tables = _read_tables(adata, layers, velocity_key)
@@ -451,34 +460,39 @@ def prepare(
     tables = _recover(adata, tables, W)
     Ms, Mu, of_averages, agree = _average(adata, tables, W)
     first, second = tables.counts.values() if len(tables.counts) == 2 else (Ms, Mu)
-    names = tables.pair if first is not Ms else [tables.averages.get(key, key) for key in tables.pair]
-    _check_kinds(first, second, tuple(names))
+    called = tables.averages if first is Ms else {}
+    _check_kinds(first, second, tuple(called.get(key, key) for key in tables.pair))
     if len(tables.counts) == 2: _check_order(tables)
     gamma, of_gamma = _choose_gamma(adata, Ms, Mu, agree)
     made = gamma.astype(np.float32) * Ms
     np.subtract(Mu, made, out=made)
     trusted, of_trust = _choose_trusted(adata, Ms, Mu, made, gamma)
-    velocity, trusted, of_velocity = _choose_velocity(adata, tables, made, trusted, velocity_key is not None)
+    named = velocity_key is not None
+    velocity, trusted, of_velocity = _choose_velocity(adata, tables, made, trusted, named)
     velocity[:, ~trusted] = np.nan
     cells = _new_cells(adata, tables, W)
     cells.layers.update(Ms=Ms, Mu=Mu, velocity=velocity)
     cells.X, cells.var["gamma"], cells.var["beta"] = Ms.copy(), gamma, 1.0
     of_states = _add_components(cells, trusted, n_components)
-    table = _report(tables.said, of_genes, of_graph, of_averages, f"{of_gamma}; {of_trust}", of_velocity, of_states)
+    of_gamma = f"{of_gamma}; {of_trust}"
+    table = _report(
+        tables.said, of_genes, of_graph, of_averages, of_gamma, of_velocity, of_states)
     cells.uns["prepare"] = table
     if W is None: warnings.warn(
-        f"{of_graph}: the noise that neighbours share can't be undone; keep counts, or the graph of the averages "
-        f"in obsp", stacklevel=2)
+        f"{of_graph}: the noise that neighbours share can't be undone; keep counts, or the graph "
+        f"of the averages in obsp", stacklevel=2)
     if report: return cells, table.copy()
     print("\n".join(f"{what:9} {how}" for what, how in zip(table["what"], table["how"])))
     return cells
 
 def _check(adata):
-    "Raise TypeError or ValueError for what is no AnnData, and for one that is empty or whose names repeat."
+    "Raise TypeError for what is no AnnData, ValueError for an empty one or names that repeat."
     check_adata(adata)
-    if min(adata.shape) < 3: raise ValueError(f"adata has the shape {adata.shape}: expected (3, 3) or more")
+    if min(adata.shape) < 3:
+        raise ValueError(f"adata has the shape {adata.shape}: expected (3, 3) or more")
     for what in ("obs", "var"):
-        check_unique(getattr(adata, f"{what}_names"), f"{what} names", f"adata.{what}_names_make_unique()")
+        names = f"{what}_names"
+        check_unique(getattr(adata, names), f"{what} names", f"adata.{names}_make_unique()")
 
 # %% ../nbs/17_pp.ipynb #d5453a27
 KEPT = ("truth", "true_states")   # of simulated cells
