@@ -60,20 +60,21 @@ def _undone(cells):
             f"production can't be fitted to averages; keep the layers 'spliced' and 'unspliced'")
     return tuple(np.maximum(undo_average(W, table)[0], 0) for table in tables.values())
 
-# %% ../nbs/18_regulation.ipynb #ec53d279
+# %% ../nbs/18_regulation.ipynb #50f4926e
 def fit_production(
-    cells: AnnData,             # Cells, as `vf.pp.prepare` returns them; written to
-    regulators,                 # Regulators: names, or a yes/no column of .var, such as that of transcription factors
+    cells: AnnData,      # Cells, as `vf.pp.prepare` returns them; written to
+    regulators,          # Names, or a yes/no column of .var, as of transcription factors
     *,
-    n_tune: int = 4000,         # Most cells that kernels and ridge are chosen with
-    seed: int = 0,              # Seed of the choice of cells
-) -> ProductionFit:             # The fit, whose `.pairs()` is a table of all pairs
-    """Fit what each gene is made at on the states of its regulators, and store it in `uns["production"]`.
+    n_tune: int = 4000,  # Most cells that kernels and ridge are chosen with
+    seed: int = 0,       # Seed of the choice of cells
+) -> ProductionFit:      # The fit, whose `.pairs()` is a table of all pairs
+    """Fit what each gene is made at on the states of regulators; store it in `uns["production"]`.
 
-    Targets are raw unspliced counts of every gene, normalised by their own totals, on a logarithmic scale; states are
-    the regulators' spliced counts without their noise, half a splicing time back. Warns of few cells or regulators, and
-    of regulators whose own counts are too few to be told from other genes: their pairs are not called. Raises
-    ValueError without counts, KeyError for unknown regulators, before anything is written. Source: notebook 07."""
+    Targets are raw unspliced counts of every gene, normalised by their own totals, on a logarithmic
+    scale; states are the regulators' spliced counts without their noise, half a splicing time back.
+    Warns of few cells or regulators, and of regulators whose own counts are too few to be told from
+    other genes: their pairs are not called. Raises ValueError without counts, KeyError for unknown
+    regulators, before anything is written. Source: notebook 07."""
     check_adata(cells, write=True)
     check_numbers("a whole number, 1 or more", n_tune=n_tune)
     genes = cells.var_names.to_numpy().astype(str)
@@ -83,18 +84,20 @@ def fit_production(
     if "prepare" not in cells.uns: _check_kinds(S, U, ("spliced", "unspliced"))
     if missing := [g for g in chosen if not S[:, cells.var_names.get_loc(g)].any()]:
         raise ValueError(f"regulators {', '.join(missing[:10])} have no counts: leave them out")
-    fit = replace(fit_counts(S, U, cells.var_names.get_indexer(chosen), n_tune=n_tune, seed=seed), genes=genes)
+    fit = fit_counts(S, U, cells.var_names.get_indexer(chosen), n_tune=n_tune, seed=seed)
+    fit = replace(fit, genes=genes)
     if fit.states.proxy.any():
         poor = np.array(chosen)[fit.states.proxy]
         warnings.warn(
-            f"{len(poor)} of {len(chosen)} regulators can't be told from other genes by their own counts, which are "
-            f"few or say nothing of their own: {', '.join(poor[:8])}{' …' * (len(poor) > 8)}; none of their pairs is "
-            f"called, since each may stand for whatever rises with it (see .states.own_z)", stacklevel=2)
+            f"{len(poor)} of {len(chosen)} regulators can't be told from other genes by their own "
+            f"counts, which are few or say nothing of their own: "
+            f"{', '.join(poor[:8])}{' …' * (len(poor) > 8)}; none of their pairs is called, since "
+            f"each may stand for whatever rises with it (see .states.own_z)", stacklevel=2)
     cells.obsm["X_production"] = fit.states.values
     cells.uns["production"] = _packed(fit, genes, chosen)
     return fit
 
-# %% ../nbs/18_regulation.ipynb #ee9d7c45
+# %% ../nbs/18_regulation.ipynb #716a42a3
 def _named_regulators(cells, regulators, genes) -> list[str]:
     "Return the names of the regulators. Raises KeyError if any that is named is not there."
     named = np.ndim(regulators) == 1 and np.asarray(regulators).dtype != bool
@@ -102,7 +105,8 @@ def _named_regulators(cells, regulators, genes) -> list[str]:
     if not missing: return select_genes(cells, regulators, genes, "regulators")
     try: explain_missing(cells, missing, genes, "regulators")
     except KeyError as why: said = why.args[0]
-    raise KeyError(f"{said}; genes that prepare left out stay with vf.pp.prepare(adata, keep=regulators)")
+    raise KeyError(
+        f"{said}; genes that prepare left out stay with vf.pp.prepare(adata, keep=regulators)")
 
 # %% ../nbs/18_regulation.ipynb #2c84c231
 def _check_numbers_of(n_cells, n_regulators) -> None:
@@ -147,19 +151,23 @@ def has_production(cells: AnnData) -> bool:
     "Return whether a fit of production is stored."
     return "production" in cells.uns
 
-# %% ../nbs/18_regulation.ipynb #70e763cc
+# %% ../nbs/18_regulation.ipynb #dadefdbd
 def _stored(cells):
     "What is stored of production. Raises KeyError, ValueError if it belongs to other cells."
     check_adata(cells)
     if not has_production(cells):
-        raise KeyError("no production fit is stored: call vf.fit_production(cells, regulators=[…]) first")
+        raise KeyError(
+            "no production fit is stored: call vf.fit_production(cells, regulators=[…]) first")
     stored = cells.uns["production"]
-    needed = {"effectors", "regulators", "coefficients", "mean", "stderr", "inclusion", "false_share"}
+    needed = {
+        "effectors", "regulators", "coefficients", "mean", "stderr", "inclusion", "false_share"}
     if lacking := needed - set(stored if isinstance(stored, Mapping) else ()):
-        raise ValueError(f"uns['production'] lacks {listed(sorted(lacking))}: call vf.fit_production again")
-    if "X_production" in cells.obsm and np.shape(cells.obsm["X_production"])[1] == len(stored["regulators"]):
-        return stored
-    raise ValueError("obsm['X_production'] is not there, or of other regulators: call vf.fit_production again")
+        raise ValueError(
+            f"uns['production'] lacks {listed(sorted(lacking))}: call vf.fit_production again")
+    n = len(stored["regulators"])
+    if "X_production" in cells.obsm and np.shape(cells.obsm["X_production"])[1] == n: return stored
+    raise ValueError(
+        "obsm['X_production'] is not there, or of other regulators: call vf.fit_production again")
 
 # %% ../nbs/18_regulation.ipynb #f5d26e82
 def production_jacobian(
