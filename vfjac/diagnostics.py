@@ -81,14 +81,14 @@ def _null_slopes(
 # %% ../nbs/22_diagnostics.ipynb #c9f5eb6a
 def _slope(field, X): return float(np.sqrt(np.square(field.jacobian(X)).mean()))
 
-# %% ../nbs/22_diagnostics.ipynb #3504d50e
+# %% ../nbs/22_diagnostics.ipynb #71715ddc
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
-    "How far a field's Jacobian can be trusted: questions with figures and verdicts, and tables of cells and genes."
-    table: pd.DataFrame       # question, figure, expected, verdict ("good" or "look"), meaning
-    cells: pd.DataFrame       # cell, support (1 is typical), outside; inlier, residual; of production size factors
-    genes: pd.DataFrame       # gene, leverage (its loadings over the median); of production R², molecules, called pairs
-    unit: str                 # What was fitted, and what unit an entry has, in a sentence
+    "How far a field's Jacobian can be trusted: questions with verdicts, tables of cells and genes."
+    table: pd.DataFrame  # question, figure, expected, verdict ("good" or "look"), meaning
+    cells: pd.DataFrame  # cell, support (1: typical), outside; inlier, residual, or sizes
+    genes: pd.DataFrame  # gene, leverage; of production R², molecules, called pairs
+    unit: str            # What was fitted, and what unit an entry has, in a sentence
 
     @property
     def warnings(self) -> list[str]:
@@ -117,7 +117,7 @@ class Diagnosis:
         warned = (f"- {said}" for said in self.warnings)
         return "\n".join([self.summary, shown, self.unit, *filter(None, notes), *warned])
 
-# %% ../nbs/22_diagnostics.ipynb #3144892f
+# %% ../nbs/22_diagnostics.ipynb #32bc37e9
 _GRAVE = {
     "held-out velocity R²", "slope over that of shuffled velocities",
     "genes whose production is predicted"}
@@ -134,8 +134,8 @@ _QUESTIONS = {
         "outliers: look where they are before you believe the field there."),
     "coefficients used, of those there are": (
         "< 0.6", lambda x: x < 0.6,
-        "The field uses {figure:.0%} of its control "
-        "points' freedom: sharp bends may be smoothed away; more control points (M=…) or cells would tell."),
+        "The field uses {figure:.0%} of its control points' freedom: sharp bends may be smoothed "
+        "away; more control points (M=…) or cells would tell."),
     "cells outside the support": (
         "< 0.1", lambda x: x < 0.1,
         "{figure:.0%} of the cells lie where there are hardly any "
@@ -146,12 +146,12 @@ _QUESTIONS = {
         "one fitted to shuffled velocities: its Jacobian may be noise."),
     "entries of the mean whose sign is sure": (
         "> 0.2", lambda x: x > 0.2,
-        "The sign of {figure:.0%} of the mean "
-        "Jacobian's entries (in the basis) is sure at two standard errors: read single entries with their errors."),
+        "The sign of {figure:.0%} of the mean Jacobian's entries (in the basis) is sure at two "
+        "standard errors: read single entries with their errors."),
     "share of the Jacobian that differs between cells": (
         "> 0.02", lambda x: x > 0.02,
-        "The Jacobian is nearly the same in every cell ({figure:.1%} of it differs): the field is a straight line, "
-        "so read one Jacobian for all cells, not one for each."),
+        "The Jacobian is nearly the same in every cell ({figure:.1%} of it differs): the field is "
+        "a straight line, so read one Jacobian for all cells, not one for each."),
     "genes with next to no loading": (
         "< 0.5", lambda x: x < 0.5,
         "{figure:.0%} of the genes have loadings below a tenth "
@@ -159,29 +159,33 @@ _QUESTIONS = {
     "made of counts": ("yes (1)", lambda x: x > 0, "{said}"),
     "unspliced molecules of the median gene": (
         "> 100", lambda x: x > 100,
-        "The median gene has {figure:.0f} unspliced molecules in all cells: of so few, little can be said. More cells, "
-        "deeper counts, or fewer, better counted genes (n_top_genes of vf.pp.prepare) help."),
+        "The median gene has {figure:.0f} unspliced molecules in all cells: of so few, little can "
+        "be said. More cells, deeper counts, or fewer, better counted genes (n_top_genes of "
+        "vf.pp.prepare) help."),
     "cells for each regulator": (
         "> 30", lambda x: x > 30,
-        "There are {figure:.0f} cells for each regulator: name fewer of them, those that may matter, or bring cells."),
+        "There are {figure:.0f} cells for each regulator: name fewer of them, those that may "
+        "matter, or bring cells."),
     "regulators in the fit": (
         "> 4", lambda x: x > 4,
-        "What other regulators do is blamed on the {figure:.0f} that are there: most calls may be no "
-        "edges. Name all that may matter, and believe the calls that stay as more are added."),
+        "What other regulators do is blamed on the {figure:.0f} that are there: most calls may be "
+        "no edges. Name all that may matter, and believe the calls that stay as more are added."),
     "spread of the share of unspliced molecules": (
         "< 0.5", lambda x: x < 0.5,
-        "The share of unspliced molecules varies between cells by {figure:.0%}. It is taken out of the targets, but "
-        "damaged cells, bare nuclei or batches may be behind it: leave such cells out and fit again."),
+        "The share of unspliced molecules varies between cells by {figure:.0%}. It is taken out of "
+        "the targets, but damaged cells, bare nuclei or batches may be behind it: leave such cells "
+        "out and fit again."),
     "genes whose production is predicted": (
         "> 0.1", lambda x: x > 0.1,
-        "The regulators predict the production of {figure:.0%} of the genes in cells that were held out (R² above "
-        "0.01): regulators that matter are missing, or molecules are too few. .genes has the R² of each gene."),
+        "The regulators predict the production of {figure:.0%} of the genes in cells that were "
+        "held out (R² above 0.01): regulators that matter are missing, or molecules are too few. "
+        ".genes has the R² of each gene."),
     "regulators that are proxies": ("0", lambda x: x == 0, "{said}"),
     "genes driven by one of several regulators": ("0", lambda x: x == 0, "{said}"),
     "pairs called": (
         "> 0", lambda x: x > 0,
-        "No pair is called at a false discovery rate of 5 %: what there is, is too weak for these counts, or driven by "
-        "regulators that are not in the fit."),
+        "No pair is called at a false discovery rate of 5 %: what there is, is too weak for these "
+        "counts, or driven by regulators that are not in the fit."),
 }
 
 
@@ -307,7 +311,7 @@ def _gene_table(adata, basis, Qkey):
     length = np.linalg.norm(genes.loadings, axis=1)
     return pd.DataFrame(dict(gene=genes.genes, leverage=length / max(np.median(length), np.finfo(float).tiny)))
 
-# %% ../nbs/22_diagnostics.ipynb #aa9f1451
+# %% ../nbs/22_diagnostics.ipynb #bfa61ad2
 def _diagnose_production(cells, n_cells, seed) -> Diagnosis:
     "Return the diagnosis of the stored fit of production."
     gj, groups = production_jacobian(cells), [str(g) for g in _stored(cells)["groups"]]
@@ -325,13 +329,14 @@ def _diagnose_production(cells, n_cells, seed) -> Diagnosis:
         "genes driven by one of several regulators": float(len(groups)),
         "pairs called": float(called.sum())}
     if len(proxies): said["regulators that are proxies"] = (
-        f"{len(proxies)} of {gj.n_genes} regulators can't be told from other genes by their own counts: "
-        f"{', '.join(proxies[:8])}{' …' * (len(proxies) > 8)}. None of their pairs is called, and they may hold back "
-        f"others: leave out those that hardly vary; deeper counts bring more over the bound.")
+        f"{len(proxies)} of {gj.n_genes} regulators can't be told from other genes by their own "
+        f"counts: {', '.join(proxies[:8])}{' …' * (len(proxies) > 8)}. None of their pairs is "
+        f"called, and they may hold back others: leave out those that hardly vary; deeper counts "
+        f"bring more over the bound.")
     if groups: said["genes driven by one of several regulators"] = (
-        f"One of several regulators drives a gene, and these cells don't tell which: {len(groups)} such group"
-        f"{'s' * (len(groups) > 1)} ({'; '.join(groups[:3])}{' …' * (len(groups) > 3)}). Their pairs are not called: "
-        f"report them as a group.")
+        f"One of several regulators drives a gene, and these cells don't tell which: {len(groups)} "
+        f"such group{'s' * (len(groups) > 1)} ({'; '.join(groups[:3])}{' …' * (len(groups) > 3)}). "
+        f"Their pairs are not called: report them as a group.")
     said["pairs called"] = f"{called.sum():,} of {(rate < 1).sum():,} pairs are called at 5 %."
     return Diagnosis(_judged(figures, said), cell_table, genes, _UNITS["production"])
 
