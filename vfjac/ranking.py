@@ -31,7 +31,7 @@ from .projection import project_pairs
 from .regulation import has_production, production_score, proxy_regulators
 from .tools import _tell_without_velocity, gene_jacobian, without_velocity
 
-# %% ../nbs/23_ranking.ipynb #191cb22a
+# %% ../nbs/23_ranking.ipynb #9b90406f
 def as_gene_jacobian(
     data: AnnData | GeneJacobian,   # AnnData with a fitted field, or a GeneJacobian
     basis: str | None = "pca",      # Basis of the field of an AnnData; None is gene space
@@ -54,8 +54,8 @@ def as_gene_jacobian(
         if of is None and asked == "velocity" and d < gj.n_genes: warn_once(
             f"these are effects on velocities seen through {d} components: there a gene's decay "
             f"lands on all genes that vary with it, so strength and sign of a pair are often no "
-            f"regulation. Where spliced and unspliced counts are there, ask what genes are made at: "
-            f"cells = vf.pp.prepare(adata); vf.fit_production(cells, regulators=[…]). "
+            f"regulation. Where spliced and unspliced counts are there, ask what genes are made "
+            f"at: cells = vf.pp.prepare(adata); vf.fit_production(cells, regulators=[…]). "
             f"of='velocity' silences this")
     return gj if units == "raw" else per_deviation(gj)
 
@@ -120,7 +120,7 @@ def did_you_mean(
     near = get_close_matches(str(name).strip().lower(), plain, 3)
     return f"; did you mean {', '.join(plain[like] for like in near)}?" if near else ""
 
-# %% ../nbs/23_ranking.ipynb #69471684
+# %% ../nbs/23_ranking.ipynb #6b49180c
 def _check_distinct(labels) -> None:
     "Raise ValueError for labels that differ and read alike."
     try: kinds = pd.Categorical(labels).categories
@@ -130,8 +130,8 @@ def _check_distinct(labels) -> None:
     if twice := [same for same in alike.values() if len(same) > 1]:
         shown = " and ".join(f"{label!r} ({type(label).__name__})" for label in twice[0])
         raise ValueError(
-            f"group labels {shown} read alike, {len(twice)} of {len(kinds)} groups: expected one way "
-            f"to write each; labels.astype(str).str.strip() makes them one group")
+            f"group labels {shown} read alike, {len(twice)} of {len(kinds)} groups: expected one "
+            f"way to write each; labels.astype(str).str.strip() makes them one group")
 
 # %% ../nbs/23_ranking.ipynb #08c5dff1
 def cell_labels(
@@ -167,7 +167,7 @@ def cell_labels(
     if np.array_equal(gj.cells, cells): return labels
     return pd.Series(labels)[find_names(gj.cells, cells, "cells")].array
 
-# %% ../nbs/23_ranking.ipynb #2ce533a8
+# %% ../nbs/23_ranking.ipynb #741ba7eb
 def cell_sets(
     data: AnnData | GeneJacobian,   # Where a column of obs is looked up
     gj: GeneJacobian,               # The lazy tensor
@@ -184,14 +184,16 @@ def cell_sets(
         cells = np.unique(find_cells(which, gj.cells))
         if np.ndim(which) == 0 and len(cells) == 1:
             raise ValueError(
-                f"{which!r} is a single cell; if it is a label, say of what with groups=…, a column of obs")
+                f"{which!r} is a single cell; if it is a label, say of what with groups=…, a "
+                f"column of obs")
         return {"cells": cells}
     rows = group_rows(cell_labels(data, gj, groups), gj.n_cells)
     if which is None: return rows
     known, wanted = ", ".join(map(str, rows)), [which]
     if isinstance(which, (list, tuple, set, np.ndarray)): wanted = list(which)
     if missing := [label for label in wanted if label not in rows]:
-        kind = "" if str(missing[0]) not in map(str, rows) else f", which are {type(next(iter(rows))).__name__}"
+        other = str(missing[0]) in map(str, rows)
+        kind = f", which are {type(next(iter(rows))).__name__}" if other else ""
         near = "" if kind else did_you_mean(missing[0], rows)
         raise KeyError(f"no cells of the group {missing[0]!r}{near}; groups: {known}{kind}")
     if not wanted: raise ValueError(f"no group is named: expected one or more of {known}")
@@ -264,8 +266,9 @@ def looked_at(
     check_tables((effectors, regulators), n_tables, memory_mb)
     return gj, (effectors, regulators)
 
-# %% ../nbs/23_ranking.ipynb #2e3b2155
-def _first(names, n=8): return f"{listed(names[:n])}{f' and {len(names) - n:,} more' * (len(names) > n)}"
+# %% ../nbs/23_ranking.ipynb #94db6412
+def _first(names, n=8):
+    return listed(names[:n]) + f" and {len(names) - n:,} more" * (len(names) > n)
 
 # %% ../nbs/23_ranking.ipynb #98319e8a
 def _without_proxies(gj, regulators):
@@ -537,7 +540,7 @@ def rank_jacobian_genes(
         for label, part in parts.items())
     return mark_proxies(_one_table(tables), gj)
 
-# %% ../nbs/23_ranking.ipynb #d12e4af6
+# %% ../nbs/23_ranking.ipynb #23621ea8
 def rank_divergence_genes(
     data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian
     groups=None,                       # Column of obs, or labels, (n_cells,); None is one group
@@ -559,7 +562,8 @@ def rank_divergence_genes(
     def fold(part, size, combine):
         diagonal = lambda X: project_pairs(gj.field.jacobian(X), pairs.left, pairs.right)
         reduced = lambda X: combine.reduce(size(diagonal(X)), axis=0)
-        return fold_cells(reduced, part.states, combine, block_rows=512, cores=cores, what="diagonal")
+        how: dict = dict(block_rows=512, cores=cores, what="diagonal")
+        return fold_cells(reduced, part.states, combine, **how)
     scale, tables = fold(gj, np.abs, np.maximum) if normalize else np.ones(len(genes)), []
     for group, part in cell_parts(data, gj, groups).items():
         mean = _divided(fold(part, size, np.add) / part.n_cells, scale)
