@@ -17,6 +17,8 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 DRAWN = """() => [...document.querySelectorAll("div.vega-chart")].every(
     d => d.dataset.drawn && d.querySelector("canvas, svg")?.getBoundingClientRect().width > 20)"""
+CUT = """() => [...document.querySelectorAll("div.vega-chart")].filter(
+    d => d.querySelector("canvas")?.getBoundingClientRect().width > d.clientWidth + 1).length"""
 WIDE = "() => document.documentElement.scrollWidth - window.innerWidth"
 
 # Every control of every chart, moved to other values until the picture changes: those that never change it.
@@ -77,6 +79,7 @@ def try_page(context, path):
         if charts: moved = page.evaluate(IDLE)
         problems += [f"this control changes nothing: {c}" for c in moved["idle"]]
     if (wide := page.evaluate(WIDE)) > 0: problems.append(f"{wide} px wider than a desktop's window")
+    if cut := page.evaluate(CUT): problems.append(f"{cut} charts are wider than their column")
     page.set_viewport_size(PHONE)
     page.wait_for_timeout(100)
     if (wide := page.evaluate(WIDE)) > 0: problems.append(f"{wide} px wider than a phone's window")

@@ -3,7 +3,8 @@
     python .ci/build_docs.py     build _docs_offline/ and check it; one PASS or FAIL line for each notebook
 
 The published site is built by Quarto from the same processed notebooks (.github/workflows/docs.yml). These pages have
-the site's style sheet, and neither search nor sidebar: they are there to be checked, by check_site and browser_docs.
+the site's style sheet and its width at 1280 px, and neither search nor sidebar: they are there to be checked, by
+check_site and browser_docs.
 """
 
 import os
@@ -17,8 +18,7 @@ import check_site
 import prerender
 import pypandoc
 import vl_convert
-from nbmd import chart_spec, notebook_markdown
-from prerender import TOP
+from nbmd import TOP, chart_spec, notebook_markdown, read
 
 PROC, OUT = TOP / "_proc", TOP / "_docs_offline"
 PANDOC = "markdown+emoji-implicit_figures"
@@ -27,7 +27,8 @@ PAGE = """<!DOCTYPE html>
 <meta name="quarto:offset" content="$root$"><title>$title$</title><link rel="stylesheet" href="$root$assets/site.css">
 <style>
 * { box-sizing: border-box } body { margin: 0; font: 17px/1.5 system-ui, sans-serif }
-main { max-width: 50rem; margin: auto; padding: 0 .75rem } pre { overflow-x: auto; font-size: .875em }
+main { max-width: 773px; margin: auto; padding: 0 12px }
+pre { overflow-x: auto; font-size: .875em }
 div.sourceCode pre > code { white-space: pre-wrap } img { max-width: 100% } td, th { padding: .3rem }
 $style$
 $highlighting-css$
@@ -96,7 +97,7 @@ def main():
     problems = process()
     name_of = {}
     for name in [n for n, found in problems.items() if not found]:
-        nb = prerender.read(PROC / name)
+        nb = read(PROC / name)
         name_of[prerender.page_url(name, prerender.front_matter(nb))] = name
         problems[name] += check_outputs(nb)
     prerender.main(PROC)

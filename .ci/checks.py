@@ -10,14 +10,11 @@ import os
 import re
 import subprocess
 import sys
-from configparser import ConfigParser
-from pathlib import Path
 
 import yaml
-from nbmd import chart_spec, split_directives, text
+from nbmd import TOP, chart_spec, read, settings, split_directives, text
 from prerender import colours
 
-TOP = Path(__file__).resolve().parent.parent
 MAX_BYTES = 500_000
 IMPORT_NAMES = {"vl-convert-python": "vl_convert"}
 COME_WITH = {"ipywidgets": {"traitlets", "IPython"}}  # what a requirement cannot do without
@@ -95,7 +92,7 @@ def check_notebooks_are_small():
 def check_titles():
     "nbdev turns the cell with the title into front matter and drops whatever else stands in it."
     for p in notebooks():
-        cells = json.loads(p.read_text(encoding="utf-8"))["cells"]
+        cells = read(p)["cells"]
         first = next((text(c["source"]).strip() for c in cells if c["cell_type"] == "markdown"), "")
         if not re.fullmatch(r"# [^\n]+(\n+> [^\n]+)?(\n+- [^\n]+:[^\n]+)*", first):
             yield (f"{name(p)}: the first Markdown cell must hold the title (# …) and one line (> …) only, "
@@ -104,7 +101,7 @@ def check_titles():
 
 def check_stored_outputs():
     for p in notebooks():
-        for i, cell in enumerate(json.loads(p.read_text(encoding="utf-8"))["cells"]):
+        for i, cell in enumerate(read(p)["cells"]):
             for o in cell.get("outputs", []):
                 data = o.get("data", {})
                 where = f"{name(p)}, cell {i} ({text(cell['source']).strip()[:40]!r})"
@@ -130,9 +127,10 @@ def luminance(colour):
 def check_contrasts():
     "All text has 4.5:1 on what it stands on, in both themes; a colour that is not set would be Quarto's own."
     on_paper, on_block = ("body-color", "link-color", "code-color", "secondary"), ("body-color", "pre-color")
+    on_code = ("code-color", "link-color")
     for theme in ("light", "dark"):
         found = colours(theme)
-        for paper, inks in {"body-bg": on_paper, "code-block-bg": on_block}.items():
+        for paper, inks in {"body-bg": on_paper, "code-block-bg": on_block, "code-bg": on_code}.items():
             for ink in inks:
                 if not {ink, paper} <= found.keys(): yield f"nbs/assets/{theme}.scss does not set ${ink} and ${paper}"
                 else:
@@ -161,7 +159,7 @@ def lessons(): return sorted((TOP / "nbs" / "tutorials" / "course").glob("*.ipyn
 def check_lessons_run_in_a_browser():
     "Lessons import nothing that Python in a browser lacks; answers are folded in JupyterLab, too."
     for p in lessons():
-        for i, cell in enumerate(json.loads(p.read_text(encoding="utf-8"))["cells"]):
+        for i, cell in enumerate(read(p)["cells"]):
             if cell["cell_type"] != "code": continue
             directives, source = split_directives(cell["source"])
             missing = re.search(r"^ *(?:import|from) (vl_convert|fastcore|subprocess|threading)\b", source, re.M)
@@ -173,7 +171,7 @@ def check_lessons_run_in_a_browser():
 def fold():
     "Fold the cells of lessons in JupyterLab that are folded on the page."
     for p in lessons():
-        nb = json.loads(p.read_text(encoding="utf-8"))
+        nb = read(p)
         for cell in nb["cells"]:
             if split_directives(cell["source"])[0].get("code-fold") == "true" and cell["cell_type"] == "code":
                 cell["metadata"]["jupyter"] = {"source_hidden": True}
@@ -183,7 +181,7 @@ def fold():
 def check_lessons_have_exercises():
     "Each lesson of the course proves that its exercises refuse wrong answers, and has something to move."
     for p in lessons():
-        cells = json.loads(p.read_text(encoding="utf-8"))["cells"]
+        cells = read(p)["cells"]
         main = next((i for i, c in enumerate(cells) if text(c["source"]).startswith("## Go further")), len(cells))
         if main > 70: yield f"{name(p)}: {main} cells, too many for half an hour: move some below '## Go further'"
         words = "\n".join(text(c["source"]) for c in cells if c["cell_type"] == "code")
@@ -196,16 +194,14 @@ def check_lessons_have_exercises():
 def check_directives():
     "Hidden cells are for plumbing: no exporting notebook hides more than a third of its code cells."
     for p in notebooks():
-        cells = [c for c in json.loads(p.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "code"]
+        cells = [c for c in read(p)["cells"] if c["cell_type"] == "code"]
         hidden = sum("hide" in split_directives(c["source"])[0] for c in cells)
         if len(cells) > 5 and hidden * 3 > len(cells): yield f"{name(p)} hides {hidden} of its {len(cells)} code cells"
 
 
 def check_imports_follow_the_numbers():
     "Notebook k imports only from lower numbers, and nothing that settings.ini does not require."
-    settings = ConfigParser(delimiters=["="])
-    settings.read(TOP / "settings.ini", encoding="utf-8")
-    required = [re.match(r"[\w-]+", r)[0] for r in settings["DEFAULT"]["requirements"].split()]
+    required = [re.match(r"[\w-]+", r)[0] for r in settings()["requirements"].split()]
     allowed = {IMPORT_NAMES.get(r, r) for r in required}.union(sys.stdlib_module_names, OPTIONAL, {"vfjac"},
                                                                *(COME_WITH.get(r, ()) for r in required))
     number = {p.stem: nb.name for p, nb in modules() if nb and nb.name[0].isdigit()}

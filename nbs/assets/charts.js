@@ -18,18 +18,38 @@
     const params = (spec.params || []).map(p => p.bind && view && !p.select ? { ...p, value: view.signal(p.name) } : p);
     return spec.params ? { ...spec, params } : spec;
   }
+  // A chart that is `over` pixels too wide: views below one another first, then smaller ones.
+  function narrower(spec, over) {
+    const { hconcat, ...rest } = spec;
+    if (hconcat) return { ...rest, vconcat: hconcat };
+    if (spec.columns > 1) return { ...spec, columns: 1 };
+    if (spec.vconcat) return { ...spec, vconcat: spec.vconcat.map(part => narrower(part, over)) };
+    if (spec.concat) return { ...spec, concat: spec.concat.map(part => narrower(part, over)) };
+    if (spec.spec) return { ...spec, spec: narrower(spec.spec, over) };
+    const map = JSON.stringify(spec).includes('"axis":null');   // names at their places: it scrolls on a phone
+    return spec.width > 0 ? { ...spec, width: Math.max(map ? Math.min(spec.width, 540) : 140, spec.width - over) } : spec;
+  }
   async function draw(div) {
-    const night = dark(), old = div.vegaView, made = JSON.parse(div.querySelector("script").textContent);
-    const narrow = div.clientWidth < 500 ? 60 : 0;   // leave room for the legend
-    const [fit] = arranged(kept(made, old), div.clientWidth - narrow);
+    const night = dark(), old = div.vegaView, narrow = div.clientWidth < 500;
+    const most = narrow ? { labelLimit: 150, fontSize: 12 } : {};   // long names leave no room on a phone
+    const made = JSON.parse(div.querySelector("script").textContent, (key, value) => value > most[key] ? most[key] : value);
     const part = name => div.querySelector("." + name) || div.appendChild(
       Object.assign(document.createElement("div"), { className: name }));
     const menus = part("menus"), host = part("picture"), tall = Boolean((made.usermeta || {}).view);
     menus.replaceChildren();   // above a tall picture, below others
     div.style.minHeight = div.offsetHeight + "px";
-    const shown = await vegaEmbed(host, { ...(night ? repainted(fit) : fit), background: "transparent" }, {
-      mode: "vega-lite", renderer: "canvas", actions: false, patch: seeThrough, config: night ? NIGHT : {},
-      ...(tall ? { bind: menus } : {}), tooltip: { theme: night ? "dark" : "light" } });
+    let fit = kept(made, old), shown, over = 0, room = div.clientWidth;
+    for (let turn = 0; turn < 4; turn++) {
+      if (shown) shown.view.finalize();
+      if (tall) [fit] = arranged(kept(made, old), room -= over);
+      else if (over) fit = narrower(fit, over);
+      shown = await vegaEmbed(host, { ...(night ? repainted(fit) : fit), background: "transparent" }, {
+        mode: "vega-lite", renderer: "canvas", actions: false, patch: seeThrough,
+        config: { ...(night ? NIGHT : {}), ...(narrow ? { axisY: { labelLimit: 150 } } : {}) },
+        ...(tall ? { bind: menus } : {}), tooltip: { theme: night ? "dark" : "light" } });
+      over = Math.ceil(host.querySelector("canvas").getBoundingClientRect().width) - div.clientWidth;
+      if (over <= 0) break;
+    }
     shown.view.addEventListener("click", (event, item) => {   // a square of the means chooses its pair
       const square = squareOf(item), names = shown.view.getState().signals;
       if (square && names.effectors && names.regulators) shown.view
