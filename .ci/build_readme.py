@@ -10,15 +10,12 @@ Links and images in the notebook are relative to nbs/, in README.md to the top f
 
 import argparse
 import difflib
-import json
 import posixpath
 import re
 import sys
-from pathlib import Path
 
-from nbmd import notebook_markdown, text
+from nbmd import TOP, notebook_markdown, read, text
 
-TOP = Path(__file__).resolve().parent.parent
 _LINK = re.compile(r"(!?\[[^\]\n]*\]\()([^)\s]+)")
 _FENCED = re.compile(r"^(`{3,}|~{3,})[^\n]*\n(.*?)^\1[ \t]*$", re.M | re.S)
 
@@ -46,7 +43,7 @@ def _chart(spec): return ""   # it answers to the mouse on the site; a cell "In 
 
 def build(notebook):
     "The text of README.md."
-    nb = json.loads(Path(notebook).read_text(encoding="utf-8"))
+    nb = read(notebook)
     nb["cells"] = [c for c in nb["cells"] if not text(c["source"]).startswith("<!-- On the site only")]
     note = "<!-- Made from nbs/index.ipynb by .ci/build_readme.py: edit the notebook, not this file. -->\n\n"
     readme = relink(re.sub(r"<!-- In README.md only.*-->\n", "", notebook_markdown(nb, _chart)))

@@ -12,8 +12,8 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
-from nbmd import text
-from prerender import TOP, front_matter, page_url, read
+from nbmd import TOP, read, text
+from prerender import front_matter, page_url
 
 UNSEEN = {"script", "style", "annotation", "pre", "code", "noscript"}   # words in these are not read as prose
 BROKEN = re.compile(r"```|\$\$|\]\(|^#{1,6} |^:::|\\(?:[A-Za-z]{3,}|[lr]\b)", re.M)

@@ -6,19 +6,9 @@
 """
 
 import re
-from configparser import ConfigParser
-from pathlib import Path
 
-TOP = Path(__file__).resolve().parent.parent
+from nbmd import settings
 
-
-def constraints():
-    "One constraint for each requirement."
-    settings = ConfigParser(delimiters=["="])
-    settings.read(TOP / "settings.ini", encoding="utf-8")
-    for requirement in settings["DEFAULT"]["requirements"].split():
-        name, version = re.match(r"([\w.-]+)>=([\d.]+)", requirement).groups()
-        yield f"{name}=={version}" + (".*" if version.count(".") < 2 else "")
-
-
-if __name__ == "__main__": print("\n".join(constraints()))
+for requirement in settings()["requirements"].split():
+    name, version = re.match(r"([\w.-]+)>=([\d.]+)", requirement).groups()
+    print(f"{name}=={version}" + (".*" if version.count(".") < 2 else ""))

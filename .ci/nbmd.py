@@ -1,12 +1,29 @@
-"""Notebook cells as Markdown, with nbdev's directives obeyed: what build_readme.py and build_docs.py share."""
+"""What the scripts share: settings, notebooks, and their cells as Markdown with nbdev's directives obeyed."""
 
+import json
 import re
+from configparser import ConfigParser
 from html import escape
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
 
 VEGA = re.compile(r"application/vnd\.vegalite\.v\d+(\.\d+)*\+json")
 _DIRECTIVE = re.compile(r"^\s*#\s*\|\s*([\w-]+)\s*(:?)[ \t]*(.*?)\s*$")
 _HIDDEN = {"hide", "export", "exporti", "default_exp"}
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+def settings():
+    "settings.ini as a dict."
+    found = ConfigParser(delimiters=["="])
+    found.read(TOP / "settings.ini", encoding="utf-8")
+    return dict(found["DEFAULT"])
+
+
+def read(path):
+    "A notebook."
+    return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def text(value):

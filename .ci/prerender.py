@@ -18,19 +18,18 @@ import json
 import os
 import re
 import sys
-from configparser import ConfigParser
 from html import escape
 from pathlib import Path
 
 import vl_convert
 import yaml
-from nbmd import chart_spec, fence, text
+from nbmd import TOP, chart_spec, fence, read, settings, text
 
 from vfjac.charts import LOOKS_JS
 
-TOP = Path(__file__).resolve().parent.parent
-SIGNATURE = re.compile(r"```python\ndef \w+\(\n(.*?)\n\)(?:->(.*?))?:?(?: # (.*?))?\n```", re.S)
+SIGNATURE = re.compile(r"```python\ndef \w+\(\n(.*?)\n\)(?:->(.*?))?:?(?: # (.*?))?\n```\s*(.*)", re.S)
 PARAMETER = re.compile(r"\s*(\*{0,2}\w+)(?::(.*?))?(?:=(.*?))?,?(?: # (.*))?")
+TABLE = re.compile(r"\S  +\S.*  +\S")   # a line with two gaps
 READERS = ("tutorials", "how-to", "index.ipynb")
 PLAYGROUND = "A picture that follows its controls: "
 
@@ -44,27 +43,30 @@ def chart_block(spec):
                  f'<script type="application/json">{data}</script><noscript>{about}</noscript></div>', "{=html}")
 
 
-def parameter_table(match):
-    "A signature as nbdev writes it, a parameter on each line, as a table that wraps."
-    body, back, about = match.groups()
+def definition(match):
+    "What nbdev shows of a definition: its words first, upright, then its parameters as a table that wraps."
+    body, back, about, words = match.groups()
+    words = re.sub(r"\A\*(.+)\*$", r"\1", words.strip(), count=1, flags=re.M)
     found = [PARAMETER.fullmatch(line) for line in body.splitlines()]
-    if not all(found): return match[0]   # several parameters on a line: nothing is said of them
+    if not all(found):   # several parameters on a line: nothing is said of them
+        signature = match[0][:match.start(4) - match.start()].strip()
+        return f"{words}\n\n{signature}".strip().replace(":NoneType=", "=")
     rows = [m.groups() for m in found]
     if back or about: rows.append(("returns", back, None, about))
     lines = []
-    for name, kind, default, words in rows:
-        kind = "" if kind in (None, "NoneType") else kind.replace("numpy.ndarray", "ndarray").replace("|", "or")
-        cells = [f"`{name}`" if name != "returns" else name, kind, f"`{default}`" if default else "", words or ""]
+    for name, kind, default, said in rows:
+        kind = re.sub(r"^NoneType$|numpy\.(?=ndarray)|__main__\.", "", kind or "").replace("|", "or")
+        cells = [f"`{name}`" if name != "returns" else name, kind, f"`{default}`" if default else "", said or ""]
         lines.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
     head = "| parameter | type | default | |\n|" + "|".join("-" * n for n in (18, 14, 14, 54)) + "|"
-    return "\n".join(["::: {.parameters}", head, *lines, ":::"])
+    return "\n".join([words, "", "::: {.parameters}", head, *lines, ":::"])
 
 
-def settings():
-    "settings.ini as a dict."
-    found = ConfigParser(delimiters=["="])
-    found.read(TOP / "settings.ini", encoding="utf-8")
-    return dict(found["DEFAULT"])
+def words_block(said):
+    "Output in words, its lines wrapped where the page is narrower than they are."
+    kind = lambda line: ' class="row"' if TABLE.search(line) else ""
+    lines = [f"<span{kind(line)}>{escape(line, quote=False)}</span>" for line in said.rstrip().splitlines()]
+    return fence('<pre class="words"><code>' + "\n".join(lines) + "</code></pre>", "{=html}")
 
 
 def repository():
@@ -81,11 +83,6 @@ def site_address():
 def quarto():
     "The site's _quarto.yml."
     return yaml.safe_load((TOP / "_quarto.yml").read_text(encoding="utf-8"))
-
-
-def read(path):
-    "A notebook."
-    return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def outward_links(source, folder, base):
@@ -141,7 +138,13 @@ def prepare(nb, path, base):
             elif "image/svg+xml" in data:   # with its title, for those who do not see it
                 output["data"] = {"text/markdown": fence(text(data["image/svg+xml"]), "{=html}")}
             elif "text/markdown" in data:
-                data["text/markdown"] = SIGNATURE.sub(parameter_table, text(data["text/markdown"]))
+                data["text/markdown"] = SIGNATURE.sub(definition, text(data["text/markdown"]))
+            elif "image/png" not in data and "#| output" not in source:
+                said = text(data.get("text/plain", output.get("text", "")))
+                most = 90 if TABLE.search(said) else 44
+                if all(len(line) <= most or TABLE.search(line) for line in said.splitlines()): continue
+                output.clear()
+                output.update(output_type="display_data", metadata={}, data={"text/markdown": words_block(said)})
 
 
 def front_matter(nb):

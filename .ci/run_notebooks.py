@@ -7,7 +7,6 @@ run without what Python in a browser lacks: vl_convert, fastcore, threads and pr
 leaves out (`eval: false`, the flags of tst_flags, nbdev_export) are left out here too. One PASS or FAIL line for each.
 """
 
-import configparser
 import os
 import re
 import sys
@@ -17,21 +16,14 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
-from nbmd import split_directives
+from nbmd import TOP, settings, split_directives
 
-TOP = Path(__file__).resolve().parent.parent
 BROWSER = """import os, subprocess, sys, threading
 from zmq.utils.garbage import gc
 gc.start()   # the kernel's own thread, for large outputs
 def none(*args, **kwargs): raise RuntimeError("a browser has no threads and no processes")
 threading.Thread.start = subprocess.Popen.__init__ = os.fork = os.system = none
 sys.modules.update(vl_convert=None, fastcore=None)"""
-
-
-def skip_flags():
-    settings = configparser.ConfigParser(delimiters=["="])
-    settings.read(TOP / "settings.ini", encoding="utf-8")
-    return set(settings["DEFAULT"]["tst_flags"].split())
 
 
 def run(path, flags):
@@ -57,7 +49,7 @@ def run(path, flags):
 def main(args):
     paths = [p for a in map(Path, args) for p in (sorted(a.rglob("*.ipynb")) if a.is_dir() else [a])]
     paths = [p.resolve() for p in paths if not any(part[0] in "._" for part in p.parts if part not in (".", ".."))]
-    flags = skip_flags()
+    flags = set(settings()["tst_flags"].split())
     with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
         results = pool.map(lambda p: run(p, flags), paths)
         failed = False
