@@ -31,7 +31,7 @@ def _given_scores(table):
         raise ValueError(f"{twice} pairs of the ranking are there twice: expected one value for each")
     return table.pivot(index="effector", columns="regulator", values="value")
 
-# %% ../nbs/24_enrichment.ipynb #dc187992
+# %% ../nbs/24_enrichment.ipynb #983f0413
 def pair_scores(
     data: AnnData | GeneJacobian | pd.DataFrame,   # Cells; or a table effector, regulator, value
     regulators: list[str],                         # Regulators, as in the table of edges
@@ -51,7 +51,8 @@ def pair_scores(
         if gj.has_stderr:
             error = gj.mean_stderr(**pairs)
             scored = isinstance(data, AnnData) and gj.false_share is not None
-            values = production_score(data, values, error, effectors, there) if scored else _ratio(values, error)
+            if scored: values = production_score(data, values, error, effectors, there)
+            else: values = _ratio(values, error)
         table = pd.DataFrame(values, effectors, there)
     table = table.reindex(columns=[name for name in regulators if name in table.columns])
     if table.size: return table
