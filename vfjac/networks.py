@@ -117,24 +117,24 @@ def _evidence(data, gj, mean, pairs) -> dict:
     known = dict(score=production_score(data, mean, error, *pairs)) if scored else {}
     return dict(stderr=error, z=_divided(mean, error), doubt=rate) | known
 
-# %% ../nbs/25_networks.ipynb #e6d003f1
+# %% ../nbs/25_networks.ipynb #a95b5e33
 def jacobian_network(
-    data: AnnData | GeneJacobian,      # AnnData with a fitted field, or a GeneJacobian
-    group=None,                        # Label(s) of `groups`; without groups positions, mask, names
-    genes=None,                        # Names, or a yes/no column of var: regulators and effectors
-    top: int | None = 100,             # Edges of each network, by |weight|, of production by |score|
-    fdr: float | None = None,          # Largest false discovery rate, over all pairs; None is any
+    data: AnnData | GeneJacobian,   # AnnData with a fitted field, or a GeneJacobian
+    group=None,                     # Label(s) of `groups`; without groups positions, mask, names
+    genes=None,                     # Names, or a yes/no column of var: regulators and effectors
+    top: int | None = 100,          # Edges of each network, by |weight|, of production by |score|
+    fdr: float | None = None,       # Largest false discovery rate, over all pairs; None is any
     *,
-    groups=None,                       # Column of obs, or labels, (n_cells,): one network each
-    effectors=None,                    # Names of effectors; None is `genes`
-    regulators=None,                   # Names of regulators; None is `genes`
-    exclude_diagonal: bool = True,     # Whether a gene's effect on itself is left out
-    units: str = "raw",                # Or "sd", as in `rank_jacobian_genes`
-    of: str | None = None,             # "velocity" or "production"; None: production where fitted
-    basis: str | None = "pca",         # Basis of the field of an AnnData
-    memory_mb: float = 512,            # Memory that may be used, MB
-    cores: int | None = 1,             # Number of threads; None takes all cores
-) -> Network:                          # One for all cells, or for each group
+    groups=None,                    # Column of obs, or labels, (n_cells,): one network each
+    effectors=None,                 # Names of effectors; None is `genes`
+    regulators=None,                # Names of regulators; None is `genes`
+    exclude_diagonal: bool = True,  # Whether a gene's effect on itself is left out
+    units: str = "raw",             # Or "sd", as in `rank_jacobian_genes`
+    of: str | None = None,          # "velocity" or "production"; None: production where fitted
+    basis: str | None = "pca",      # Basis of the field of an AnnData
+    memory_mb: float = 512,         # Memory that may be used, MB
+    cores: int | None = 1,          # Number of threads; None takes all cores
+) -> Network:                       # One for all cells, or for each group
     """Return the strongest (`top`) or surest (`fdr`) mean effects of genes on one another.
 
     Edges have stderr and fdr where the field has standard errors. These know noise, not the bias
@@ -149,8 +149,8 @@ def jacobian_network(
     parts, production = cell_parts(data, gj, groups, group), gj.effector_genes is not None
     if top is None: check_tables(pairs, 5 * len(parts) + 6, memory_mb)
     if production and len(parts) > 1: warn_once(
-        "one fit of production is made for all cells, so the networks of groups are mostly parts of "
-        "the same one; what differs is told by vf.differential_network and vf.compare_groups", 2)
+        "one fit of production is made for all cells, so the networks of groups are mostly parts "
+        "of the same one; what differs is told by vf.differential_network and vf.compare_groups", 2)
     tables = []
     for label, part in parts.items():
         mean = part.mean(None, *pairs, memory_mb=memory_mb, cores=cores)
