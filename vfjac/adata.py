@@ -10,7 +10,7 @@ __all__ = ['basis_key', 'listed', 'check_adata', 'check_unique', 'gene_columns',
            'FitData', 'read_fit_data', 'fingerprint', 'pack_jacobian', 'write_jacobian', 'StoredJacobian',
            'read_jacobian']
 
-# %% ../nbs/14_adata.ipynb #dfa4bb16
+# %% ../nbs/14_adata.ipynb #77c64bf6
 import hashlib
 import os
 import warnings
@@ -25,7 +25,7 @@ from anndata import AnnData
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array, issparse
 
-from .blocks import is_lazy, row_blocks
+from .blocks import is_lazy, row_blocks, warn_user
 from .fields import LARGEST, GaussianField, MatrixGaussianField, RescaledField, VectorField, with_step
 from .genejacobian import find_cells, find_names, known_elsewhere, some_outputs
 from .noise import Smoothing, stored_averages
@@ -289,7 +289,7 @@ def _proved(adata, Q, genes, states, some, mean=None, close=1e-2) -> tuple:
         if _misfit(T @ (R := _rotation(T, states)), states) < close: return Q @ R, name, std, missed
     return Q, None, None, missed
 
-# %% ../nbs/14_adata.ipynb #6366e26b
+# %% ../nbs/14_adata.ipynb #6dd70928
 def _unproved_in_uns(adata, Qkey, Q, genes, mean, states, some, missed):
     "Return loadings in `uns` that are not proved, in an order that means prove, or as they are, with a warning."
     if states is not None and adata.X is not None and len(states) > (2 if mean is None else 0):
@@ -302,9 +302,9 @@ def _unproved_in_uns(adata, Qkey, Q, genes, mean, states, some, missed):
                 f"the rows of uns[{Qkey!r}] are not in the order of the genes (they do not turn X into obsm states); "
                 "the genes were reordered after PCA. Keep the loadings in varm (one row a gene), or go back to the "
                 "AnnData as PCA left it")
-    warnings.warn(
+    warn_user(
         f"the order of the rows of uns[{Qkey!r}] cannot be checked, because X is not what PCA was run on: if genes "
-        "were reordered since, values belong to other genes. Loadings in varm are safe", stacklevel=4)
+        "were reordered since, values belong to other genes. Loadings in varm are safe")
     return Q, None
 
 def _lost_genes(Q) -> bool:
@@ -324,19 +324,19 @@ def _say_unproved(adata, Qkey, basis, missed, whole, lost):
     scaled = "std" in adata.var
     if not scaled and not (whole and basis == "pca" and 0.05 < missed < np.inf): return
     if lost:
-        warnings.warn(
+        warn_user(
             f"the columns of varm[{Qkey!r}] are shorter than 1: genes that took part in PCA have been removed since, "
             "and whether the states are those of the others can't be proved. Entries of these genes are as before, if "
-            "the field is; fit with all genes, and remove some afterwards", stacklevel=4)
+            "the field is; fit with all genes, and remove some afterwards")
         return
-    warnings.warn(
+    warn_user(
         f"the loadings varm[{Qkey!r}] turn neither X nor a layer{', scaled or not,' if scaled else ''} into "
         f"obsm['X_{basis}'] (they miss it by {missed:.0%}): if these states were corrected for batches, or are "
         "another embedding, their genes are not those of the loadings. Keep such states under a name of their own, "
         "with PCA in obsm['X_pca'] (genes are then reached through it); or put what PCA was run on into X or a layer"
-        + "; else genes are taken as not scaled, in spite of var['std']" * scaled, stacklevel=4)
+        + "; else genes are taken as not scaled, in spite of var['std']" * scaled)
 
-# %% ../nbs/14_adata.ipynb #cbafcddb
+# %% ../nbs/14_adata.ipynb #28514210
 def read_loadings(
     adata: AnnData,            # The data
     Qkey: str = "PCs",           # Key of the loadings, in varm (scanpy) or uns (dynamo)
@@ -365,8 +365,8 @@ def read_loadings(
                if not isinstance(missed, str) else
                f"moved by another amount in each group of obs[{missed!r}]: the loadings serve, and cells of different "
                "groups count as neighbours where they are near after the move")
-        warnings.warn(
-            f"obsm['X_{basis}'] is not what the loadings {Qkey!r} make of {table}, but {how}", stacklevel=3)
+        warn_user(
+            f"obsm['X_{basis}'] is not what the loadings {Qkey!r} make of {table}, but {how}")
     return Loadings(names, turned if whole or not k else Q, table if whole else None, scale)
 
 def quiet_loadings(
@@ -379,7 +379,7 @@ def quiet_loadings(
         with warnings.catch_warnings(action="ignore"): return read_loadings(adata, Qkey, basis)
     except (KeyError, ValueError): return None
 
-# %% ../nbs/14_adata.ipynb #899723ed
+# %% ../nbs/14_adata.ipynb #c2049ebb
 def select_genes(
     adata: AnnData,            # The data
     wanted,                      # Gene names, a single name, or the name of a yes/no column of .var
@@ -409,11 +409,11 @@ def select_genes(
         shown = missing[:20] if column else missing
         more = f" and {len(missing) - len(shown):,} more" if len(shown) < len(missing) else ""
         hints = "".join(f" ({g}: {hint})" for g in shown[:10] if (hint := _gene_hint(adata, g, available)))
-        warnings.warn(
+        warn_user(
             f"{what}: {len(missing)} of {len(unique)} genes are not among those of the field and are left out: "
-            f"{', '.join(shown)}{more}{hints}", stacklevel=4)
+            f"{', '.join(shown)}{more}{hints}")
     if repeated := [g for g, n in Counter(names).items() if n > 1]:
-        warnings.warn(f"{what}: {', '.join(repeated)} asked for more than once; each is computed once", stacklevel=4)
+        warn_user(f"{what}: {', '.join(repeated)} asked for more than once; each is computed once")
     return [g for g in unique if g in known]
 
 def _marked_genes(adata, column, what):
@@ -484,7 +484,7 @@ def _project_velocities(V: np.ndarray, loadings: Loadings) -> np.ndarray:
         out[rows[block]] = np.where(few[:, None], np.nan, found)
     return out
 
-# %% ../nbs/14_adata.ipynb #d31fb9c1
+# %% ../nbs/14_adata.ipynb #c2a0c130
 def read_velocities(
     adata: AnnData,                   # The data
     basis: str = "pca",                 # The basis
@@ -528,7 +528,7 @@ def warn_of_absent(V, genes, key: str, meaning: str) -> np.ndarray:
     said = (f"{lacking.sum():,} of {len(lacking):,} genes have no velocity in layer {key!r}, or none that var trusts "
             f"(velocity_genes): {names}")
     if lacking.all(): raise ValueError(f"{said}; name genes, or a layer, that have one")
-    if lacking.any(): warnings.warn(f"{said}; {meaning}", stacklevel=5)
+    if lacking.any(): warn_user(f"{said}; {meaning}")
     refuse_fill_values(V, f"adata.layers[{key!r}]")
     return lacking
 
@@ -548,7 +548,7 @@ def refuse_fill_values(
                 f"{where} holds {value:g} {n:,} times, where the other velocities are about {others:.2g}: if it stands "
                 f"for what is not known, put NaN there, {where}[{where} == {value:g}] = np.nan")
 
-# %% ../nbs/14_adata.ipynb #424bc878
+# %% ../nbs/14_adata.ipynb #23a1d252
 _DRAWN = ("umap", "tsne", "draw_graph", "phate", "trimap", "pacmap")   # embeddings that no linear map leads to
 
 def tell_velocity_kind(
@@ -570,11 +570,11 @@ def tell_velocity_kind(
     if told == "right": return "projection"
     if not (told or named or displaced) and (unlike := _unlike_genes(adata, V, loadings)):
         keep = f"velocity_key={source.removeprefix('obsm:')!r} keeps what was used, without this warning"
-        warnings.warn(f"{source} was used, {unlike}; {keep}", stacklevel=4)
+        warn_user(f"{source} was used, {unlike}; {keep}")
     if told:
-        warnings.warn(
+        warn_user(
             f"{source}: velocities were projected {told}, so they do not belong to obsm[{basis_key('X', basis)!r}]; "
-            f"delete them, or say velocity_key={layer!r}, and layer {layer!r} is projected", stacklevel=4)
+            f"delete them, or say velocity_key={layer!r}, and layer {layer!r} is projected")
     return "displacement" if displaced else "unknown"
 
 def _projected_layer(adata, V, loadings) -> tuple:
@@ -644,7 +644,7 @@ def _is_standardised(table, at) -> bool:
     x = dense(gene_columns(table, at))
     return len(x) > 20 and (np.abs(x.mean(axis=0)) < 0.1).all() and np.median(np.abs(x.std(axis=0) - 1)) < 0.1
 
-# %% ../nbs/14_adata.ipynb #6b2736fb
+# %% ../nbs/14_adata.ipynb #a70cef73
 def warn_of_units(
     adata: AnnData,             # The data
     source: str,                  # Where velocities came from, see `read_velocities`
@@ -657,23 +657,22 @@ def warn_of_units(
     if table == "X" and adata.X is None: return
     velocities = source if key is None else f"layer {key!r}"
     if said := _standardised(adata, table, at, source.startswith("layer:")) if key else "":
-        warnings.warn(
+        warn_user(
             f"every gene of {table}, which the states come from, has mean 0 and standard deviation 1, and {said}: "
             f"unless {velocities} was divided by the same standard deviations, entries of the Jacobian are off by "
             "these. Put them into var['std'] (as sc.pp.scale does), or what was scaled into X and run PCA on that; if "
-            "the velocities are scaled, say velocity_kind='projection'", stacklevel=3)
+            "the velocities are scaled, say velocity_kind='projection'")
         return
     read = lambda name: np.nan_to_num(dense(gene_columns((adata.X if name == "X" else adata.layers[name])[:300], at)))
     noted = adata.uns.get("pp", {})
     noted = "log1p" in adata.uns or isinstance(noted, Mapping) and noted.get("X_norm_method") == "log1p"
     counts, made = _told_units(adata, key, table, read, table == "X" and noted)
     if made is None: return
-    warnings.warn(
+    warn_user(
         f"{velocities} is the change of {counts}, but {table}, which the states come from, looks like its {made}: "
         "entries of the Jacobian would be derivatives of one quantity by another; put these counts into X and run PCA "
         f"on that, or {'divide the velocities by 1 + them' if made == 'logarithm' else 'multiply the velocities too'} "
-        "(how-to page: From scVelo). If they are changes of what the states are, say velocity_kind='projection'",
-        stacklevel=3)
+        "(how-to page: From scVelo). If they are changes of what the states are, say velocity_kind='projection'")
 
 # %% ../nbs/14_adata.ipynb #e574390d
 def _standardised(adata, table, at, in_genes) -> str:
@@ -891,7 +890,7 @@ def _read_smoothing(vecfld: Mapping) -> Smoothing | None:
     except (IndexError, TypeError, ValueError) as error:
         raise ValueError(f"the stored field's smoothing cannot be read ({error}): delete it, or fit again") from None
 
-# %% ../nbs/14_adata.ipynb #f1cae054
+# %% ../nbs/14_adata.ipynb #f1c0b014
 def read_field(
     adata: AnnData,                    # The data
     basis: str | None = "pca",           # The basis; None is gene space
@@ -936,10 +935,10 @@ def _tell_other_states(fitted, states, basis) -> None:
     there = there[np.isfinite(there)]
     near = max(1e-6, 0.01 / max(1, len(there))) * (there.std() if len(there) else 0.0) + 1e-6 * np.abs(here)
     if (known := sum(bool((np.abs(there - x) <= gap).any()) for x, gap in zip(here, near))) < len(here) / 2:
-        warnings.warn(
+        warn_user(
             f"of {len(here)} states in obsm[{basis_key('X', basis)!r}] that were looked at, {known} are among those "
             "that the field was fitted on: right for new cells in the old components, but if these were computed "
-            f"anew, fit again with vf.fit_vector_field(adata, basis={basis!r})", stacklevel=4)
+            f"anew, fit again with vf.fit_vector_field(adata, basis={basis!r})")
 
 def _dims(dims, fitted, d, adata, basis, own=True):
     "Components that a field uses: named, else those it was fitted on, else, if not `own`, the first d."
@@ -959,9 +958,9 @@ def _dims(dims, fitted, d, adata, basis, own=True):
         raise ValueError(
             f"the stored field has {d} dimensions, obsm[{key!r}] has {adata.obsm[key].shape[1]}, and neither `dims` "
             "nor the states it was fitted on tell which it uses; fit again with vf.fit_vector_field(adata, dims=…)")
-    warnings.warn(
+    warn_user(
         f"the field has {d} dimensions, obsm[{key!r}] has {adata.obsm[key].shape[1]}, and nothing says which of them "
-        f"it uses: the first {d} are taken", stacklevel=4)
+        f"it uses: the first {d} are taken")
     return np.arange(d)
 
 # %% ../nbs/14_adata.ipynb #464d382b
@@ -1146,7 +1145,7 @@ def pack_jacobian(
     packed |= {key: np.array([*map(str, value)], dtype=object) for key, value in lists.items() if value is not None}
     return packed | dict(cell_idx=np.asarray(cells)) | extra
 
-# %% ../nbs/14_adata.ipynb #9f59bdea
+# %% ../nbs/14_adata.ipynb #771fc81c
 def write_jacobian(
     adata: AnnData,       # The data, changed in place
     packed: dict,           # From `pack_jacobian`
@@ -1172,7 +1171,7 @@ def _keep_genes(packed, previous):
     same = "fingerprint" in packed and all(np.array_equal(packed.get(key), previous.get(key)) for key in what)
     if same and "jacobian" in packed:
         return packed | {key: previous[key] for key in ("jacobian_gene", *of) if key in previous}
-    warnings.warn("the Jacobian between genes that was stored before is replaced by one without genes", stacklevel=4)
+    warn_user("the Jacobian between genes that was stored before is replaced by one without genes")
     return packed
 
 # %% ../nbs/14_adata.ipynb #f561999c

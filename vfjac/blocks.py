@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['row_blocks', 'single_threaded_blas', 'check_numbers', 'count_cores', 'parallel_for', 'map_blocks', 'map_cells',
-           'progress', 'check_budget', 'is_lazy', 'lazy_states', 'load_blocks', 'map_chunks', 'fold_groups',
-           'fold_cells']
+           'progress', 'warn_user', 'check_budget', 'is_lazy', 'lazy_states', 'load_blocks', 'map_chunks',
+           'fold_groups', 'fold_cells']
 
-# %% ../nbs/00_blocks.ipynb #02fcc0d3
+# %% ../nbs/00_blocks.ipynb #8d9b2933
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -141,6 +142,16 @@ def progress(iterable=None, **options):
     )
     off = not watched or os.environ.get("TQDM_DISABLE", "") not in ("", "0")
     return tqdm(iterable, delay=2, disable=off, leave=False, **options)
+
+# %% ../nbs/00_blocks.ipynb #5b536518
+def warn_user(
+    text: str,   # What is warned of
+) -> None:
+    "Warn, at the line outside this package that led here."
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and str(frame.f_globals.get("__name__")).partition(".")[0] == "vfjac":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, stacklevel=level)
 
 # %% ../nbs/00_blocks.ipynb #b43d6029
 def check_budget(

@@ -7,8 +7,7 @@ __all__ = ['KERNELS', 'ROUGHER', 'default_n_control_points', 'inlier_probability
            'Fit', 'check_parameters', 'fit_warnings', 'sparse_vfc', 'velocity_unit', 'in_unit', 'total_spread',
            'Family', 'try_settings', 'search', 'first_of_copies', 'fit_field']
 
-# %% ../nbs/06_fit.ipynb #87683a8d
-import warnings
+# %% ../nbs/06_fit.ipynb #8d7d4763
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any
@@ -22,7 +21,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import expit
 
 from .basis import Basis, Factor, FeatureTable, MatrixBasis, RidgePath, noise_variance, tune_widths
-from .blocks import progress, single_threaded_blas
+from .blocks import progress, single_threaded_blas, warn_user
 from .fields import LARGEST, GaussianField, MatrixGaussianField
 from .kernels import PROFILES, Kernel, MatrixKernel
 from .posterior import Posterior, noise_correlation, posterior_of
@@ -288,7 +287,7 @@ def fit_warnings(fit: Fit, V: np.ndarray, asked: int | None) -> list[str]:
                     f"{fit.changes[-1]:.1e} (ecr = {fit.params['ecr']:.1e}); raise MaxIter, or ecr to accept it")
     return said
 
-# %% ../nbs/06_fit.ipynb #25f862d7
+# %% ../nbs/06_fit.ipynb #e16b10af
 def sparse_vfc(
     X,                                     # States, (n_cells, d); never changed
     V,                                     # Velocities, (n_cells, d), root mean square about 0.2 (see "Units")
@@ -330,7 +329,7 @@ def sparse_vfc(
         correlation=noise_correlation(V - fitted, P))
     fit = Fit(field, fitted, P, valid[P > theta], valid, len(given) - len(valid), valid[rows], ctrl_idx, noise,
               rule.ridge, np.array(rule.energies), np.array(rule.changes), stopped, params, errors)
-    for message in fit_warnings(fit, V, M): warnings.warn(message, UserWarning, stacklevel=2)
+    for message in fit_warnings(fit, V, M): warn_user(message)
     return fit
 
 # %% ../nbs/06_fit.ipynb #8149565c
@@ -513,7 +512,7 @@ def first_of_copies(
         first, of = _grouped(first, of, connected_components(pairs, directed=False)[1])
     return first, of
 
-# %% ../nbs/06_fit.ipynb #95dc2d2e
+# %% ../nbs/06_fit.ipynb #03e7c5b2
 def fit_field(
     X,                            # States, (n_cells, d); never changed
     V,                            # Velocities, (n_cells, d), in any unit
@@ -603,7 +602,7 @@ def fit_field(
     fit = Fit(field, fitted[of], P_all, valid[P_all > theta], valid, len(given) - len(valid), of_valid[rows], ctrl_idx,
               noise, ridge, np.array(rule.energies), np.array(rule.changes), "ecr" if ended else "MaxIter", params,
               errors, rule.dof, table, gain)
-    for message in fit_warnings(fit, V, asked): warnings.warn(message, UserWarning, stacklevel=2)
+    for message in fit_warnings(fit, V, asked): warn_user(message)
     return in_unit(fit, unit)
 
 # %% ../nbs/06_fit.ipynb #1452469d

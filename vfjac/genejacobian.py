@@ -6,8 +6,7 @@
 __all__ = ['find_names', 'known_elsewhere', 'in_order_of', 'find_cells', 'sum_jacobians', 'sum_products', 'project_moment',
            'fold_entries', 'group_rows', 'some_outputs', 'GeneJacobian', 'Quantiles']
 
-# %% ../nbs/12_genejacobian.ipynb #ee3a13e8
-import warnings
+# %% ../nbs/12_genejacobian.ipynb #59c87d5e
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field as dataclass_field, replace
 from difflib import get_close_matches
@@ -19,9 +18,9 @@ import pandas as pd
 from scipy.special import ndtr
 from scipy.stats import false_discovery_control
 
-from vfjac.blocks import (
+from .blocks import (
     check_budget, count_cores, fold_cells, fold_groups, is_lazy, lazy_states, load_blocks, map_cells, map_chunks,
-    row_blocks)
+    row_blocks, warn_user)
 from .fields import GaussianField, VectorField, as_field, as_states, patch, with_step
 from .fit import Fit
 from .posterior import Posterior, entry_errors, mean_errors, mean_gram
@@ -268,7 +267,7 @@ def some_outputs(
         correlation=None if posterior.correlation is None else posterior.correlation[rows][:, rows],
         shared=None if posterior.shared is None else posterior.shared[rows])
 
-# %% ../nbs/12_genejacobian.ipynb #32362b84
+# %% ../nbs/12_genejacobian.ipynb #948b6bcb
 @dataclass(frozen=True, eq=False, repr=False)
 class GeneJacobian:
     """The Jacobian between genes, `∂(velocity of effector) / ∂(expression of regulator)` for every cell, when asked.
@@ -384,9 +383,9 @@ class GeneJacobian:
         lacking = np.array([g in self.without_velocity for g in self.effectors])
         if effectors is None and lacking.any() and not lacking.all():
             some = ", ".join(self.effectors[lacking][:8]) + " …" * bool(lacking.sum() > 8)
-            warnings.warn(
+            warn_user(
                 f"left out: {some}, effectors without a velocity of their own; name them to see what the components of "
-                "the other genes say of them", stacklevel=3)
+                "the other genes say of them")
             effectors = self.effectors[~lacking]
         effectors, regulators = (
             known if names is None else np.array([names] if isinstance(names, str) else list(names), object)
@@ -649,7 +648,7 @@ def difference(self: GeneJacobian, a, b, effectors=None, regulators=None, *, mem
     errors = replace(pairs, posterior=cast(Posterior, pairs.posterior).of_differences()).mean_errors(G)
     return pairs.project(J - J_b), errors
 
-# %% ../nbs/12_genejacobian.ipynb #1af51583
+# %% ../nbs/12_genejacobian.ipynb #253a893a
 @patch
 def z(self: GeneJacobian, effectors=None, regulators=None, cells=None, *, memory_mb: float = 512) -> np.ndarray:
     "Entries over their standard errors, shaped as `block`; zero where an entry has no error since it cannot vary."
@@ -677,7 +676,7 @@ def significant(
     rows, cols = self._sides_of(effectors, regulators)
     check_budget((6, len(rows), len(cols)), memory_mb, "name fewer effectors or regulators, or raise memory_mb")
     if self.no_errors and not self.has_stderr:
-        warnings.warn(f"no pair is called: {self.no_errors}", stacklevel=2)
+        warn_user(f"no pair is called: {self.no_errors}")
         return pd.DataFrame(columns=["effector", "regulator", "group", "value", "stderr", "z", "fdr"])
     means, errors = (
         statistic(groups, rows, cols, memory_mb=memory_mb) for statistic in (self.mean, self.mean_stderr))

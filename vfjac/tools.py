@@ -6,10 +6,9 @@
 __all__ = ['LIKELIEST', 'LOOK_ON', 'fit_vector_field', 'without_velocity', 'jacobian', 'gene_jacobian', 'read_entries',
            'get_jacobian']
 
-# %% ../nbs/19_tools.ipynb #99172c91
+# %% ../nbs/19_tools.ipynb #69f3c0b9
 import inspect
 import sys
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import chain, islice
@@ -25,7 +24,7 @@ from .adata import (
     tell_velocity_kind, warn_of_absent, warn_of_units, write_field, write_jacobian)
 from .differentiation import analytical_jacobian, autodiff_field, numerical_jacobian
 from .embedding import LiftedField, lift_field
-from .blocks import check_budget
+from .blocks import check_budget, warn_user
 from .fields import FunctionField, GaussianField, VectorField, as_field, default_step
 from .fit import (
     KERNELS, Fit, default_n_control_points, first_of_copies, fit_field, in_unit, sparse_vfc, velocity_unit)
@@ -38,7 +37,7 @@ from .projection import project_jacobian, scaled_loadings
 from .regulation import production_jacobian
 from .sampling import METHODS, sample
 
-# %% ../nbs/19_tools.ipynb #e6c77f2b
+# %% ../nbs/19_tools.ipynb #ea323ea2
 def fit_vector_field(
     adata: AnnData,                    # The data, changed in place
     basis: str | None = "pca",           # Basis of the states, `obsm["X_<basis>"]`; None fits in gene space
@@ -70,7 +69,7 @@ def fit_vector_field(
     single, found = (X, V), None
     if smoothing is not False:
         *single, found = _single_cells(adata, X, V, source, smoothing, tune, (basis, Qkey, extra))
-        if found is not None and found.kind == "shared": warnings.warn(found.reason, stacklevel=2)
+        if found is not None and found.kind == "shared": warn_user(found.reason)
     if state_noise is not None:
         single, params["spread"], extra["state_noise"] = _denoised(*single, state_noise, tune, kernel)
     fit = replace(_fitted(*single, M, kernel, tune, compat, basis, params), smoothing=found)
@@ -80,7 +79,7 @@ def fit_vector_field(
     write_field(adata, fit, basis, X, V, source, None if given else single, **extra)
     return fit
 
-# %% ../nbs/19_tools.ipynb #48bccd36
+# %% ../nbs/19_tools.ipynb #b81a3af4
 def _read_data(adata, basis, velocity_key, dims, genes, layer, Qkey, velocity_kind):
     "Return states, velocities, what these are made from, and their description; warn of units that differ."
     kinds = (None, "projection", "displacement", "unknown")
@@ -90,17 +89,17 @@ def _read_data(adata, basis, velocity_key, dims, genes, layer, Qkey, velocity_ki
     if velocity_kind is not None: extra["velocity_kind"] = velocity_kind
     elif extra["velocity_kind"] != "displacement":
         read = None if basis is None else quiet_loadings(adata, Qkey, basis)
-        genes, table = (extra["genes"], layer) if read is None else (read.genes, read.table)
-        warn_of_units(adata, source, genes, table)
+        if basis is None: warn_of_units(adata, source, extra["genes"], layer)
+        elif read is not None: warn_of_units(adata, source, read.genes, read.table)
     return X, V, source, extra
 
-# %% ../nbs/19_tools.ipynb #347a9ce2
+# %% ../nbs/19_tools.ipynb #66f3e412
 def _fitted(X, V, M, kernel, tune, compat, basis, params) -> Fit:
     "Return the fit, tuned or not."
     if tune == "ard" and basis is not None:
-        warnings.warn(
+        warn_user(
             "tune='ard' gives each component a width of its own, by which the Jacobian often gets worse although the "
-            "evidence rises: it is meant for genes (basis=None)", stacklevel=3)
+            "evidence rises: it is meant for genes (basis=None)")
     if tune: return fit_field(X, V, M, kernel=kernel, tune=tune, **params)
     unit = 1.0 if compat == "dynamo" else velocity_unit(V, params.get("a", 5.0), X)
     return in_unit(sparse_vfc(X, V / unit, M=default_n_control_points(len(X)) if M is None else M, **params), unit)
@@ -352,26 +351,25 @@ def _gene_loadings(adata, placed: PlacedField, basis, Qkey) -> tuple[Loadings, b
         "genes: that needs a linear basis and its own loadings (name them with Qkey=…), or PCA with its states in "
         "obsm['X_pca'] to go through. Without regulators and effectors you get the Jacobian in the basis")
 
-# %% ../nbs/19_tools.ipynb #fb7a8124
+# %% ../nbs/19_tools.ipynb #3751ea4b
 def _lifted(adata, field, states, basis, cells) -> LiftedField:
     """The field of an embedding as a field in principal components, with maps for some of the cells. Warns where these
     explain little."""
     lifted = lift_field(field, dense(states), read_states(adata, "pca"), cells=cells)
     if len(lifted.maps.r2) > 1 and (share := np.median(lifted.maps.r2)) < 0.5:
-        warnings.warn(
+        warn_user(
             f"between basis {basis!r} and genes lie local linear maps, which explain {share:.0%} of the variance of a "
-            "cell's neighbours (median R²): much of what genes do there is not on this embedding; prefer basis='pca'",
-            stacklevel=4)
+            "cell's neighbours (median R²): much of what genes do there is not on this embedding; prefer basis='pca'")
     return lifted
 
-# %% ../nbs/19_tools.ipynb #0dd9a32e
+# %% ../nbs/19_tools.ipynb #68d4c266
 def _select_cells(adata, placed: PlacedField, basis, cell_idx, sampling, sample_ncells, seed) -> np.ndarray:
     "Positions of the cells to compute."
     if not (sampling is None or isinstance(sampling, str) and sampling in {"all", *METHODS}):
         raise ValueError(f"sampling={sampling!r}: expected None, 'all', {', '.join(map(repr, METHODS))}")
     if cell_idx is not None:
         if sampling not in (None, "all"):
-            warnings.warn(f"cell_idx is given, so sampling={sampling!r} is not used", stacklevel=4)
+            warn_user(f"cell_idx is given, so sampling={sampling!r} is not used")
         return find_cells(cell_idx, adata.obs_names.to_numpy())
     if sampling in (None, "all"): return np.arange(adata.n_obs)
     V = cell_velocities(adata, placed, basis) if sampling == "velocity" else None
@@ -389,7 +387,7 @@ def _between_genes(adata, placed, basis, cells, J, names, loadings: Loadings, th
     genes = lifted.projected_jacobian(lifted.coordinates[cells], left, right)
     return dict(genes=genes.astype(dtype, copy=False), local_r2=lifted.maps.r2)
 
-# %% ../nbs/19_tools.ipynb #613541c4
+# %% ../nbs/19_tools.ipynb #358638dc
 def without_velocity(
     adata: AnnData,        # With a fitted field
     basis: str | None,     # Its basis
@@ -402,9 +400,9 @@ def _tell_without_velocity(adata, basis, effectors) -> None:
     "Warn of effectors that had no velocity when the field was fitted."
     lacking = set(without_velocity(adata, basis))
     if told := [g for g in effectors if g in lacking]:
-        warnings.warn(
+        warn_user(
             f"effectors: {', '.join(told[:10])}{' …' * (len(told) > 10)} had no velocity of their own: their entries "
-            "are what the components of the other genes say of them", stacklevel=4)
+            "are what the components of the other genes say of them")
 
 # %% ../nbs/19_tools.ipynb #a20e9293
 def _check_request(adata, method, options, vector_field_class, store, store_in_adata, dtype) -> None:
@@ -581,7 +579,7 @@ def read_entries(
     if Qkey is None: raise KeyError(f"the stored Jacobian of basis {basis!r} has no numbers; call vf.jacobian again")
     return np.asarray(gene_jacobian(adata, basis, cell_idx=stored.cells[rows], Qkey=Qkey).block(effectors, regulators))
 
-# %% ../nbs/19_tools.ipynb #1c51356d
+# %% ../nbs/19_tools.ipynb #97689816
 def get_jacobian(
     adata: AnnData,               # The data, with a stored Jacobian
     regulators=None,                # Some of the stored regulators; None is all
@@ -596,7 +594,7 @@ def get_jacobian(
     effectors = stored.effectors if effectors is None else _named(effectors, "effectors")
     regulators = stored.regulators if regulators is None else _named(regulators, "regulators")
     values = read_entries(adata, stored, basis, effectors, regulators)
-    for doubt in stored.doubts: warnings.warn(f"{doubt}; call vf.jacobian again", stacklevel=2)
+    for doubt in stored.doubts: warn_user(f"{doubt}; call vf.jacobian again")
     index = pd.MultiIndex.from_product(
         [adata.obs_names[stored.cells], effectors, regulators], names=["cell", "effector", "regulator"])
     return pd.Series(values.ravel(), index, name="value").reset_index()
