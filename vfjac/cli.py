@@ -127,7 +127,7 @@ def _parted(text: str) -> list[str]:
     "Names between commas or semicolons."
     return [name.strip() for name in re.split("[,;]", text) if name.strip()]
 
-# %% ../nbs/29_cli.ipynb #a4d8dca7
+# %% ../nbs/29_cli.ipynb #74c3356a
 def blood(n_cells: int = 2000):
     "Return simulated counts of blood cells, early ones in the group `progenitors`, and their regulators."
     from vfjac import datasets
@@ -145,7 +145,7 @@ def demo(args) -> None:
     pairs = regulation.fit_production(cells, regulators).pairs()
     tools.jacobian(cells, regulators, regulators, of="production")
     write_cells(cells, data)
-    explorer.report(cells, page, groups="group")
+    explorer.report(cells, page, groups="group", title="Blood cells, simulated from a known network")
     called, edges = pairs[pairs["called"]], raw.uns["truth"]["edges"]
     known = called.merge(edges, how="left", on=["effector", "regulator"])["sign"] * called["value"].to_numpy() > 0
     shown = called[called["effector"].isin(regulators)].drop(columns=["inclusion", "proxy", "called"])

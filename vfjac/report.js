@@ -106,6 +106,8 @@ function report(data, spec, redraw) {
     const values = cells.map(row => row.value), sizes = squares.map(square => square.value);
     const e = data.effectors[chosen.effector], r = data.regulators[chosen.regulator];
     at("says").textContent = document.title = sentence(inside);
+    for (const link of document.querySelectorAll(".vega-actions a[download]"))   // files are called by their pair
+      link.download = `vfjac_${e}_${r}`.replace(/[^\p{L}\p{N}]+/gu, "_") + link.download.match(/\.\w+$/)[0];
     at("others").textContent = others(inside, mean);
     at("symbols").textContent = data.of === "production" ? `∂ production of ${e} / ∂ ${r}` : `∂f_${e} / ∂x_${r}`;
     const signals = {effector_name: e, regulator_name: r, chosen_group: chosen.group, limit: end(values, 0.98),
