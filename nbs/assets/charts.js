@@ -26,8 +26,9 @@
     if (spec.vconcat) return { ...spec, vconcat: spec.vconcat.map(part => narrower(part, over)) };
     if (spec.concat) return { ...spec, concat: spec.concat.map(part => narrower(part, over)) };
     if (spec.spec) return { ...spec, spec: narrower(spec.spec, over) };
-    const map = JSON.stringify(spec).includes('"axis":null');   // names at their places: it scrolls on a phone
-    return spec.width > 0 ? { ...spec, width: Math.max(map ? Math.min(spec.width, 540) : 140, spec.width - over) } : spec;
+    const told = JSON.stringify(spec);   // a map of names, or words in squares, would run into one another: it scrolls
+    const least = told.includes('"axis":null') ? 540 : told.includes('"text"') ? 280 : 140;
+    return spec.width > 0 ? { ...spec, width: Math.max(Math.min(spec.width, least), spec.width - over) } : spec;
   }
   async function draw(div) {
     const night = dark(), old = div.vegaView, narrow = div.clientWidth < 500;
