@@ -449,6 +449,8 @@ def test_report_brush(page, truth):
     wanted = truth.pair("Gata1", "Spi1", cells=clear).mean()
     assert abs(means["Gata1", "Spi1"] - wanted) < 0.01 * abs(wanted), (means, wanted)
     assert f"of these {len(clear)} cells" in sentence(page), sentence(page)
+    other = page.locator("#others").inner_text()
+    assert other.startswith("Strongest on Gata1 in these cells") and f"Spi1 −{abs(wanted):.1g}"[:7] in other, other
 
 
 def test_report_square(page, truth):
@@ -494,7 +496,7 @@ def test_narrow(page):
     "On a phone nothing of the sentence is cut, and the page is no wider than the window."
     page.set_viewport_size(SIZES["phone"])
     time.sleep(1)
-    wide = page.evaluate("() => [document.documentElement.scrollWidth, document.querySelector('h1').scrollWidth]")
+    wide = page.evaluate("() => ['html', 'h1', '#chart'].map(part => document.querySelector(part).scrollWidth)")
     assert max(wide) <= 390, wide
     page.set_viewport_size(SIZES["wide"])
     time.sleep(1)
