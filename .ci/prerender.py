@@ -29,7 +29,7 @@ from vfjac.charts import LOOKS_JS
 
 SIGNATURE = re.compile(r"```python\ndef \w+\(\n(.*?)\n\)(?:->(.*?))?:?(?: # (.*?))?\n```\s*(.*)", re.S)
 PARAMETER = re.compile(r"\s*(\*{0,2}\w+)(?::(.*?))?(?:=(.*?))?,?(?: # (.*))?")
-TABLE = re.compile(r"\S  +\S.*  +\S")   # a line with two gaps
+TABLE = re.compile(r"\S  +\S.*  +\S|^ {9,}\S", re.M)   # a line with two gaps, or one that stands far in
 READERS = ("tutorials", "how-to", "index.ipynb")
 PLAYGROUND = "A picture that follows its controls: "
 
@@ -58,7 +58,7 @@ def definition(match):
         kind = re.sub(r"^NoneType$|numpy\.(?=ndarray)|__main__\.", "", kind or "").replace("|", "or")
         cells = [f"`{name}`" if name != "returns" else name, kind, f"`{default}`" if default else "", said or ""]
         lines.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
-    head = "| parameter | type | default | |\n|" + "|".join("-" * n for n in (18, 14, 14, 54)) + "|"
+    head = "| parameter | type | default | |\n|" + "|".join("-" * n for n in (18, 17, 13, 52)) + "|"
     return "\n".join([words, "", "::: {.parameters}", head, *lines, ":::"])
 
 
