@@ -237,24 +237,24 @@ def mean_effects(
     mean = posterior.field.mean_jacobian(X, weight[:, None])[0]
     return mean, mean_gram(posterior, iter([X]), iter([weight]))
 
-# %% ../nbs/07_production.ipynb #e4b39d97
+# %% ../nbs/07_production.ipynb #e80cd338
 def common_response(
     fitted: np.ndarray,    # Fitted log(1 + u), (n_cells, n_genes)
     u: np.ndarray,         # Normalised unspliced counts, same shape
-) -> np.ndarray:           # (n_cells,), log of what was seen, mean 0; zeros if no third of the genes goes alike
-    "Return what the third of the genes that go most alike have in common, as a change of size."
+) -> np.ndarray:           # (n_cells,), log of what was seen, mean 0; zeros if no fifth of the genes goes alike
+    "Return what the fifth of the genes that go most alike have in common, as a change of size."
     response = (u / (1 + u)).mean(axis=0)
     genes = np.argsort(-response, kind="stable")[:1000]
     response = response[genes][keep := response[genes] > max(0.02, np.quantile(response, 0.25))]
     each = fitted[:, genes[keep]] / response
     each -= each.mean(axis=0)
-    third, power = len(response) // 3, (each**2).sum(axis=0)
-    if third < 5: return np.zeros(len(u))
+    fifth, power = len(response) // 5, (each**2).sum(axis=0)
+    if fifth < 5: return np.zeros(len(u))
     apart = power[:, None] + power - 2 * each.T @ each
-    order = np.argsort(apart[np.partition(apart, third, axis=1)[:, third].argmin()], kind="stable")
-    common = each[:, order[:third]] @ response[order[:third]] / response[order[:third]].sum()
+    order = np.argsort(apart[np.partition(apart, fifth, axis=1)[:, fifth].argmin()], kind="stable")
+    common = each[:, order[:fifth]] @ response[order[:fifth]] / response[order[:fifth]].sum()
     left = np.square(each[:, order] - common[:, None]).sum(axis=0)
-    return common * (left[:third].mean() < 0.25 * left[third:].mean())
+    return common * (left[:fifth].mean() < 0.25 * left[fifth:].mean())
 
 # %% ../nbs/07_production.ipynb #cefb9ec8
 def spline_columns(
@@ -465,7 +465,7 @@ def _checked_counts(S, U, regulators):
     if not len(regulators) or len(np.unique(regulators)) < len(regulators):
         raise ValueError(f"regulators = {regulators.tolist()}: expected different genes, at least one")
     if len(S) < 3 * len(regulators) + 10:
-        raise ValueError(f"{len(S)} cells for {len(regulators)} regulators: expected at least three cells for each")
+        raise ValueError(f"{len(S)} cells for {len(regulators)} regulators: expected at least {3 * len(regulators) + 10} cells")
     flat = regulators[S[:, regulators].var(axis=0) == 0]
     if flat.size: raise ValueError(f"spliced counts of the regulators {flat.tolist()} are constant: leave them out")
     return S, U, regulators
