@@ -10,6 +10,8 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import yaml
 from nbmd import TOP, chart_spec, read, settings, split_directives, text
@@ -229,6 +231,31 @@ def check_types():
     "mypy on the exported modules; what it leaves out, and why, stands in pyproject.toml."
     code, log = sh("mypy", "--no-error-summary", "--hide-error-context", f"--cache-dir={os.devnull}")
     return "\n".join(line for line in log.splitlines() if ": note: " not in line)[:3000] if code else None
+
+
+OF_A_USER = """
+import anndata, numpy as np, vfjac as vf
+adata = anndata.read_h5ad("cells.h5ad")
+gj = vf.gene_jacobian(adata)
+gj.mean(), gj.pair("A", "B"), gj.stderr(), gj.significant(fdr=0.1), vf.explore(adata).png("pair.png")
+vf.pl.response(adata, "A", "B"), vf.tl.perturb(adata, {"A": 1.0}), vf.pp.prepare(adata)
+class Mine:
+    def velocity(self, X: np.ndarray) -> np.ndarray: return -X
+    def jacobian(self, X: np.ndarray) -> np.ndarray: return np.zeros((*X.shape, X.shape[1]))
+field: vf.VectorField = Mine()
+vf.jacobiann(adata)
+"""
+
+
+def check_types_of_a_user():
+    "In a file of a user, without settings, the misspelt name is the only error."
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "user.py"
+        path.write_text(OF_A_USER)
+        how = ["--config-file=", "--ignore-missing-imports", f"--cache-dir={os.devnull}", "--no-error-summary"]
+        log = sh("env", f"MYPYPATH={TOP}", "mypy", *how, str(path))[1]
+    errors = [line for line in log.splitlines() if "user.py" in line and ": error: " in line]
+    if len(errors) != 1 or "jacobiann" not in errors[0]: return log[:3000] or "the misspelt name was not found"
 
 
 def main():

@@ -36,16 +36,19 @@ def _parameters(node: ast.FunctionDef | ast.ClassDef) -> list[tuple]:
     stars = {"*": given.vararg, "**": given.kwarg}
     return found + [(star + arg.arg, arg.annotation, None, arg) for star, arg in stars.items() if arg]
 
-# %% ../nbs/00_docments.ipynb #1dacac4f
+# %% ../nbs/00_docments.ipynb #d901c610
 def numpydoc(
     source: str,   # Source of a module
 ) -> dict[str, str]:   # Name of each function and class → its parameters in words; those without any are left out
     "Return the comments beside the parameters of functions and fields of classes, laid out as numpy does."
-    lines, found = source.splitlines(), {}
+    lines, found = source.splitlines(), dict[str, str]()
     for node in ast.parse(source).body:
         if not isinstance(node, (ast.FunctionDef, ast.ClassDef)): continue
         told = [(*each[:3], _beside(lines, each[3])) for each in _parameters(node)]
-        if not any(words for *_, words in told): continue
+        if not any(words for *_, words in told):
+            bases = [ast.unparse(base) for base in getattr(node, "bases", [])]
+            if bases and bases[0] in found: found[node.name] = found[bases[0]]
+            continue
         text = ["Parameters", "----------"]
         for name, kind, default, words in told:
             notes = [ast.unparse(kind)] if kind else []

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['find_names', 'known_elsewhere', 'in_order_of', 'find_cells', 'sum_jacobians', 'sum_products', 'project_moment',
-           'fold_entries', 'group_rows', 'some_outputs', 'GeneJacobian', 'Quantiles']
+           'fold_entries', 'group_rows', 'some_outputs', 'Quantiles', 'GeneJacobian']
 
-# %% ../nbs/12_genejacobian.ipynb #59c87d5e
+# %% ../nbs/12_genejacobian.ipynb #b5b78295
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field as dataclass_field, replace
 from difflib import get_close_matches
@@ -21,7 +21,7 @@ from scipy.stats import false_discovery_control
 from .blocks import (
     check_budget, count_cores, fold_cells, fold_groups, is_lazy, lazy_states, load_blocks, map_cells, map_chunks,
     row_blocks, warn_user)
-from .fields import GaussianField, VectorField, as_field, as_states, patch, with_step
+from .fields import GaussianField, VectorField, as_field, as_states, with_step
 from .fit import Fit
 from .posterior import Posterior, entry_errors, mean_errors, mean_gram
 from .projection import projected_jacobian, scaled_loadings
@@ -267,17 +267,10 @@ def some_outputs(
         correlation=None if posterior.correlation is None else posterior.correlation[rows][:, rows],
         shared=None if posterior.shared is None else posterior.shared[rows])
 
-# %% ../nbs/12_genejacobian.ipynb #948b6bcb
+# %% ../nbs/12_genejacobian.ipynb #61833a74
 @dataclass(frozen=True, eq=False, repr=False)
-class GeneJacobian:
-    """The Jacobian between genes, `∂(velocity of effector) / ∂(expression of regulator)` for every cell, when asked.
-
-    `effectors` and `regulators` are gene names everywhere, None is all genes; `groups` are labels, one a cell; `cores`
-    threads, None is all; `memory_mb` the memory that a call may use beyond what is held already. States that are a dask
-    array stay lazy: statistics run as tasks of the current dask scheduler, a chunk of cells each (`cores` is ignored),
-    and `block` and `pair` return dask arrays. Where the field's outputs are genes themselves, as of production,
-    `effector_genes` names them, and `genes` and `loadings` are those of the regulators. Raises ValueError on shapes
-    that do not fit, KeyError for unknown genes, MemoryError for a result over the budget."""
+class _Tensor:
+    "A field seen through genes: what questions to it start from."
     field: VectorField                        # The vector field in components, or anything `as_field` takes
     states: np.ndarray                        # States of the cells, (n_cells, d); a dask array is left lazy
     loadings: np.ndarray                      # Loadings of the genes, (n_genes, d)
@@ -419,19 +412,24 @@ class GeneJacobian:
             results.update(zip(labels[i:i + at_once], statistic([rows[label] for label in labels[i:i + at_once]])))
         return results[None] if groups is None else results
 
-# %% ../nbs/12_genejacobian.ipynb #f5216e4f
-@patch
-def block(self: GeneJacobian, effectors=None, regulators=None, cells=None, *, cores=1, memory_mb=512) -> np.ndarray:
-    """The entries of `effectors` × `regulators` at `cells` (positions, mask or names; None is all): an array
-    (n_cells, n_effectors, n_regulators), lazy where the states are."""
-    pairs = self._pairs(effectors, regulators)
-    X = self.states if cells is None else self.states[find_cells(cells, self.cells)]
-    if is_lazy(X): return _lazy_block(pairs, X, memory_mb, self.dtype)
-    check_budget(
-        (len(X), *pairs.shape), memory_mb,
-        "go through it with .blocks(), ask for a statistic (.mean, .std, .mean_abs, .quantile), name fewer genes or "
-        "cells, or raise memory_mb")
-    return map_cells(pairs.at, X, cores)
+# %% ../nbs/12_genejacobian.ipynb #2b237ac8
+class _Entries(_Tensor):
+    "Entries of chosen genes and cells."
+    def block(self, effectors=None, regulators=None, cells=None, *, cores=1, memory_mb=512) -> np.ndarray:
+        """The entries of `effectors` × `regulators` at `cells` (positions, mask or names; None is all): an array
+        (n_cells, n_effectors, n_regulators), lazy where the states are."""
+        pairs = self._pairs(effectors, regulators)
+        X = self.states if cells is None else self.states[find_cells(cells, self.cells)]
+        if is_lazy(X): return _lazy_block(pairs, X, memory_mb, self.dtype)
+        check_budget(
+            (len(X), *pairs.shape), memory_mb,
+            "go through it with .blocks(), ask for a statistic (.mean, .std, .mean_abs, .quantile), "
+            "name fewer genes or cells, or raise memory_mb")
+        return map_cells(pairs.at, X, cores)
+
+    def pair(self, effector: str, regulator: str, cells=None, *, cores: int | None = 1) -> np.ndarray:
+        "The entry ∂f_effector / ∂x_regulator at `cells` (None is all): an array (n_cells,), lazy where the states are."
+        return self.block([effector], [regulator], cells, cores=cores)[:, 0, 0]
 
 def _lazy_block(pairs, X, memory_mb, dtype):
     "The entries as a dask array, in chunks of at most an eighth of the budget."
@@ -440,46 +438,51 @@ def _lazy_block(pairs, X, memory_mb, dtype):
     max_rows = max(1, int(memory_mb * 1e6 / 64 / np.prod(pairs.shape)))
     return map_chunks(pairs.at, X, pairs.shape, max_rows, dtype)
 
-# %% ../nbs/12_genejacobian.ipynb #b973a3ba
-@patch
-def pair(self: GeneJacobian, effector: str, regulator: str, cells=None, *, cores: int | None = 1) -> np.ndarray:
-    "The entry ∂f_effector / ∂x_regulator at `cells` (None is all): an array (n_cells,), lazy where the states are."
-    return self.block([effector], [regulator], cells, cores=cores)[:, 0, 0]
+# %% ../nbs/12_genejacobian.ipynb #daea78c1
+class _Blocks(_Entries):
+    "Entries block by block."
+    def blocks(self, effectors=None, regulators=None, *, memory_mb=64) -> Iterator[tuple]:
+        """Blocks of cells with their entries, `(slice, (n, n_effectors, n_regulators))`, each of at most `memory_mb`
+        (one cell at least)."""
+        pairs = self._pairs(effectors, regulators)
+        for s, X in load_blocks(self.states, int(np.prod(pairs.shape)), int(1e6 * memory_mb)): yield s, pairs.at(X)
 
-# %% ../nbs/12_genejacobian.ipynb #51e68314
-@patch
-def blocks(self: GeneJacobian, effectors=None, regulators=None, *, memory_mb=64) -> Iterator[tuple]:
-    """Blocks of cells with their entries, `(slice, (n, n_effectors, n_regulators))`, each of at most `memory_mb`
-    (one cell at least)."""
-    pairs = self._pairs(effectors, regulators)
-    for s, X in load_blocks(self.states, int(np.prod(pairs.shape)), int(1e6 * memory_mb)): yield s, pairs.at(X)
+# %% ../nbs/12_genejacobian.ipynb #33c8fd03
+class _Means(_Blocks):
+    "Means of every entry."
+    def mean(self, groups=None, effectors=None, regulators=None, *, cores=1, memory_mb=512):
+        """Mean of every entry over the cells, exact: an array (n_effectors, n_regulators), or with `groups` a dict from
+        label to such an array."""
+        pairs = self._pairs(effectors, regulators)
+        means = partial(self._means, cores=cores, what="mean")
+        mean = lambda rows: [pairs.project(J) for J in means([partial(sum_jacobians, pairs.field)] * len(rows), rows)]
+        return self._by_group(groups, pairs.shape, memory_mb, mean)
 
-# %% ../nbs/12_genejacobian.ipynb #3e97e4fa
-@patch
-def mean(self: GeneJacobian, groups=None, effectors=None, regulators=None, *, cores=1, memory_mb=512):
-    """Mean of every entry over the cells, exact: an array (n_effectors, n_regulators), or with `groups` a dict from
-    label to such an array."""
-    pairs = self._pairs(effectors, regulators)
-    means = partial(self._means, cores=cores, what="mean")
-    mean = lambda rows: [pairs.project(J) for J in means([partial(sum_jacobians, pairs.field)] * len(rows), rows)]
-    return self._by_group(groups, pairs.shape, memory_mb, mean)
+# %% ../nbs/12_genejacobian.ipynb #48c39ac6
+class _Moments(_Means):
+    "Spread and size of every entry."
+    def _moment(self, centred, groups, effectors, regulators, cores, memory_mb):
+        "Square root of the mean square of every entry, around its mean if `centred`."
+        pairs = self._pairs(effectors, regulators)
+        if pairs.left is None: return _output_moment(self, pairs, centred, groups, cores, memory_mb)
+        d = pairs.right.shape[1]
+        def root(rows):
+            centres = [np.zeros((d, d))] * len(rows)
+            if centred:
+                centres = self._means([partial(sum_jacobians, self.field)] * len(rows), rows, cores=cores, what="mean")
+            moments = self._means(
+                [partial(sum_products, self.field, centre) for centre in centres], rows,
+                block_rows=max(64, int(4e6 / d**2)), cores=cores, what="second moment")
+            return [np.sqrt(np.maximum(project_moment(S, pairs.left, pairs.right), 0)) for S in moments]
+        return self._by_group(groups, pairs.shape, memory_mb, root)
 
-# %% ../nbs/12_genejacobian.ipynb #ba3906a1
-@patch
-def _moment(self: GeneJacobian, centred, groups, effectors, regulators, cores, memory_mb):
-    "Square root of the mean square of every entry, around its mean if `centred`."
-    pairs = self._pairs(effectors, regulators)
-    if pairs.left is None: return _output_moment(self, pairs, centred, groups, cores, memory_mb)
-    d = pairs.right.shape[1]
-    def root(rows):
-        centres = [np.zeros((d, d))] * len(rows)
-        if centred:
-            centres = self._means([partial(sum_jacobians, self.field)] * len(rows), rows, cores=cores, what="mean")
-        moments = self._means(
-            [partial(sum_products, self.field, centre) for centre in centres], rows,
-            block_rows=max(64, int(4e6 / d**2)), cores=cores, what="second moment")
-        return [np.sqrt(np.maximum(project_moment(S, pairs.left, pairs.right), 0)) for S in moments]
-    return self._by_group(groups, pairs.shape, memory_mb, root)
+    def std(self, groups=None, effectors=None, regulators=None, *, cores=1, memory_mb=512):
+        "Standard deviation over the cells (ddof 0) of every entry, exact, shaped as `mean`."
+        return self._moment(True, groups, effectors, regulators, cores, memory_mb)
+
+    def rms(self, groups=None, effectors=None, regulators=None, *, cores=1, memory_mb=512):
+        "Root mean square over the cells of every entry, exact, shaped as `mean`."
+        return self._moment(False, groups, effectors, regulators, cores, memory_mb)
 
 def _output_moment(gj, pairs, centred, groups, cores, memory_mb):
     "`_moment` where outputs are effectors: entries are squared one by one."
@@ -493,38 +496,27 @@ def _output_moment(gj, pairs, centred, groups, cores, memory_mb):
         return [np.sqrt(np.maximum(S, 0)) for S in squares]
     return gj._by_group(groups, pairs.shape, memory_mb, root)
 
-@patch
-def std(self: GeneJacobian, groups=None, effectors=None, regulators=None, *, cores=1, memory_mb=512):
-    "Standard deviation over the cells (ddof 0) of every entry, exact, shaped as `mean`."
-    return self._moment(True, groups, effectors, regulators, cores, memory_mb)
+# %% ../nbs/12_genejacobian.ipynb #f3828b05
+class _Streamed(_Moments):
+    "Statistics for which entries are formed."
+    def _streamed(self, transform, what, groups, effectors, regulators, cores, memory_mb):
+        "Mean over the cells of a transform of every entry, in blocks of cells and genes."
+        pairs = self._pairs(effectors, regulators)
+        cores = count_cores(cores)
+        check_budget(
+            (cores, *pairs.shape), memory_mb,
+            "each core holds one sum: take fewer cores, name fewer effectors or regulators, or raise memory_mb")
+        total = partial(fold_entries, pairs.field, pairs.left, pairs.right, transform, np.add)
+        mean = lambda rows: self._means([total] * len(rows), rows, block_rows=64, cores=cores, what=what)
+        return self._by_group(groups, pairs.shape, memory_mb, mean)
 
-@patch
-def rms(self: GeneJacobian, groups=None, effectors=None, regulators=None, *, cores=1, memory_mb=512):
-    "Root mean square over the cells of every entry, exact, shaped as `mean`."
-    return self._moment(False, groups, effectors, regulators, cores, memory_mb)
+    def mean_abs(self, groups=None, effectors=None, regulators=None, *, cores=1, memory_mb=512):
+        "Mean of every entry's absolute value, exact, shaped as `mean`; streamed, with a progress bar."
+        return self._streamed(np.abs, "mean |J|", groups, effectors, regulators, cores, memory_mb)
 
-# %% ../nbs/12_genejacobian.ipynb #5d9d3f88
-@patch
-def _streamed(self: GeneJacobian, transform, what, groups, effectors, regulators, cores, memory_mb):
-    "Mean over the cells of a transform of every entry, in blocks of cells and genes."
-    pairs = self._pairs(effectors, regulators)
-    cores = count_cores(cores)
-    check_budget(
-        (cores, *pairs.shape), memory_mb,
-        "each core holds one sum: take fewer cores, name fewer effectors or regulators, or raise memory_mb")
-    total = partial(fold_entries, pairs.field, pairs.left, pairs.right, transform, np.add)
-    mean = lambda rows: self._means([total] * len(rows), rows, block_rows=64, cores=cores, what=what)
-    return self._by_group(groups, pairs.shape, memory_mb, mean)
-
-@patch
-def mean_abs(self: GeneJacobian, groups=None, effectors=None, regulators=None, *, cores=1, memory_mb=512):
-    "Mean of the absolute value of every entry over the cells, exact, shaped as `mean`; streamed, with a progress bar."
-    return self._streamed(np.abs, "mean |J|", groups, effectors, regulators, cores, memory_mb)
-
-@patch
-def sign_fraction(self: GeneJacobian, groups=None, effectors=None, regulators=None, *, cores=1, memory_mb=512):
-    "Share of the cells where an entry is positive, shaped as `mean`: 0 is repression everywhere."
-    return self._streamed(_is_positive, "signs", groups, effectors, regulators, cores, memory_mb)
+    def sign_fraction(self, groups=None, effectors=None, regulators=None, *, cores=1, memory_mb=512):
+        "Share of the cells where an entry is positive, shaped as `mean`: 0 is repression everywhere."
+        return self._streamed(_is_positive, "signs", groups, effectors, regulators, cores, memory_mb)
 
 # %% ../nbs/12_genejacobian.ipynb #a992c7ed
 @dataclass(frozen=True, eq=False)
@@ -535,30 +527,32 @@ class Quantiles:
     exact: bool           # Whether they are exact, or read off a histogram
     within: np.ndarray    # Largest error of each pair's quantiles, (n_effectors, n_regulators); zero where exact
 
-# %% ../nbs/12_genejacobian.ipynb #5e74d0ce
-@patch
-def quantile(self: GeneJacobian, q=0.5, effectors=None, regulators=None, *, memory_mb: float = 512) -> Quantiles:
-    """Quantiles of every entry over the cells: exact if all values fit `memory_mb`, else from a histogram whose bin
-    width is reported."""
-    pairs = self._pairs(effectors, regulators)
-    q, shape = np.atleast_1d(np.asarray(q, dtype=float)), pairs.shape
-    if not ((q >= 0) & (q <= 1)).all(): raise ValueError(f"q = {q.tolist()}: expected numbers from 0 to 1")
-    if 2 * 8e-6 * self.n_cells * np.prod(shape) <= memory_mb:
-        values = self.block(effectors, regulators, memory_mb=memory_mb)
-        return Quantiles(q, np.quantile(np.asarray(values), q, axis=0), True, np.zeros(shape))
-    copies = 8 if is_lazy(self.states) else 1
-    check_budget(
-        (16 * copies, *shape), memory_mb,
-        "a histogram needs at least sixteen bins for each pair: name fewer effectors or regulators, or raise memory_mb"
-    )
-    fold = partial(_fold_entries, self, pairs=pairs, memory_mb=memory_mb / 8 / copies)
-    least, high = fold(_range_of, np.maximum)
-    low = -least
-    bins = min(4096, int(memory_mb * 1e6 / 2 / (4 * np.prod(shape)) / copies))
-    width = np.where(high > low, high - low, 1.0) / bins
-    counts = fold(partial(_count, low=low, width=width, bins=bins), np.add)
-    where = np.stack([(np.cumsum(counts, axis=0, dtype=np.uint32) <= p * (self.n_cells - 1)).sum(axis=0) for p in q])
-    return Quantiles(q, np.minimum(low + (where + 0.5) * width, high), False, width)
+# %% ../nbs/12_genejacobian.ipynb #4b1ac322
+class _Quantiles(_Streamed):
+    "Quantiles of every entry."
+    def quantile(self, q=0.5, effectors=None, regulators=None, *, memory_mb: float = 512) -> Quantiles:
+        """Quantiles of every entry over the cells: exact if all values fit `memory_mb`, else from a histogram whose bin
+        width is reported."""
+        pairs = self._pairs(effectors, regulators)
+        q, shape = np.atleast_1d(np.asarray(q, dtype=float)), pairs.shape
+        if not ((q >= 0) & (q <= 1)).all(): raise ValueError(f"q = {q.tolist()}: expected numbers from 0 to 1")
+        if 2 * 8e-6 * self.n_cells * np.prod(shape) <= memory_mb:
+            values = self.block(effectors, regulators, memory_mb=memory_mb)
+            return Quantiles(q, np.quantile(np.asarray(values), q, axis=0), True, np.zeros(shape))
+        copies = 8 if is_lazy(self.states) else 1
+        check_budget(
+            (16 * copies, *shape), memory_mb,
+            "a histogram needs at least sixteen bins for each pair: name fewer effectors or "
+            "regulators, or raise memory_mb")
+        fold = partial(_fold_entries, self, pairs=pairs, memory_mb=memory_mb / 8 / copies)
+        least, high = fold(_range_of, np.maximum)
+        low = -least
+        bins = min(4096, int(memory_mb * 1e6 / 2 / (4 * np.prod(shape)) / copies))
+        width = np.where(high > low, high - low, 1.0) / bins
+        counts = fold(partial(_count, low=low, width=width, bins=bins), np.add)
+        below = np.cumsum(counts, axis=0, dtype=np.uint32)
+        where = np.stack([(below <= p * (self.n_cells - 1)).sum(axis=0) for p in q])
+        return Quantiles(q, np.minimum(low + (where + 0.5) * width, high), False, width)
 
 def _fold_entries(gj, work, combine, *, pairs, memory_mb):
     "`work` on the blocks of entries of all cells, or of each chunk of a dask array, and its results combined."
@@ -579,119 +573,129 @@ def _count(blocks, low, width, bins):
         np.add.at(counts.reshape(-1), bin_of * low.size + pairs, np.uint32(1))
     return counts.reshape(bins, *low.shape)
 
-# %% ../nbs/12_genejacobian.ipynb #5dac0585
-@patch
-def top(
-    self: GeneJacobian, k: int = 20, by: str = "mean", effectors=None, regulators=None, *,
-    exclude_diagonal: bool = False, cores: int | None = 1, memory_mb: float = 512
-) -> pd.DataFrame:
-    """The `k` pairs with the largest absolute value of a statistic (`mean`, `std`, `rms` or `mean_abs`): a table
-    effector, regulator, value, strongest first."""
-    if by not in ("mean", "std", "rms", "mean_abs"):
-        raise ValueError(f"by={by!r}: expected 'mean', 'std', 'rms' or 'mean_abs'")
-    if k < 1: raise ValueError(f"k={k}: expected a number of pairs, at least 1")
-    effectors, regulators = (list(names) for names in self._sides_of(effectors, regulators))
-    best = pd.DataFrame(dict(effector=[], regulator=[], value=[]))
-    for s in row_blocks(len(effectors), 4 * len(regulators), int(1e6 * memory_mb)):
-        values = getattr(self, by)(effectors=effectors[s], regulators=regulators, cores=cores, memory_mb=memory_mb)
-        rows, columns = np.array(effectors[s], object), np.array(regulators, object)
-        if exclude_diagonal: values = np.where(np.equal.outer(rows, columns), np.nan, values)
-        strength = np.where(np.isnan(values), -1, np.abs(values)).ravel()
-        at = np.argpartition(-strength, min(k, strength.size) - 1)[:k]
-        row, column = np.divmod(at[strength[at] >= 0], len(regulators))
-        found = pd.DataFrame(dict(effector=rows[row], regulator=columns[column], value=values[row, column]))
-        best = pd.concat([best, found]) if len(best) else found
-        best = best.sort_values("value", key=lambda v: -v.abs(), kind="stable").head(k)
-    return best.reset_index(drop=True)
+# %% ../nbs/12_genejacobian.ipynb #d798283a
+class _Strongest(_Quantiles):
+    "The strongest pairs."
+    def top(
+        self, k: int = 20, by: str = "mean", effectors=None, regulators=None, *,
+        exclude_diagonal: bool = False, cores: int | None = 1, memory_mb: float = 512
+    ) -> pd.DataFrame:
+        """The `k` pairs with the largest absolute value of a statistic (`mean`, `std`, `rms` or `mean_abs`): a table
+        effector, regulator, value, strongest first."""
+        if by not in ("mean", "std", "rms", "mean_abs"):
+            raise ValueError(f"by={by!r}: expected 'mean', 'std', 'rms' or 'mean_abs'")
+        if k < 1: raise ValueError(f"k={k}: expected a number of pairs, at least 1")
+        effectors, regulators = (list(names) for names in self._sides_of(effectors, regulators))
+        best = pd.DataFrame(dict(effector=[], regulator=[], value=[]))
+        for s in row_blocks(len(effectors), 4 * len(regulators), int(1e6 * memory_mb)):
+            values = getattr(self, by)(effectors=effectors[s], regulators=regulators, cores=cores, memory_mb=memory_mb)
+            rows, columns = np.array(effectors[s], object), np.array(regulators, object)
+            if exclude_diagonal: values = np.where(np.equal.outer(rows, columns), np.nan, values)
+            strength = np.where(np.isnan(values), -1, np.abs(values)).ravel()
+            at = np.argpartition(-strength, min(k, strength.size) - 1)[:k]
+            row, column = np.divmod(at[strength[at] >= 0], len(regulators))
+            found = pd.DataFrame(dict(effector=rows[row], regulator=columns[column], value=values[row, column]))
+            best = pd.concat([best, found]) if len(best) else found
+            best = best.sort_values("value", key=lambda v: -v.abs(), kind="stable").head(k)
+        return best.reset_index(drop=True)
 
-# %% ../nbs/12_genejacobian.ipynb #1e65de56
-@patch
-def stderr(self: GeneJacobian, effectors=None, regulators=None, cells=None, *, memory_mb: float = 512) -> np.ndarray:
-    """Standard errors of the entries of `effectors` × `regulators` at `cells`: an array (n_cells, n_effectors,
-    n_regulators). Raises ValueError where the fit is not known."""
-    pairs, at = self._pairs(effectors, regulators, errors=True), find_cells(cells, self.cells)
-    check_budget(
-        (len(at), *pairs.shape), memory_mb, "name fewer genes or cells, ask for .mean_stderr, or raise memory_mb")
-    return pairs.errors(self.states[at])
+# %% ../nbs/12_genejacobian.ipynb #4a277a30
+class _Errors(_Strongest):
+    "Standard errors of entries."
+    def stderr(self, effectors=None, regulators=None, cells=None, *, memory_mb: float = 512) -> np.ndarray:
+        """Standard errors of the entries of `effectors` × `regulators` at `cells`: an array (n_cells, n_effectors,
+        n_regulators). Raises ValueError where the fit is not known."""
+        pairs, at = self._pairs(effectors, regulators, errors=True), find_cells(cells, self.cells)
+        check_budget(
+            (len(at), *pairs.shape), memory_mb, "name fewer genes or cells, ask for .mean_stderr, or raise memory_mb")
+        return pairs.errors(self.states[at])
 
-@patch
-def pair_stderr(self: GeneJacobian, effector: str, regulator: str, cells=None) -> np.ndarray:
-    "Standard errors of one gene pair's entry at `cells`: an array (n_cells,)."
-    return self.stderr([effector], [regulator], cells)[:, 0, 0]
+    def pair_stderr(self, effector: str, regulator: str, cells=None) -> np.ndarray:
+        "Standard errors of one gene pair's entry at `cells`: an array (n_cells,)."
+        return self.stderr([effector], [regulator], cells)[:, 0, 0]
 
-# %% ../nbs/12_genejacobian.ipynb #b2f5be7d
-@patch
-def _gram(self: GeneJacobian, posterior, rows, weights) -> np.ndarray:
-    "Products of the mean responses of some cells, see `posterior.mean_gram`."
-    parts = list(row_blocks(len(rows), self.states.shape[1], 32_000_000))
-    return mean_gram(posterior, (np.asarray(self.states[rows[s]]) for s in parts), (weights[s] for s in parts))
+# %% ../nbs/12_genejacobian.ipynb #6c5171db
+class _MeanErrors(_Errors):
+    "Standard errors of means and differences."
+    def _gram(self, posterior, rows, weights) -> np.ndarray:
+        "Products of the mean responses of some cells, see `posterior.mean_gram`."
+        parts = list(row_blocks(len(rows), self.states.shape[1], 32_000_000))
+        return mean_gram(posterior, (np.asarray(self.states[rows[s]]) for s in parts), (weights[s] for s in parts))
 
-@patch
-def mean_stderr(self: GeneJacobian, groups=None, effectors=None, regulators=None, *, memory_mb: float = 512):
-    "Standard errors of `mean`, shaped as it is."
-    pairs = self._pairs(effectors, regulators, errors=True)
-    def errors(rows):
-        at = [np.arange(self.n_cells)[r] for r in rows]
-        return [pairs.mean_errors(self._gram(pairs.posterior, r, np.full(len(r), 1 / len(r)))) for r in at]
-    return self._by_group(groups, pairs.shape, memory_mb, errors)
+    def mean_stderr(self, groups=None, effectors=None, regulators=None, *, memory_mb: float = 512):
+        "Standard errors of `mean`, shaped as it is."
+        pairs = self._pairs(effectors, regulators, errors=True)
+        def errors(rows):
+            at = [np.arange(self.n_cells)[r] for r in rows]
+            return [pairs.mean_errors(self._gram(pairs.posterior, r, np.full(len(r), 1 / len(r)))) for r in at]
+        return self._by_group(groups, pairs.shape, memory_mb, errors)
 
-@patch
-def difference(self: GeneJacobian, a, b, effectors=None, regulators=None, *, memory_mb=512) -> tuple:
-    """Mean over the cells `a` less the mean over the cells `b` (positions, masks or names), and its standard error:
-    two arrays (n_effectors, n_regulators)."""
-    pairs = self._pairs(effectors, regulators, errors=True)
-    check_budget((2, *pairs.shape), memory_mb, "name fewer effectors or regulators, or raise memory_mb")
-    rows = [find_cells(cells, self.cells) for cells in (a, b)]
-    J, J_b = (self._means([partial(sum_jacobians, pairs.field)], [r], cores=1, what="difference")[0] for r in rows)
-    weights = np.concatenate([np.full(len(r), sign / len(r)) for r, sign in zip(rows, (1, -1))])
-    G = self._gram(pairs.posterior, np.concatenate(rows), weights)
-    errors = replace(pairs, posterior=cast(Posterior, pairs.posterior).of_differences()).mean_errors(G)
-    return pairs.project(J - J_b), errors
+    def difference(self, a, b, effectors=None, regulators=None, *, memory_mb=512) -> tuple:
+        """Mean over the cells `a` less the mean over the cells `b` (positions, masks or names), and its standard error:
+        two arrays (n_effectors, n_regulators)."""
+        pairs = self._pairs(effectors, regulators, errors=True)
+        check_budget((2, *pairs.shape), memory_mb, "name fewer effectors or regulators, or raise memory_mb")
+        rows = [find_cells(cells, self.cells) for cells in (a, b)]
+        J, J_b = (self._means([partial(sum_jacobians, pairs.field)], [r], cores=1, what="difference")[0] for r in rows)
+        weights = np.concatenate([np.full(len(r), sign / len(r)) for r, sign in zip(rows, (1, -1))])
+        G = self._gram(pairs.posterior, np.concatenate(rows), weights)
+        errors = replace(pairs, posterior=cast(Posterior, pairs.posterior).of_differences()).mean_errors(G)
+        return pairs.project(J - J_b), errors
 
-# %% ../nbs/12_genejacobian.ipynb #253a893a
-@patch
-def z(self: GeneJacobian, effectors=None, regulators=None, cells=None, *, memory_mb: float = 512) -> np.ndarray:
-    "Entries over their standard errors, shaped as `block`; zero where an entry has no error since it cannot vary."
-    values = self.block(effectors, regulators, cells, memory_mb=memory_mb / 2)
-    return _ratio(np.asarray(values), self.stderr(effectors, regulators, cells, memory_mb=memory_mb / 2))
+# %% ../nbs/12_genejacobian.ipynb #f9bb80ac
+class GeneJacobian(_MeanErrors):
+    """The Jacobian between genes, `∂(velocity of effector) / ∂(expression of regulator)` for every cell, when asked.
+
+    `effectors` and `regulators` are gene names everywhere, None is all genes; `groups` are labels, one a cell; `cores`
+    threads, None is all; `memory_mb` the memory that a call may use beyond what is held already. States that are a dask
+    array stay lazy: statistics run as tasks of the current dask scheduler, a chunk of cells each (`cores` is ignored),
+    and `block` and `pair` return dask arrays. Where the field's outputs are genes themselves, as of production,
+    `effector_genes` names them, and `genes` and `loadings` are those of the regulators. Raises ValueError on shapes
+    that do not fit, KeyError for unknown genes, MemoryError for a result over the budget."""
+
+    def z(self, effectors=None, regulators=None, cells=None, *, memory_mb: float = 512) -> np.ndarray:
+        "Entries over their standard errors, shaped as `block`; zero where an entry has no error since it cannot vary."
+        values = self.block(effectors, regulators, cells, memory_mb=memory_mb / 2)
+        return _ratio(np.asarray(values), self.stderr(effectors, regulators, cells, memory_mb=memory_mb / 2))
+
+    def sign_probability(self, effectors=None, regulators=None, cells=None, *, memory_mb=512):
+        "Probability that an entry is positive, given the velocities, shaped as `block`: 0.5 is unsure."
+        return ndtr(self.z(effectors, regulators, cells, memory_mb=memory_mb))
+
+    def significant(
+        self, groups=None, effectors=None, regulators=None, *, fdr: float = 0.05,
+        exclude_diagonal: bool = False, memory_mb: float = 512
+    ) -> pd.DataFrame:
+        """Return the pairs whose mean over a group of cells differs from zero: a table effector,
+        regulator, group, value, stderr, z, fdr, largest |z| first.
+
+        At most a share `fdr` of each group's list is expected to be false. Where the noise of the
+        velocities is known to be shared (`no_errors`), no pair is called, and a warning says why.
+        Where another model judges pairs too (`false_share`, of production), both must agree.
+        Effectors that had no velocity are left out unless they are named."""
+        if not 0 < fdr < 1: raise ValueError(f"fdr = {fdr!r}: expected a share between 0 and 1")
+        rows, cols = self._sides_of(effectors, regulators)
+        check_budget((6, len(rows), len(cols)), memory_mb, "name fewer effectors or regulators, or raise memory_mb")
+        if self.no_errors and not self.has_stderr:
+            warn_user(f"no pair is called: {self.no_errors}")
+            return pd.DataFrame(columns=["effector", "regulator", "group", "value", "stderr", "z", "fdr"])
+        means, errors = (
+            statistic(groups, rows, cols, memory_mb=memory_mb) for statistic in (self.mean, self.mean_stderr))
+        if groups is None: means, errors = {"all": means}, {"all": errors}
+        found = []
+        for group, values in means.items():
+            z = _ratio(values, errors[group])
+            asked = ~np.equal.outer(rows, cols) if exclude_diagonal else np.ones(z.shape, bool)
+            adjusted = np.ones(z.shape)
+            doubt = self.doubt(rows, cols)
+            if doubt is not None: asked &= doubt < 1
+            if asked.any(): adjusted[asked] = false_discovery_control(2 * ndtr(-np.abs(z[asked])))
+            if doubt is not None: adjusted = np.maximum(adjusted, doubt)
+            e, r = np.nonzero(adjusted <= fdr)
+            pairs = pd.DataFrame(dict(
+                effector=rows[e], regulator=cols[r], group=group, value=values[e, r],
+                stderr=errors[group][e, r], z=z[e, r], fdr=adjusted[e, r]))
+            found.append(pairs.sort_values("z", key=lambda z: -z.abs(), kind="stable"))
+        return pd.concat(found, ignore_index=True)
 
 def _ratio(values, errors): return np.divide(values, errors, out=np.zeros_like(values), where=errors > 0)
-
-@patch
-def sign_probability(self: GeneJacobian, effectors=None, regulators=None, cells=None, *, memory_mb=512):
-    "Probability that an entry is positive, given the velocities, shaped as `block`: 0.5 is unsure."
-    return ndtr(self.z(effectors, regulators, cells, memory_mb=memory_mb))
-
-@patch
-def significant(
-    self: GeneJacobian, groups=None, effectors=None, regulators=None, *, fdr: float = 0.05,
-    exclude_diagonal: bool = False, memory_mb: float = 512
-) -> pd.DataFrame:
-    """The pairs whose mean over a group of cells differs from zero: a table effector, regulator, group, value, stderr,
-    z, fdr, largest |z| first. At most a share `fdr` of each group's list is expected to be false. Where the noise of
-    the velocities is known to be shared (`no_errors`), no pair is called, and a warning says why. Where another model
-    judges pairs too (`false_share`, of production), both must agree. Effectors that had no velocity are left out unless
-    they are named."""
-    if not 0 < fdr < 1: raise ValueError(f"fdr = {fdr!r}: expected a share between 0 and 1")
-    rows, cols = self._sides_of(effectors, regulators)
-    check_budget((6, len(rows), len(cols)), memory_mb, "name fewer effectors or regulators, or raise memory_mb")
-    if self.no_errors and not self.has_stderr:
-        warn_user(f"no pair is called: {self.no_errors}")
-        return pd.DataFrame(columns=["effector", "regulator", "group", "value", "stderr", "z", "fdr"])
-    means, errors = (
-        statistic(groups, rows, cols, memory_mb=memory_mb) for statistic in (self.mean, self.mean_stderr))
-    if groups is None: means, errors = {"all": means}, {"all": errors}
-    found = []
-    for group, values in means.items():
-        z = _ratio(values, errors[group])
-        asked = ~np.equal.outer(rows, cols) if exclude_diagonal else np.ones(z.shape, bool)
-        adjusted = np.ones(z.shape)
-        doubt = self.doubt(rows, cols)
-        if doubt is not None: asked &= doubt < 1
-        if asked.any(): adjusted[asked] = false_discovery_control(2 * ndtr(-np.abs(z[asked])))
-        if doubt is not None: adjusted = np.maximum(adjusted, doubt)
-        e, r = np.nonzero(adjusted <= fdr)
-        found.append(pd.DataFrame(dict(
-            effector=rows[e], regulator=cols[r], group=group, value=values[e, r], stderr=errors[group][e, r], z=z[e, r],
-            fdr=adjusted[e, r])).sort_values("z", key=lambda z: -z.abs(), kind="stable"))
-    return pd.concat(found, ignore_index=True)
