@@ -337,7 +337,8 @@ def _choose_trusted(adata, Ms, Mu, made, gamma):
     if trusted.sum() > 1: return trusted, f"{trusted.sum():,} of {len(trusted):,} genes have a trusted velocity{said}"
     raise ValueError(
         f"{trusted.sum()} of {len(trusted):,} genes have a velocity that can be trusted: expected two at least; give "
-        f"more cells or genes, or take out var['velocity_genes']")
+        f"more cells or genes, or take out var['velocity_genes']. Production needs no velocities: "
+        f"where there are counts, vf.fit_production(adata, regulators) takes adata as it is")
 
 def _mean_squares(table): return np.einsum("ij,ij->j", table, table, dtype=np.float64) / len(table)
 
