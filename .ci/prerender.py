@@ -94,15 +94,20 @@ def outward_links(source, folder, base):
     return re.sub(r"(\]\()(\.\./[^)#\s]+)([)#])", one, source)
 
 
+def only_checks(node):
+    "Whether a statement asserts something and does nothing else; under a condition or in a loop, too."
+    if isinstance(node, (ast.If, ast.For)): return all(map(only_checks, node.body + node.orelse))
+    call = node.value.func if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
+    return isinstance(node, ast.Assert) or bool(call and re.search(r"\bassert_\w+$", ast.unparse(call)))
+
+
 def without_checks(source):
     "Code without the statements that only check; unchanged where it is no plain Python."
     try: tree = ast.parse(source)
     except SyntaxError: return source
     lines = source.splitlines(keepends=True)
-    for node in tree.body:
-        call = node.value.func if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
-        if isinstance(node, ast.Assert) or (call and re.search(r"\bassert_\w+$", ast.unparse(call))):
-            for i in range(node.lineno - 1, node.end_lineno): lines[i] = ""
+    for node in filter(only_checks, tree.body):
+        for i in range(node.lineno - 1, node.end_lineno): lines[i] = ""
     return "".join(lines).rstrip("\n")
 
 
