@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['embedding', 'means', 'response', 'kinetics', 'network', 'fixed_points', 'perturbation', 'diagnosis']
 
-# %% ../nbs/30_pl.ipynb #1590c793
+# %% ../nbs/30_pl.ipynb #55ff5c6b
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,28 +15,27 @@ import pandas as pd
 from anndata import AnnData
 
 from . import diagrams, response as analysis
-from .charts import embedding_chart, heatmap_chart, save_html
+from .charts import check_ending, embedding_chart, heatmap_chart, save_html
 from .diagnostics import diagnose
-from .explorer import find_embeddings
+from .explorer import _asked_embedding, find_embeddings
 from .networks import jacobian_network, network_layout
-from .ranking import as_gene_jacobian, cell_labels, did_you_mean, looked_at
+from .ranking import as_gene_jacobian, cell_labels, looked_at
 
-# %% ../nbs/30_pl.ipynb #6889a11a
+# %% ../nbs/30_pl.ipynb #17a79ce6
 def _saved(chart, save: str | Path | None):
     "Return a chart that has been written to the file, if one is named."
     if save is None: return chart
+    check_ending(save, ".html", ".png", ".svg", ".json")
     if Path(save).suffix.lower() == ".html": save_html(chart, save)
     else: chart.save(str(save))
     return chart
 
-# %% ../nbs/30_pl.ipynb #1134caf5
+# %% ../nbs/30_pl.ipynb #12c6827a
 def _picture(adata: AnnData, embedding: str | None) -> tuple[str, np.ndarray]:
     "Return the name of an embedding and the cells' places, (n_cells, 2). None is the first that there is."
     found = find_embeddings(adata)
     if not found: raise KeyError("no embedding in obsm: make one, such as obsm['X_umap']")
-    name = next(iter(found)) if embedding is None else embedding.removeprefix("X_")
-    if name not in found:
-        raise KeyError(f"no embedding {embedding!r}{did_you_mean(name, found)}; there are: {', '.join(found)}")
+    name = _asked_embedding(found, embedding)
     return name, found[name]
 
 # %% ../nbs/30_pl.ipynb #284220fb
