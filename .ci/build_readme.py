@@ -4,7 +4,8 @@
     python .ci/build_readme.py --check    fail where README.md differs from what would be written
     python .ci/build_readme.py --command  print the test command that README.md gives
 
-Links and images in the notebook are relative to nbs/, in README.md to the top folder. Cells that begin with a comment
+Links and images in the notebook are relative to nbs/; in README.md notebooks are linked as pages of the site, others
+relative to the top folder. Cells that begin with a comment
 "In README.md only" or "On the site only" are left out elsewhere.
 """
 
@@ -14,22 +15,24 @@ import posixpath
 import re
 import sys
 
-from nbmd import TOP, notebook_markdown, read, text
+from nbmd import TOP, notebook_markdown, read, settings, text
 
 _LINK = re.compile(r"(!?\[[^\]\n]*\]\()([^)\s]+)")
 _FENCED = re.compile(r"^(`{3,}|~{3,})[^\n]*\n(.*?)^\1[ \t]*$", re.M | re.S)
 
 
 def relink(markdown):
-    "Paths relative to nbs/ as paths relative to the top folder; addresses, anchors and fenced blocks stay."
+    "Notebooks as pages of the site, other paths relative to the top folder; addresses and fenced blocks stay."
+    site = settings()["doc_host"] + settings()["doc_baseurl"]
     def one(m):
         target = m[2]
         if re.match(r"[a-z]+:|[#/]", target): return m[0]
         path, hash_, anchor = target.partition("#")
+        page = f"{site}/{path.removesuffix('.ipynb')}.html"
         path = posixpath.normpath(posixpath.join("nbs", path))
         if not (TOP / path).exists():
             sys.exit(f"nbs/index.ipynb links to {target}, and {path} does not exist: links in it are relative to nbs/")
-        return m[1] + path + hash_ + anchor
+        return m[1] + (page if path.endswith(".ipynb") else path) + hash_ + anchor
 
     parts, end = [], 0
     for block in _FENCED.finditer(markdown):
