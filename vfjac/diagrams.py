@@ -265,7 +265,7 @@ def kinetics_heatmap(
     scale, end = alt.Scale(nice=False, zero=False), _fair_end(df["value"].dropna())
     return _drawn(df).mark_rect(invalid=None).encode(
         x=alt.X("low:Q", title=_plain(x_title), scale=scale, axis=alt.Axis(**_AXIS)), x2="high:Q",
-        y=alt.Y("pair:N", sort=pairs, title=None, axis=alt.Axis(**_NAMES)),
+        y=alt.Y("pair:N", sort=pairs, title=None, axis=alt.Axis(**_NAMES | dict(labelLimit=260))),
         color=signed_colour("value", [-end, end], legend),
         tooltip=_tips_of(df, *tips)
     ).properties(
