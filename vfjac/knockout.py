@@ -193,8 +193,8 @@ def knock_out(
 
     Nothing here has seen a knock-out: drivers that are not in the fit stay as they are, nothing regulates itself,
     combinations of states may be new, and intervals are too short: on simulated knock-outs those of 95 % held from a
-    tenth to three quarters of the changes. Raises KeyError unless the gene is a regulator of the fit, ValueError for one
-    that is hardly counted, a negative level, no time or fewer than 2 draws. Warns of a level that no cell shows."""
+    tenth to three quarters of the changes. Raises KeyError unless the gene is a regulator of the fit, ValueError for
+    one that is hardly counted, a negative level, no time or fewer than 2 draws. Warns of a level that no cell shows."""
     check_adata(cells)
     check_numbers("zero or a positive number", level=level)
     check_numbers("a positive number", time=time)

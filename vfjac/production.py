@@ -464,8 +464,8 @@ def _checked_counts(S, U, regulators):
             raise ValueError(f"{name} counts hold NaN, infinite or negative values: expected raw counts")
     if not len(regulators) or len(np.unique(regulators)) < len(regulators):
         raise ValueError(f"regulators = {regulators.tolist()}: expected different genes, at least one")
-    if len(S) < 3 * len(regulators) + 10:
-        raise ValueError(f"{len(S)} cells for {len(regulators)} regulators: expected at least {3 * len(regulators) + 10} cells")
+    if len(S) < (least := 3 * len(regulators) + 10):
+        raise ValueError(f"{len(S)} cells for {len(regulators)} regulators: expected at least {least} cells")
     flat = regulators[S[:, regulators].var(axis=0) == 0]
     if flat.size: raise ValueError(f"spliced counts of the regulators {flat.tolist()} are constant: leave them out")
     return S, U, regulators
