@@ -504,7 +504,7 @@ def first_of_copies(
     while Z.shape[1] > 1 and len(first) > 20:
         tree = KDTree(Z[first])
         if gap is None:
-            some = Z[first[:: max(1, len(first) // 100)]]
+            some = Z[first[:: max(1, len(first) // 30)]]
             gap = 1e-3 * np.median(tree.query(some, 11)[0][:, -1])
         near, twin = (found[:, 1] for found in tree.query(Z[first], 2, distance_upper_bound=gap))
         if not (rows := np.flatnonzero(np.isfinite(near))).size: break
