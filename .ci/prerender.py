@@ -18,6 +18,7 @@ import json
 import os
 import re
 import sys
+from functools import cache
 from html import escape
 from pathlib import Path
 
@@ -26,8 +27,9 @@ import yaml
 from nbmd import TOP, chart_spec, fence, read, settings, text
 
 from vfjac.charts import LOOKS_JS
+from vfjac.docments import _beside, _parameters
 
-SIGNATURE = re.compile(r"```python\ndef \w+\(\n(.*?)\n\)(?:->(.*?))?:?(?: # (.*?))?\n```\s*(.*)", re.S)
+SIGNATURE = re.compile(r"```python\ndef (\w+)\(\n(.*?)\n\)(?:->(.*?))?:?(?: # (.*?))?\n```\s*(.*)", re.S)
 PARAMETER = re.compile(r"\s*(\*{0,2}\w+)(?::(.*?))?(?:=(.*?))?,?(?: # (.*))?")
 TABLE = re.compile(r"\S  +\S.*  +\S|^ {9,}\S", re.M)   # a line with two gaps, or one that stands far in
 READERS = ("tutorials", "how-to", "index.ipynb")
@@ -43,16 +45,31 @@ def chart_block(spec):
                  f'<script type="application/json">{data}</script><noscript>{about}</noscript></div>', "{=html}")
 
 
+@cache
+def fields_of_classes():
+    "The fields of each class, its own or those of the class that it extends: name, type, default, words."
+    found = {}
+    for path in sorted((TOP / "vfjac").glob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        lines, plain = source.splitlines(), lambda node: node and ast.unparse(node)
+        for node in ast.parse(source).body:
+            if not isinstance(node, ast.ClassDef): continue
+            rows = [(name, plain(kind), plain(default), _beside(lines, end))
+                    for name, kind, default, end in _parameters(node) if "init=False" not in str(plain(default))]
+            found[node.name] = rows or next((found[base] for base in map(plain, node.bases) if base in found), [])
+    return found
+
+
 def definition(match):
     "What nbdev shows of a definition: its words first, upright, then its parameters as a table that wraps."
-    body, back, about, words = match.groups()
+    name, body, back, about, words = match.groups()
     words = re.sub(r"\A\*(.+)\*$", r"\1", words.strip(), count=1, flags=re.M)
     found = [PARAMETER.fullmatch(line) for line in body.splitlines()]
-    if not all(found):   # several parameters on a line: nothing is said of them
-        signature = match[0][:match.start(4) - match.start()].strip()
+    rows = fields_of_classes().get(name) or all(found) and [m.groups() for m in found]
+    if not rows:   # several parameters on a line: nothing is said of them
+        signature = match[0][:match.start(5) - match.start()].strip()
         return f"{words}\n\n{signature}".strip().replace(":NoneType=", "=")
-    rows = [m.groups() for m in found]
-    if back or about: rows.append(("returns", back, None, about))
+    if (back or about) and name not in fields_of_classes(): rows.append(("returns", back, None, about))
     lines = []
     for name, kind, default, said in rows:
         kind = re.sub(r"^NoneType$|numpy\.(?=ndarray)|__main__\.", "", kind or "").replace("|", "or")
