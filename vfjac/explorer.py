@@ -240,7 +240,7 @@ class ExplorerSource:
     @property
     def of(self) -> str:
         "What the Jacobian is of: velocity or production."
-        return "velocity" if self.jacobian.effector_genes is None else PRODUCTION
+        return self.jacobian.of
 
     def once(self, what: str, key, compute: Callable) -> Any:
         "What `compute` returns, kept under a key; of each kind the last eight."

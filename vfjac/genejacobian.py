@@ -323,6 +323,11 @@ class _Tensor:
             f"{kind}")
 
     @property
+    def of(self) -> str:
+        "What changes: production where effectors are outputs of the field, else velocity."
+        return "velocity" if self.effector_genes is None else "production"
+
+    @property
     def n_cells(self) -> int:
         "Number of cells."
         return len(self.cells)

@@ -102,11 +102,18 @@ _WEIGHTS = dict(
 def _network(gj, edges, pairs, units, what="", kinds=Network.kinds):
     "Return edges as a Network; the table itself says, too, what it holds."
     genes = np.array(list(dict.fromkeys(np.concatenate(pairs))), dtype=object)
-    of = "velocity" if gj.effector_genes is None else "production"
-    weight = what + _WEIGHTS[of][units]
+    weight = what + _WEIGHTS[gj.of][units]
     edges = mark_proxies(edges, gj)
-    edges.attrs |= dict(of=of, weight=weight, kinds=kinds)
+    edges.attrs |= dict(of=gj.of, weight=weight, kinds=kinds)
     return Network(edges, genes, weight, "of the regression" if gj.has_stderr else NO_ERRORS, kinds)
+
+# %% ../nbs/25_networks.ipynb #1bf9dc51
+def _pairs_of(
+    data, genes, effectors, regulators, **how
+) -> tuple[GeneJacobian, tuple[np.ndarray, np.ndarray]]:
+    "Return the tensor and both sides, `genes` where one is not named; proxies only where regulators are named."
+    sides = (genes if own is None else own for own in (effectors, regulators))
+    return looked_at(data, *sides, proxies=regulators is not None, **how)
 
 # %% ../nbs/25_networks.ipynb #0b8ead32
 def _evidence(data, gj, mean, pairs) -> dict:
@@ -142,11 +149,10 @@ def jacobian_network(
     edges of proxies are left out unless named as `regulators`, and networks of groups are parts of
     that of all cells, since one fit is made for all: see `differential_network`. Raises ValueError
     for `fdr` without standard errors, KeyError for groups and genes that are not there."""
-    sides = (genes if own is None else own for own in (effectors, regulators))
-    gj, pairs = looked_at(
-        data, *sides, proxies=regulators is not None, n_tables=10, memory_mb=memory_mb, basis=basis,
-        of=of, units=units)
-    parts, production = cell_parts(data, gj, groups, group), gj.effector_genes is not None
+    gj, pairs = _pairs_of(
+        data, genes, effectors, regulators, n_tables=10, memory_mb=memory_mb, basis=basis, of=of,
+        units=units)
+    parts, production = cell_parts(data, gj, groups, group), gj.of == "production"
     if top is None: check_tables(pairs, 5 * len(parts) + 6, memory_mb)
     if production and len(parts) > 1: warn_once(
         "one fit of production is made for all cells, so the networks of groups are mostly parts "
@@ -191,10 +197,9 @@ def differential_network(
     Further columns: mean_a, mean_b, change ("stronger", "weaker", "flipped") and effect, with
     stderr and fdr where the field has standard errors. What was repressed, and is so less, is
     "higher", not activated. Raises ValueError for `fdr` without errors."""
-    sides = (genes if own is None else own for own in (effectors, regulators))
-    gj, pairs = looked_at(
-        data, *sides, proxies=regulators is not None, n_tables=14, memory_mb=memory_mb, basis=basis,
-        of=of, units=units)
+    gj, pairs = _pairs_of(
+        data, genes, effectors, regulators, n_tables=14, memory_mb=memory_mb, basis=basis, of=of,
+        units=units)
     rows = _two_sets(data, gj, a, b, groups)
     found = _differences(gj, *rows, *pairs, memory_mb=memory_mb, cores=cores)
     if exclude_diagonal: found = {k: without_diagonal(v, *pairs) for k, v in found.items()}

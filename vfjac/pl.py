@@ -55,10 +55,8 @@ def embedding(
     (name, xy), gj = _picture(adata, embedding), as_gene_jacobian(adata, basis, of=of)
     table = pd.DataFrame(dict(cell=gj.cells, x=xy[:, 0], y=xy[:, 1], value=gj.pair(effector, regulator)))
     if groups is not None: table["group"] = cell_labels(adata, gj, groups)
-    titles = dict(of=_of(gj), x_title=f"{name} 1", y_title=f"{name} 2")
+    titles = dict(of=gj.of, x_title=f"{name} 1", y_title=f"{name} 2")
     return _saved(embedding_chart(table, effector, regulator, **titles | chart), save)
-
-def _of(gj): return "velocity" if gj.effector_genes is None else "production"
 
 # %% ../nbs/30_pl.ipynb #d0695a8d
 def means(
@@ -82,7 +80,7 @@ def means(
     table = analysis.long_table(
         np.array(list(mean.values())), group=list(mean), effector=names[0], regulator=names[1])
     if groups is None: table = table.drop(columns="group")
-    return _saved(heatmap_chart(table, **dict(of=_of(gj)) | chart), save)
+    return _saved(heatmap_chart(table, **dict(of=gj.of) | chart), save)
 
 # %% ../nbs/30_pl.ipynb #0e5f9020
 def response(

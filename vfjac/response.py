@@ -444,7 +444,7 @@ def response_curve(
             pair = pd.DataFrame(dict(effector=effector, regulator=regulator), table.index)
             tables.append(pair.join(table))
     found = pd.concat(tables, ignore_index=True)
-    found.attrs = dict(of="velocity" if gj.effector_genes is None else "production", level=level)
+    found.attrs = dict(of=gj.of, level=level)
     return found
 
 # %% ../nbs/26_response.ipynb #e5df306e
