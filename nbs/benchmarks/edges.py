@@ -3,6 +3,8 @@
     python nbs/benchmarks/edges.py --out nbs/benchmarks/edges.json             all settings
     python nbs/benchmarks/edges.py --out nbs/benchmarks/edges.json --renew     production again, the others as they are
     python nbs/benchmarks/edges.py --quick                                     one small data set: to see it work
+    python nbs/benchmarks/edges.py --real      the pancreas in shared/data beside the checkout, and 20 permutations of it
+    python nbs/benchmarks/edges.py --large     seconds and memory of one fit: 20,000 cells, 2,000 genes, 50 regulators
 
 Each data set is simulated whole: a network of regulators and targets, unspliced and spliced molecules of cells that
 follow it, library sizes, counts. Every method starts from the same `vf.pp.prepare(cells)`. A method gives a signed
@@ -20,6 +22,7 @@ permuted  pairs called for targets whose unspliced counts are permuted among the
 import argparse
 import json
 import os
+import resource
 import sys
 import time
 import warnings
@@ -28,6 +31,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
+import anndata
 import numpy as np
 import pandas as pd
 from accuracy import auprc, save
@@ -209,6 +213,35 @@ def one(task):
     return rows
 
 
+# ---------------------------------------------------------------- real cells, and many of them
+
+def real(n=20):
+    "Calls on the pancreas, and their mean where unspliced counts of all genes but the regulators are permuted."
+    path = Path(__file__).resolve().parents[3] / "shared" / "data" / "pancreas_counts.h5ad"
+    if not path.exists(): return f"{path.name} is not in shared/data beside the checkout"
+    names = "Pdx1 Pax4 Pax6 Isl1 Hes1 Sox9 Nkx2-2 Rfx6 Foxa3 Hnf1b St18 Etv1".split()
+    cells = vf.pp.prepare(anndata.read_h5ad(path), keep=names, report=True)[0]
+    at = cells.var_names.get_indexer(names)
+    pairs, others = by_production(cells, at).pairs(), ~np.isin(np.arange(cells.n_vars), at)
+    one = pairs.query(f"effector == {cells.var_names.get_loc('Ins2')} and regulator == {at[0]}").iloc[0]
+    calls = [by_production(permuted(cells, at, seed), at).called()[others].sum() for seed in range(n)]
+    return (f"{pairs['called'].sum()} of {len(pairs):,} pairs called; Pdx1 on Ins2: z {one.z:.1f}, {one.called}; "
+            f"of {n} permutations {np.mean(calls):.2f} calls a time, {np.max(calls)} at most")
+
+
+def large(n_cells=20_000, n_regulators=50, n_genes=2000):
+    "Seconds and memory of one fit with errors, selection and length scales."
+    raw = vf.datasets.counts(n_cells=2000, n_regulators=n_regulators, n_targets=n_genes - n_regulators, seed=0)
+    rng, again = np.random.default_rng(0), np.arange(n_cells) % raw.n_obs
+    rates = (vf.adata.dense(raw.layers[f"true_{kind}"]) for kind in ("spliced", "unspliced"))
+    S, U = (rng.poisson(rate[again]).astype(np.float32) for rate in rates)
+    begun, held = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    fit = fit_counts(S, U, np.flatnonzero(raw.uns["truth"]["genes"]["regulator"]))
+    seconds, peak = time.process_time() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return (f"{n_cells:,} cells, {n_genes:,} genes, {n_regulators} regulators: {seconds:.0f} CPU s, "
+            f"{peak / 1e6:.1f} GB at most ({held / 1e6:.1f} before), {fit.called().sum():,} calls")
+
+
 # ---------------------------------------------------------------- the run
 
 def table(rows):
@@ -231,7 +264,10 @@ def main():
     parser.add_argument("--renew", action="store_true", help="production again, others as they are in the file")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write all rows to this JSON file, and go on with it")
     parser.add_argument("--jobs", type=int, default=1, help="processes, each with one BLAS thread")
+    parser.add_argument("--real", action="store_true", help="the pancreas, and permutations of it")
+    parser.add_argument("--large", action="store_true", help="seconds and memory of one large fit")
     given = parser.parse_args()
+    if given.real or given.large: return print(real() if given.real else large())
     if given.quick: given.seeds, given.cells, given.settings = 1, 600, ["20 regulators, depth 3"]
     report = dict(cells=given.cells, rows=[])
     if given.out and given.out.exists(): report = json.loads(given.out.read_text(encoding="utf-8"))
