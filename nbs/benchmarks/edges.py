@@ -3,7 +3,7 @@
     python nbs/benchmarks/edges.py --out nbs/benchmarks/edges.json             all settings
     python nbs/benchmarks/edges.py --out nbs/benchmarks/edges.json --renew     production again, the others as they are
     python nbs/benchmarks/edges.py --quick                                     one small data set: to see it work
-    python nbs/benchmarks/edges.py --real      the pancreas in shared/data beside the checkout, and 20 permutations of it
+    python nbs/benchmarks/edges.py --real     the pancreas in shared/data beside the checkout, and 20 permutations of it
     python nbs/benchmarks/edges.py --large     seconds and memory of one fit: 20,000 cells, 2,000 genes, 50 regulators
 
 Each data set is simulated whole: a network of regulators and targets, unspliced and spliced molecules of cells that
