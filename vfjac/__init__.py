@@ -6,6 +6,7 @@ so that `import vfjac` stays quick and Altair and ipywidgets are only loaded for
 __version__ = "0.1.0"
 
 import ast
+import sys
 from importlib import import_module
 from pkgutil import get_data
 
@@ -17,7 +18,9 @@ __all__ = [name for name, module in _home.items() if module] + ["datasets", "cha
 def __getattr__(name):
     if name not in _home: raise AttributeError(f"module 'vfjac' has no attribute {name!r}")
     module = import_module(f"vfjac.{_home[name] or name}")
-    import_module("vfjac.docments").add_parameters(module)
+    for room in {module.__name__, "vfjac.pp", "vfjac.datasets"} & sys.modules.keys():   # others import these two
+        import_module("vfjac.docments").add_parameters(sys.modules[room])
+        if hasattr(sys.modules[room], "AnnData"): import_module("vfjac.adata").answer_words(sys.modules[room])
     return getattr(module, name) if _home[name] else module
 
 

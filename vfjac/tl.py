@@ -1,6 +1,7 @@
 """Analysis of an AnnData: the verbs of `vf.tl`. Each stands in the module of its notebook."""
 import sys
 
+from vfjac.adata import answer_words
 from vfjac.docments import add_parameters
 from vfjac.enrichment import enrichment
 from vfjac.knockout import knock_out
@@ -18,4 +19,6 @@ __all__ = [
     "rank_divergence_genes", "rank_jacobian_genes", "response_curve", "response_density", "save_network",
     "sensitivity", "speed", "torsion"]
 
-for _name in __all__: add_parameters(sys.modules[globals()[_name].__module__])
+for _name in __all__:
+    _room = answer_words(add_parameters(sys.modules[globals()[_name].__module__]))
+    globals()[_name] = getattr(_room, _name)

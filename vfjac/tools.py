@@ -6,7 +6,7 @@
 __all__ = ['LIKELIEST', 'LOOK_ON', 'fit_vector_field', 'without_velocity', 'jacobian', 'gene_jacobian', 'read_entries',
            'get_jacobian']
 
-# %% ../nbs/19_tools.ipynb #69f3c0b9
+# %% ../nbs/19_tools.ipynb #a06a580e
 import inspect
 import sys
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from .adata import (
     Loadings, PlacedField, StoredJacobian, averaging_traces, basis_key, cell_velocities, check_adata, check_unique,
     dense, field_from_vecfld, fingerprint, gene_columns, layer_velocities, listed, pack_jacobian, quiet_loadings,
     read_averages, read_field, read_jacobian, read_loadings, read_states, read_velocities, select_genes,
-    tell_velocity_kind, warn_of_absent, warn_of_units, write_field, write_jacobian)
+    renamed, tell_velocity_kind, warn_of_absent, warn_of_units, with_symbols, write_field, write_jacobian)
 from .differentiation import analytical_jacobian, autodiff_field, numerical_jacobian
 from .embedding import LiftedField, lift_field
 from .blocks import check_budget, warn_user
@@ -37,7 +37,7 @@ from .projection import project_jacobian, scaled_loadings
 from .regulation import production_jacobian
 from .sampling import METHODS, sample
 
-# %% ../nbs/19_tools.ipynb #ea323ea2
+# %% ../nbs/19_tools.ipynb #b22fdd54
 def fit_vector_field(
     adata: AnnData,                    # The data, changed in place
     basis: str | None = "pca",           # Basis of the states, `obsm["X_<basis>"]`; None fits in gene space
@@ -54,6 +54,7 @@ def fit_vector_field(
     velocity_kind: str | None = None,    # "projection", "displacement", "unknown"; None: as far as the data tell
     smoothing=None,                      # Averaging: None looks for it, False doesn't; or a key of obsp, or a matrix
     state_noise: np.ndarray | None = None,   # Covariance of the noise of a single cell's state, (d, d), where known
+    gene_symbols: str | None = None,     # Column of var with the names that `genes` has; None is var_names
     **params,                            # Passed to `fit_field` or `sparse_vfc`
 ) -> Fit:                                # The fit, which is also stored in `adata`
     """Fit a vector field to states and velocities and store it in `uns['VecFld_<basis>']` with dynamo's keys.
@@ -64,8 +65,8 @@ def fit_vector_field(
     ValueError for what does not fit together or is not finite, TypeError for unknown parameters, before it writes.
     Source: Ma et al., Pattern Recognition 2013; Qiu et al., Cell 2022; MacKay, Neural Computation 1992."""
     check_adata(adata, write=True)
-    tune = _is_tuned(kernel, tune, compat, params)
-    X, V, source, extra = _read_data(adata, basis, velocity_key, dims, genes, layer, Qkey, velocity_kind)
+    tune, named = _is_tuned(kernel, tune, compat, params), with_symbols(adata, gene_symbols)
+    X, V, source, extra = _read_data(named, basis, velocity_key, dims, genes, layer, Qkey, velocity_kind)
     single, found = (X, V), None
     if smoothing is not False:
         *single, found = _single_cells(adata, X, V, source, smoothing, tune, (basis, Qkey, extra))
@@ -76,7 +77,8 @@ def fit_vector_field(
     if found is not None and found.kind == "shared": fit = replace(fit, posterior=None)
     given = state_noise is None and (found is None or found.kind != "undone")
     if not given: fit = replace(fit, ctrl_idx=_positions(X[fit.valid], fit))
-    write_field(adata, fit, basis, X, V, source, None if given else single, **extra)
+    write_field(adata, fit, basis, X, V, source, None if given else single,
+                **renamed(extra, named.var_names, adata.var_names))
     return fit
 
 # %% ../nbs/19_tools.ipynb #b81a3af4
@@ -487,7 +489,7 @@ def _packed_production(adata, regulators, effectors, cells, memory_mb) -> dict:
     mark = fingerprint(adata.uns["production"])
     return pack_jacobian(None, cells, adata.obs_names[cells], block, **names, method="analytical", fingerprint=mark)
 
-# %% ../nbs/19_tools.ipynb #f380bf6a
+# %% ../nbs/19_tools.ipynb #ca805109
 def jacobian(
     adata: AnnData,                     # The data, with a fitted field
     regulators=None,                      # Regulators ∂x_j: names, or a yes/no column of .var. Alone: effectors too
@@ -507,6 +509,7 @@ def jacobian(
     dtype: str = "float64",               # Precision of the tensors and of a Gaussian field's work; or "float32"
     seed: int = 19491001,                 # Seed of `sampling`
     of: str = "velocity",                 # Or "production", where it is fitted; stored in `uns['jacobian_production']`
+    gene_symbols: str | None = None,      # Column of var with genes' names; None is var_names
     **options,                            # Options of `numerical_jacobian`; for "autodiff": backend
 ):  # The AnnData, or with `store_in_adata=False` the dict that would have been stored
     """Compute the Jacobian ∂f_effector / ∂x_regulator of the vector field at every cell, and store it in
@@ -519,17 +522,19 @@ def jacobian(
     (cells out of range), TypeError (unknown arguments) or MemoryError (a tensor over `memory_mb`) before it writes.
     Source: Qiu et al., Cell 2022; notebooks 02 (closed form), 10 (loadings) and 11 (local maps)."""
     _check_request(adata, method, options, vector_field_class, store, store_in_adata, dtype)
+    named = with_symbols(adata, gene_symbols)
     if production := _is_production(of):
         cells = find_cells(cell_idx, adata.obs_names.to_numpy())
-        packed = _packed_production(adata, regulators, effectors, cells, memory_mb)
+        packed = _packed_production(named, regulators, effectors, cells, memory_mb)
     else:
         which, how = (cell_idx, sampling, sample_ncells, seed), (cores, dtype, memory_mb)
-        packed = _packed_velocity(adata, basis, Qkey, regulators, effectors, which, vector_field_class, method, store,
+        packed = _packed_velocity(named, basis, Qkey, regulators, effectors, which, vector_field_class, method, store,
                                   how, options)
+    packed = renamed(packed, named.var_names, adata.var_names)
     if store_in_adata: write_jacobian(adata, packed, "production" if production else basis)
     return adata if store_in_adata else packed
 
-# %% ../nbs/19_tools.ipynb #fb630d47
+# %% ../nbs/19_tools.ipynb #46d84a81
 def gene_jacobian(
     adata: AnnData,               # The data, with a fitted field
     basis: str | None = "pca",      # Basis of the field; None is gene space
@@ -538,11 +543,13 @@ def gene_jacobian(
     Qkey: str = "PCs",              # Key of the loadings, in uns or varm
     vector_field_class=None,        # A field to use instead of the stored one, as in `jacobian`
     of: str = "velocity",           # Or "production", where it is fitted
+    gene_symbols: str | None = None,   # Column of var with genes' names; None is var_names
 ) -> GeneJacobian:                  # All genes with loadings, lazily
     """The lazy tensor of all gene pairs: nothing is computed until it is asked, nothing is stored.
 
     States that are a dask array stay one. From a basis that is not linear (UMAP), genes are reached by local maps
     through PCA, as in `jacobian`; their R² is `.field.maps.r2`."""
+    adata = with_symbols(adata, gene_symbols)
     if _is_production(of): return production_jacobian(adata, cell_idx)
     placed = _placed_field(adata, basis, vector_field_class, lazy=True)
     loadings, through_pca = _gene_loadings(adata, placed, basis, Qkey)
@@ -579,17 +586,20 @@ def read_entries(
     if Qkey is None: raise KeyError(f"the stored Jacobian of basis {basis!r} has no numbers; call vf.jacobian again")
     return np.asarray(gene_jacobian(adata, basis, cell_idx=stored.cells[rows], Qkey=Qkey).block(effectors, regulators))
 
-# %% ../nbs/19_tools.ipynb #97689816
+# %% ../nbs/19_tools.ipynb #0b1020ac
 def get_jacobian(
     adata: AnnData,               # The data, with a stored Jacobian
     regulators=None,                # Some of the stored regulators; None is all
     effectors=None,                 # Some of the stored effectors; None is all
     basis: str | None = "pca",      # The basis
+    *,
+    gene_symbols: str | None = None,   # Column of var with genes' names; None is var_names
 ) -> pd.DataFrame:                  # One row for each cell and pair: cell, effector, regulator, value
     """The stored Jacobian as a tidy table.
 
     Raises KeyError if there is none or a gene is not in it; warns if field, states or stored numbers have changed
     since."""
+    adata = with_symbols(adata, gene_symbols)
     stored = read_jacobian(adata, basis)
     effectors = stored.effectors if effectors is None else _named(effectors, "effectors")
     regulators = stored.regulators if regulators is None else _named(regulators, "regulators")
