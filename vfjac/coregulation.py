@@ -90,7 +90,7 @@ def mean_hessian(
         variance += np.square(effector_part(posterior, left))[:, None, None] * length2
     return total, np.sqrt(variance) if pairs.posterior else None
 
-# %% ../nbs/27_coregulation.ipynb #efeb69af
+# %% ../nbs/27_coregulation.ipynb #0fa509e8
 def coregulation(
     data: AnnData | GeneJacobian,   # AnnData with a fitted field, or a GeneJacobian
     effectors,                      # Names, or a yes/no column of var
@@ -98,7 +98,7 @@ def coregulation(
     coregulators=None,              # The same for genes that change them; None is all
     *,
     groups=None,                    # Column of obs, or labels, (n_cells,): a list for each
-    k: int = 100,                   # Most rows of each effector and group, the surest
+    k: int = 100,                   # Most rows of each group, the surest
     of: str | None = None,          # "velocity" or "production"; None: production where fitted
     basis: str | None = "pca",      # Basis of the velocity field; None is gene space
     units: str = "raw",             # Or "sd": per standard deviation of the genes
@@ -107,7 +107,7 @@ def coregulation(
     """Return which genes change what a regulator does to an effector: mean second derivatives.
 
     Positive: where the coregulator is high, the regulator's entry is larger. `fdr` is adjusted over
-    all triples of an effector and group. Without known errors stderr, z and fdr are NaN, and the
+    all triples of a group. Without known errors stderr, z and fdr are NaN, and the
     largest values come first. Raises TypeError for a field without scalar kernels, KeyError for
     unknown genes."""
     check_numbers("a whole number, 1 or more", k=k)
@@ -118,20 +118,21 @@ def coregulation(
     if not gj.has_stderr and gj.no_errors:
         warn_user(f"no errors of second derivatives: {gj.no_errors}")
     check_budget(
-        (8, len(regulators), len(coregulators)), memory_mb,
-        "name fewer regulators or coregulators, or raise memory_mb")
-    once = _each_pair_once(regulators, coregulators)
+        (8, len(effectors), len(regulators), len(coregulators)), memory_mb,
+        "name fewer effectors, regulators or coregulators, or raise memory_mb")
+    once, names = _each_pair_once(regulators, coregulators), (effectors, regulators, coregulators)
     found = []
     for group, rows in group_rows(cell_labels(data, gj, groups), gj.n_cells).items():
-        for effector in effectors:
-            values, errors = mean_hessian(gj, [effector], regulators, coregulators, rows)
-            table = _triples(values[0][once], None if errors is None else errors[0][once], k)
-            at = tuple(side[table.index] for side in once)
-            names = dict(
-                effector=effector, regulator=np.asarray(regulators, object)[at[0]],
-                coregulator=np.asarray(coregulators, object)[at[1]], group=group)
-            found.append(pd.DataFrame(names, table.index).join(table))
+        values, errors = mean_hessian(gj, *names, rows)
+        table = _triples(*(None if part is None else part[:, *once] for part in (values, errors)), k)
+        effector, pair = np.divmod(table.index, len(once[0]))
+        at = effector, *(side[pair] for side in once)
+        triple = {name: side[i] for name, side, i in zip(_SIDES, names, at)}
+        found.append(pd.DataFrame(triple | dict(group=group), table.index).join(table))
     return pd.concat(found, ignore_index=True)
+
+
+_SIDES = "effector", "regulator", "coregulator"
 
 # %% ../nbs/27_coregulation.ipynb #341137b4
 def _each_pair_once(regulators, coregulators) -> tuple[np.ndarray, np.ndarray]:
@@ -143,14 +144,15 @@ def _each_pair_once(regulators, coregulators) -> tuple[np.ndarray, np.ndarray]:
     first = np.sort(np.unique(key, return_index=True)[1])
     return np.divmod(first, len(coregulators))
 
-# %% ../nbs/27_coregulation.ipynb #ef63b06e
+# %% ../nbs/27_coregulation.ipynb #dc03b30f
 def _triples(values, errors, k) -> pd.DataFrame:
     "Return a table value, stderr, z, fdr of the `k` surest, or largest."
-    if errors is None: errors = z = fdr = np.full(len(values), np.nan)
+    if errors is None: errors = z = fdr = np.full(values.shape, np.nan)
     else:
         z = _ratio(values, errors)
-        fdr = false_discovery_control(2 * ndtr(-np.abs(z)))
-    table = pd.DataFrame(dict(value=values, stderr=errors, z=z, fdr=fdr))
+        fdr = false_discovery_control(2 * ndtr(-np.abs(z)), axis=None)
+    columns = dict(value=values, stderr=errors, z=z, fdr=fdr)
+    table = pd.DataFrame({name: np.ravel(part) for name, part in columns.items()})
     by = "value" if np.isnan(z).all() else "z"
     return table.sort_values(by, key=np.abs, ascending=False, kind="stable").head(k)
 

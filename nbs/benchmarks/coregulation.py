@@ -35,7 +35,7 @@ def of_velocity(seed, average):
     fit_vector_field(cells)
     field, step = true_field(cells), 1e-4 * np.eye(10)
     H = np.stack([(field.jacobian(X + h) - field.jacobian(X - h)).mean(axis=0) for h in step], axis=-1) / 2e-4
-    found = coregulation(cells, None)
+    found = coregulation(cells, None, k=10**6)
     return found.assign(truth=H[tuple(cells.var_names.get_indexer(found[side]) for side in SIDES)])
 
 
@@ -45,7 +45,7 @@ def of_production(seed, depth):
     regulators = list(raw.var_names[:20])
     cells = prepare(raw, keep=regulators, report=True)[0]
     fit_production(cells, regulators)
-    found = coregulation(cells, None)
+    found = coregulation(cells, None, k=10**6)
     found = found[(found["effector"] != found["regulator"]) & (found["effector"] != found["coregulator"])]
     effectors = list(cells.var_names)
     J = true_production_jacobian(cells, effectors=effectors, regulators=regulators)
