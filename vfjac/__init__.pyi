@@ -25,19 +25,22 @@ from .ranking import (
 from .networks import (
     jacobian_network as jacobian_network, differential_network as differential_network,
     conserved_network as conserved_network, save_network as save_network)
-from .response import (
+from .motion import (
     divergence as divergence, speed as speed, curl as curl, acceleration as acceleration,
     curvature as curvature, torsion as torsion, determinant as determinant,
     eigenvalues as eigenvalues, eigenmodes as eigenmodes, sensitivity as sensitivity,
-    fixed_points as fixed_points, integrate as integrate, along_path as along_path,
-    response_curve as response_curve, kinetics as kinetics, response_density as response_density,
-    gene_set_jacobian as gene_set_jacobian, perturb as perturb, perturb_cells as perturb_cells)
+    fixed_points as fixed_points, integrate as integrate, along_path as along_path)
+from .perturbation import perturb as perturb, perturb_cells as perturb_cells
+from .genesets import gene_set_jacobian as gene_set_jacobian
+from .response import (
+    response_curve as response_curve, kinetics as kinetics, response_density as response_density)
 from .explorer import explore as explore, jacobian_chart as jacobian_chart, report as report
 from . import (
     adata as adata, charts as charts, cli as cli, datasets as datasets, diagnostics as diagnostics,
     diagrams as diagrams, differentiation as differentiation, dynamics as dynamics,
     embedding as embedding, enrichment as enrichment, explorer as explorer, fields as fields,
-    fit as fit, genejacobian as genejacobian, knockout as knockout, networks as networks, pl as pl,
+    fit as fit, genejacobian as genejacobian, genesets as genesets, knockout as knockout,
+    motion as motion, networks as networks, perturbation as perturbation, pl as pl,
     posterior as posterior, pp as pp, projection as projection, ranking as ranking,
     regulation as regulation, response as response, sampling as sampling, tl as tl, tools as tools)
 

@@ -31,7 +31,7 @@ def _given_scores(table):
         raise ValueError(f"{twice} pairs of the ranking are there twice: expected one value for each")
     return table.pivot(index="effector", columns="regulator", values="value")
 
-# %% ../nbs/24_enrichment.ipynb #983f0413
+# %% ../nbs/24_enrichment.ipynb #740e3f7a
 def pair_scores(
     data: AnnData | GeneJacobian | pd.DataFrame,   # Cells; or a table effector, regulator, value
     regulators: list[str],                         # Regulators, as in the table of edges
@@ -45,7 +45,7 @@ def pair_scores(
     else:
         gj = as_gene_jacobian(data, basis, of=of)
         there = [name for name in regulators if name in set(gj.genes)]
-        effectors = chosen_effectors(data, gj, None, basis)
+        effectors = chosen_effectors(data, gj, None)
         pairs: dict = dict(effectors=effectors, regulators=there, memory_mb=4096)
         values = gj.mean(**pairs)
         if gj.has_stderr:

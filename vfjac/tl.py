@@ -4,13 +4,15 @@ import sys
 from vfjac.adata import answer_words
 from vfjac.docments import add_parameters
 from vfjac.enrichment import enrichment
+from vfjac.genesets import gene_set_jacobian
 from vfjac.knockout import knock_out
+from vfjac.motion import (
+    acceleration, along_path, curl, curvature, determinant, divergence, eigenmodes, eigenvalues,
+    fixed_points, integrate, sensitivity, speed, torsion)
 from vfjac.networks import conserved_network, differential_network, jacobian_network, save_network
+from vfjac.perturbation import perturb, perturb_cells
 from vfjac.ranking import compare_groups, rank_divergence_genes, rank_jacobian_genes
-from vfjac.response import (
-    acceleration, along_path, curl, curvature, determinant, divergence, eigenmodes, eigenvalues, fixed_points,
-    gene_set_jacobian, integrate, kinetics, perturb, perturb_cells, response_curve, response_density, sensitivity,
-    speed, torsion)
+from vfjac.response import kinetics, response_curve, response_density
 
 __all__ = [
     "acceleration", "along_path", "compare_groups", "conserved_network", "curl", "curvature", "determinant",
