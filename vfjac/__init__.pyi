@@ -1,4 +1,4 @@
-"""Where each name of vfjac stands: read by type checkers, and by `__init__.py`, which loads a name when it is used."""
+"""Where each name of vfjac stands, for type checkers and for `__init__.py`, which loads it."""
 from .fields import (
     VectorField as VectorField, GaussianField as GaussianField,
     MatrixGaussianField as MatrixGaussianField, FunctionField as FunctionField,
@@ -36,12 +36,13 @@ from .response import (
     response_curve as response_curve, kinetics as kinetics, response_density as response_density)
 from .explorer import explore as explore, jacobian_chart as jacobian_chart, report as report
 from . import (
-    adata as adata, charts as charts, cli as cli, datasets as datasets, diagnostics as diagnostics,
-    diagrams as diagrams, differentiation as differentiation, dynamics as dynamics,
-    embedding as embedding, enrichment as enrichment, explorer as explorer, fields as fields,
-    fit as fit, genejacobian as genejacobian, genesets as genesets, knockout as knockout,
-    motion as motion, networks as networks, perturbation as perturbation, pl as pl,
-    posterior as posterior, pp as pp, projection as projection, ranking as ranking,
-    regulation as regulation, response as response, sampling as sampling, tl as tl, tools as tools)
+    adata as adata, charts as charts, cli as cli, coregulation as coregulation,
+    datasets as datasets, diagnostics as diagnostics, diagrams as diagrams,
+    differentiation as differentiation, dynamics as dynamics, embedding as embedding,
+    enrichment as enrichment, explorer as explorer, fields as fields, fit as fit,
+    genejacobian as genejacobian, genesets as genesets, knockout as knockout, motion as motion,
+    networks as networks, perturbation as perturbation, pl as pl, posterior as posterior, pp as pp,
+    projection as projection, ranking as ranking, regulation as regulation, response as response,
+    sampling as sampling, several as several, tl as tl, tools as tools)
 
 __version__: str
