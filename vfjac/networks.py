@@ -41,7 +41,10 @@ def _edge_table(
     table["sign"] = np.sign(table["weight"]).astype(int)
     return pd.DataFrame(table | {name: values[i, j] for name, values in others.items()})
 
-# %% ../nbs/25_networks.ipynb #71bbaf78
+# %% ../nbs/25_networks.ipynb #d7f27386
+_KINDS = ("activates", "represses")
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Network:
     "A signed, directed network for each group of cells: `edges` from regulator to effector."
@@ -61,7 +64,7 @@ class Network:
     @property
     def kinds(self) -> tuple[str, str]:
         "What edges of either sign are called."
-        return self.edges.attrs.get("kinds", ("activates", "represses"))
+        return self.edges.attrs.get("kinds", _KINDS)
 
     @property
     def groups(self) -> list:
@@ -96,16 +99,16 @@ class Network:
         graph.add_edges_from((row["regulator"], row["effector"], row) for row in rows)
         return graph
 
-# %% ../nbs/25_networks.ipynb #a3f08412
+# %% ../nbs/25_networks.ipynb #948499ff
 _WEIGHTS = dict(
     velocity=dict(raw="mean ∂f / ∂x", sd="mean ∂f / ∂x, standard deviations"),
     production=dict(raw="log production per sd", sd="sd of production per sd"))
 
 
-def _network(gj, edges, pairs, units, what="", **attrs):
+def _network(gj, edges, pairs, units, what="", kinds=_KINDS):
     "Return edges as a Network; the table itself says what it holds."
     edges = mark_proxies(edges, gj)
-    edges.attrs |= dict(of=gj.of, weight=what + _WEIGHTS[gj.of][units]) | attrs
+    edges.attrs |= dict(of=gj.of, weight=what + _WEIGHTS[gj.of][units], kinds=kinds)
     return Network(edges, np.array(list(dict.fromkeys(np.concatenate(pairs))), dtype=object))
 
 # %% ../nbs/25_networks.ipynb #811116d4
