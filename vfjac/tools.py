@@ -6,7 +6,7 @@
 __all__ = ['LIKELIEST', 'LOOK_ON', 'fit_vector_field', 'without_velocity', 'jacobian', 'gene_jacobian', 'read_entries',
            'get_jacobian']
 
-# %% ../nbs/19_tools.ipynb #a06a580e
+# %% ../nbs/19_tools.ipynb #3528e7aa
 import inspect
 import sys
 from collections.abc import Mapping
@@ -18,200 +18,213 @@ import pandas as pd
 from anndata import AnnData
 
 from .adata import (
-    Loadings, PlacedField, StoredJacobian, averaging_traces, basis_key, cell_velocities, check_adata, check_unique,
-    dense, field_from_vecfld, fingerprint, gene_columns, layer_velocities, listed, pack_jacobian, quiet_loadings,
-    read_averages, read_field, read_jacobian, read_loadings, read_states, read_velocities, select_genes,
-    renamed, tell_velocity_kind, warn_of_absent, warn_of_units, with_symbols, write_field, write_jacobian)
+    Key, Loadings, PlacedField, StoredJacobian, averaging_traces, basis_key, cell_velocities,
+    check_adata, check_unique, dense, field_from_vecfld, fingerprint, gene_columns,
+    layer_velocities, listed, pack_jacobian, quiet_loadings, read_averages, read_expression,
+    read_field, read_jacobian, read_loadings, read_states, read_velocities, renamed, select_genes,
+    tell_velocity_kind, warn_of_absent, warn_of_units, with_symbols, write_field, write_jacobian)
+from .blocks import check_budget, warn_user
 from .differentiation import analytical_jacobian, autodiff_field, numerical_jacobian
 from .embedding import LiftedField, lift_field
-from .blocks import check_budget, warn_user
 from .fields import FunctionField, GaussianField, VectorField, as_field, default_step
 from .fit import (
-    KERNELS, Fit, default_n_control_points, first_of_copies, fit_field, in_unit, sparse_vfc, velocity_unit)
-from .kernels import PROFILES
+    KERNELS, Fit, default_n_control_points, first_of_copies, fit_field, in_unit, sparse_vfc,
+    velocity_unit)
 from .genejacobian import GeneJacobian, find_cells, find_names
+from .kernels import PROFILES
 from .noise import (
-    LARGEST_EXACT, SHARED_EVIDENCE, Averaging, Smoothing, averaging_matrix, denoise_states, evidence_of_sharing,
-    find_averaging, prove_averaging, state_averages, stored_averages, undo_smoothing)
+    LARGEST_EXACT, SHARED_EVIDENCE, Averaging, Smoothing, averaging_matrix, denoise_states,
+    evidence_of_sharing, find_averaging, prove_averaging, state_averages, stored_averages,
+    undo_smoothing)
 from .projection import project_jacobian, scaled_loadings
 from .regulation import production_jacobian
 from .sampling import METHODS, sample
 
-# %% ../nbs/19_tools.ipynb #b22fdd54
+# %% ../nbs/19_tools.ipynb #aeb6abd7
 def fit_vector_field(
-    adata: AnnData,                    # The data, changed in place
-    basis: str | None = "pca",           # Basis of the states, `obsm["X_<basis>"]`; None fits in gene space
+    adata: AnnData,                   # The data, changed in place
+    basis: str | None = "pca",        # Basis of the states, `obsm["X_<basis>"]`; None is gene space
     *,
-    velocity_key: str | None = None,     # A key of obsm, or a layer to project; None: `velocity_<basis>`, else a layer
-    dims=None,                           # Components: a number (the first so many) or positions; None is all
-    genes=None,                          # Genes of a gene-space fit (basis None); None is all
-    layer: str = "X",                    # Layer with the expression of a gene-space fit; "X" is adata.X
-    Qkey: str = "PCs",                   # Loadings for the projection of a velocity layer
-    M: int | None = None,                # Number of control points; None: as many as needed, or dynamo's (not tuned)
-    tune: bool | str | None = None,      # Tune (`fit_field`) or not (`sparse_vfc`), or "ard"; None: as params say
-    compat: str | None = None,           # "dynamo": SparseVFC on the velocities as they are, with dynamo's numbers
-    kernel: str = "gaussian",            # Or "divergence_free", "curl_free", "mixed"
-    velocity_kind: str | None = None,    # "projection", "displacement", "unknown"; None: as far as the data tell
-    smoothing=None,                      # Averaging: None looks for it, False doesn't; or a key of obsp, or a matrix
-    state_noise: np.ndarray | None = None,   # Covariance of the noise of a single cell's state, (d, d), where known
-    gene_symbols: str | None = None,     # Column of var with the names that `genes` has; None is var_names
-    **params,                            # Passed to `fit_field` or `sparse_vfc`
-) -> Fit:                                # The fit, which is also stored in `adata`
-    """Fit a vector field to states and velocities and store it in `uns['VecFld_<basis>']` with dynamo's keys.
+    velocity_key: str | None = None,  # A key of obsm, or a layer to project; None: the usual ones
+    dims=None,                        # Components: the first so many, or positions; None is all
+    genes=None,                       # Genes of a gene-space fit (basis None); None is all
+    layer: str = "X",                 # Layer with the expression of a gene-space fit, or "X"
+    Qkey: str = "PCs",                # Loadings for the projection of a velocity layer
+    M: int | None = None,             # Number of control points; None: as many as needed
+    tune: bool | str | None = None,   # Whether `fit_field` tunes, or "ard"; None: as params say
+    compat: str | None = None,        # "dynamo": SparseVFC with dynamo's numbers
+    kernel: str = "gaussian",         # Or "divergence_free", "curl_free", "mixed"
+    velocity_kind: str | None = None, # "projection", "displacement", "unknown"; None: as told
+    smoothing=None,                   # Averaging: None looks for it; False; a key of obsp; a matrix
+    state_noise: np.ndarray | None = None,  # Covariance of the noise of a cell's state, (d, d)
+    gene_symbols: str | None = None,  # Column of var with the names that `genes` has
+    **params,                         # Passed to `fit_field` or `sparse_vfc`
+) -> Fit:                             # The fit, which is also stored in `adata`
+    """Fit a vector field to states and velocities and store it in `uns['VecFld_<basis>']` with
+    dynamo's keys.
 
-    A tuned fit undoes averaging over neighbours that velocities, or these and states, are proved to have gone through;
-    the Jacobian is that at the given states. `fit.smoothing` says what was found. Where noise is shared in a way that
-    can't be undone, there are no standard errors, and no pair is called. Raises KeyError for what is missing,
-    ValueError for what does not fit together or is not finite, TypeError for unknown parameters, before it writes.
-    Source: Ma et al., Pattern Recognition 2013; Qiu et al., Cell 2022; MacKay, Neural Computation 1992."""
+    A tuned fit undoes averaging over neighbours where it is proved; J is that at the given states.
+    Where noise is shared in a way that can't be undone, there are no standard errors and no calls;
+    `fit.smoothing` says what was found. Raises KeyError for what is missing, ValueError for what
+    does not fit together, TypeError for unknown parameters, before it writes. Source: Ma et al.,
+    Pattern Recognition 2013; Qiu et al., Cell 2022; MacKay, Neural Computation 1992."""
     check_adata(adata, write=True)
     tune, named = _is_tuned(kernel, tune, compat, params), with_symbols(adata, gene_symbols)
-    X, V, source, extra = _read_data(named, basis, velocity_key, dims, genes, layer, Qkey, velocity_kind)
+    X, V, source, extra = _read_data(
+        named, basis, velocity_key, dims, genes, layer, Qkey, velocity_kind)
     single, found = (X, V), None
     if smoothing is not False:
-        *single, found = _single_cells(adata, X, V, source, smoothing, tune, (basis, Qkey, extra))
-        if found is not None and found.kind == "shared": warn_user(found.reason)
+        *single, found = _single_cells(named, X, V, source, smoothing, tune, (basis, Qkey, extra))
+    kind = "" if found is None else found.kind
+    if found is not None and kind == "shared": warn_user(found.reason)
     if state_noise is not None:
-        single, params["spread"], extra["state_noise"] = _denoised(*single, state_noise, tune, kernel)
+        single, params["spread"], noise = _denoised(*single, state_noise, tune, kernel)
+        extra["state_noise"] = noise
     fit = replace(_fitted(*single, M, kernel, tune, compat, basis, params), smoothing=found)
-    if found is not None and found.kind == "shared": fit = replace(fit, posterior=None)
-    given = state_noise is None and (found is None or found.kind != "undone")
-    if not given: fit = replace(fit, ctrl_idx=_positions(X[fit.valid], fit))
-    write_field(adata, fit, basis, X, V, source, None if given else single,
-                **renamed(extra, named.var_names, adata.var_names))
+    if kind == "shared": fit = replace(fit, posterior=None)
+    given = state_noise is None and kind != "undone"
+    if not given:   # control points among the sorted distinct given states, as dynamo stores them
+        position = np.ravel(np.unique(X[fit.valid], axis=0, return_inverse=True)[1])
+        fit = replace(fit, ctrl_idx=position[np.searchsorted(fit.valid, fit.control_idx)])
+    extra = renamed(extra, named.var_names, adata.var_names)
+    write_field(adata, fit, basis, X, V, source, None if given else single, **extra)
     return fit
 
-# %% ../nbs/19_tools.ipynb #b81a3af4
+# %% ../nbs/19_tools.ipynb #56ccc3ec
 def _read_data(adata, basis, velocity_key, dims, genes, layer, Qkey, velocity_kind):
-    "Return states, velocities, what these are made from, and their description; warn of units that differ."
+    "Return states, velocities, what these are made from, and their description; warn of units."
     kinds = (None, "projection", "displacement", "unknown")
-    if velocity_kind not in kinds: raise ValueError(f"velocity_kind={velocity_kind!r}: expected one of {kinds}")
-    if basis is None: X, V, source, extra = _gene_space_data(adata, genes, layer, velocity_key, dims)
-    else: X, V, source, extra = _basis_data(adata, basis, velocity_key, dims, genes, layer, Qkey)
+    if velocity_kind not in kinds:
+        raise ValueError(f"velocity_kind={velocity_kind!r}: expected one of {kinds}")
+    if basis is None:
+        X, V, source, extra = _gene_space_data(adata, genes, layer, velocity_key, dims)
+        known = (extra["genes"], layer)
+    else:
+        X, V, source, extra = _basis_data(
+            adata, basis, velocity_key, dims, genes, layer, Qkey)
+        loadings = quiet_loadings(adata, Qkey, basis)
+        known = None if loadings is None else (loadings.genes, loadings.table)
     if velocity_kind is not None: extra["velocity_kind"] = velocity_kind
-    elif extra["velocity_kind"] != "displacement":
-        read = None if basis is None else quiet_loadings(adata, Qkey, basis)
-        if basis is None: warn_of_units(adata, source, extra["genes"], layer)
-        elif read is not None: warn_of_units(adata, source, read.genes, read.table)
+    elif known and extra["velocity_kind"] != "displacement": warn_of_units(adata, source, *known)
     return X, V, source, extra
 
-# %% ../nbs/19_tools.ipynb #66f3e412
+# %% ../nbs/19_tools.ipynb #ad8f989d
 def _fitted(X, V, M, kernel, tune, compat, basis, params) -> Fit:
     "Return the fit, tuned or not."
-    if tune == "ard" and basis is not None:
-        warn_user(
-            "tune='ard' gives each component a width of its own, by which the Jacobian often gets worse although the "
-            "evidence rises: it is meant for genes (basis=None)")
+    if tune == "ard" and basis is not None: warn_user(
+        "tune='ard' gives each component a width of its own, by which the Jacobian often gets "
+        "worse although the evidence rises: it is meant for genes (basis=None)")
     if tune: return fit_field(X, V, M, kernel=kernel, tune=tune, **params)
     unit = 1.0 if compat == "dynamo" else velocity_unit(V, params.get("a", 5.0), X)
-    return in_unit(sparse_vfc(X, V / unit, M=default_n_control_points(len(X)) if M is None else M, **params), unit)
+    M = default_n_control_points(len(X)) if M is None else M
+    return in_unit(sparse_vfc(X, V / unit, M=M, **params), unit)
 
-# %% ../nbs/19_tools.ipynb #6f3245fb
+# %% ../nbs/19_tools.ipynb #82a6da8e
 def _denoised(X, V, state_noise, tune, kernel):
-    "Return states without their noise and velocities, the covariance of what remains for each cell, and of the noise."
-    if not tune or kernel != "gaussian":
-        raise ValueError("state_noise is given: only the tuned fit with the Gaussian kernel knows uncertain states")
+    "Return states without noise and velocities, what remains for each cell, and the covariance."
+    if not tune or kernel != "gaussian": raise ValueError(
+        "state_noise is given: only the tuned fit with the Gaussian kernel knows uncertain states")
     known = np.isfinite(X).all(axis=1)
     states, spread = X.copy(), np.zeros((*X.shape, X.shape[1]))
     states[known], spread[known] = denoise_states(X[known], state_noise)
     return (states, V), spread, np.asarray(state_noise, dtype=np.float64)
 
-# %% ../nbs/19_tools.ipynb #b4f433d1
-def _positions(X, fit):
-    "Return positions of the control points among the sorted distinct states that were given, as dynamo stores them."
-    position = np.unique(X, axis=0, return_inverse=True)[1]
-    return np.ravel(position)[np.searchsorted(fit.valid, fit.control_idx)]
-
-# %% ../nbs/19_tools.ipynb #639a7298
+# %% ../nbs/19_tools.ipynb #45092f39
 def _is_tuned(kernel, tune, compat, params) -> bool | str:
-    "Return how the fit is tuned; if nothing is said, it is unless a parameter is given that only `sparse_vfc` has."
-    if compat not in (None, "dynamo"): raise ValueError(f"compat={compat!r}: expected None or 'dynamo'")
+    "Return how the fit is tuned; it is unless a parameter is given that only `sparse_vfc` has."
+    if compat not in (None, "dynamo"):
+        raise ValueError(f"compat={compat!r}: expected None or 'dynamo'")
     if compat and tune:
-        raise ValueError(f"tune={tune!r} and compat='dynamo': dynamo does not tune; leave one of them out")
-    if kernel not in (*PROFILES, *KERNELS):
-        raise ValueError(f"kernel={kernel!r}: expected {', '.join(map(repr, (*PROFILES, *KERNELS)))}")
-    if kernel != "gaussian" and (tune is False or compat is not None):
+        raise ValueError(f"tune={tune!r} and compat='dynamo', which does not tune: leave one out")
+    if kernel not in (kernels := (*PROFILES, *KERNELS)):
+        raise ValueError(f"kernel={kernel!r}: expected {', '.join(map(repr, kernels))}")
+    if kernel != "gaussian" and (tune is False or compat):
         how = "tune=False" if tune is False else f"compat={compat!r}"
         raise ValueError(f"kernel={kernel!r} with {how}: it has no rule of thumb; leave it out")
-    known = {how: inspect.signature(f).parameters.keys() for how, f in ((True, fit_field), (False, sparse_vfc))}
-    if tune is None: tune = kernel != "gaussian" or compat is None and params.keys() <= known[True]
+    known = {how: inspect.signature(f).parameters.keys()
+             for how, f in ((True, fit_field), (False, sparse_vfc))}
+    if tune is None: tune = kernel != "gaussian" or not compat and params.keys() <= known[True]
     if unknown := params.keys() - known[bool(tune)]:
+        takes = sorted(known[bool(tune)] - {"X", "V", "M", "kernel", "tune"})
         raise TypeError(
-            f"fit_vector_field() got unexpected arguments {', '.join(map(repr, sorted(unknown)))}; with "
-            f"tune={tune!r} it takes {', '.join(sorted(known[bool(tune)] - {'X', 'V', 'M', 'kernel', 'tune'}))}")
+            f"fit_vector_field() got unexpected arguments {', '.join(map(repr, sorted(unknown)))}; "
+            f"with tune={tune!r} it takes {', '.join(takes)}")
     return tune
 
-# %% ../nbs/19_tools.ipynb #8db92e56
+# %% ../nbs/19_tools.ipynb #e20c7745
 def _basis_data(adata, basis, velocity_key, dims, genes, layer, Qkey):
     "States, velocities and their description for a field in a basis of obsm."
-    if layer != "X":
-        raise ValueError(f"layer={layer!r} is given, but basis={basis!r}: a layer is for gene space, basis=None")
-    if genes is not None:
-        raise ValueError(
-            f"genes are given, but basis={basis!r}: genes choose the dimensions of a gene-space fit, basis=None")
+    for name, given in dict(layer=layer != "X", genes=genes is not None).items():
+        if given: raise ValueError(
+            f"{name} given, but basis={basis!r}: this is for gene space, basis=None")
     X = read_states(adata, basis, finite=False)
     dims = _chosen_dims(dims, X.shape[1])
     V, source = read_velocities(adata, basis, velocity_key, Qkey)
     kind = tell_velocity_kind(adata, basis, V, source, Qkey, velocity_key is not None)
     if dims is not None: X, V = X[:, dims], V[:, dims]
-    if X.shape != V.shape:
-        raise ValueError(
-            f"states {X.shape} and velocities {V.shape} ({source}) differ in shape: expected one velocity component "
-            f"for each component of obsm[{basis_key('X', basis)!r}]")
+    if X.shape != V.shape: raise ValueError(
+        f"states {X.shape} and velocities {V.shape} ({source}) differ in shape: expected a "
+        f"velocity component for each component of obsm[{basis_key(Key.states, basis)!r}]")
     extra = dict(dims=dims, velocity_kind=kind)
     if "layer:" not in source: return X, V, source, extra
     names = quiet_loadings(adata, Qkey, basis).genes
-    lacking = ~np.isfinite(layer_velocities(adata, source.rpartition("layer:")[2], names)).any(axis=0)
+    known = np.isfinite(layer_velocities(adata, source.rpartition("layer:")[2], names))
+    lacking = ~known.any(axis=0)
     return X, V, source, extra | dict(without_velocity=names[lacking] if lacking.any() else None)
 
-# %% ../nbs/19_tools.ipynb #ff89d167
+# %% ../nbs/19_tools.ipynb #94085468
 def _chosen_dims(dims, n):
-    "Positions of the chosen components, or None for all; each once and within the n that there are."
+    "Positions of the chosen components, each once and within the n there are; None for all."
     if dims is None: return None
-    given = np.arange(dims) if np.ndim(dims) == 0 and isinstance(dims, (int, np.integer)) else np.asarray(dims)
+    given = np.arange(dims) if isinstance(dims, int | np.integer) else np.asarray(dims)
     if given.dtype == bool and given.shape == (n,): given = np.flatnonzero(given)
-    right = given.ndim == 1 and given.size and given.dtype.kind in "iu" and len(set(given.tolist())) == given.size
-    if not right or given.min() < 0 or given.max() >= n:
-        raise ValueError(
-            f"dims = {dims}: expected a number of components, or different positions from 0 to {n - 1}, or a mask")
+    right = given.ndim == 1 and given.size and given.dtype.kind in "iu"
+    right = right and len(set(given.tolist())) == given.size
+    if not right or given.min() < 0 or given.max() >= n: raise ValueError(
+        f"dims = {dims}: expected a number of components, different positions from 0 to {n - 1}, "
+        "or a mask")
     return given
 
-# %% ../nbs/19_tools.ipynb #c8c51b89
+# %% ../nbs/19_tools.ipynb #aae3dd34
 def _gene_space_data(adata, genes, layer, velocity_key, dims):
-    "States, velocities and their description for a field on genes themselves, those that have a velocity."
+    "States, velocities and their description for a field on genes themselves, with a velocity."
     if dims is not None:
-        raise ValueError("dims are given, but basis=None: choose the dimensions of gene space with genes")
-    genes = [str(g) for g in (adata.var_names if genes is None else [genes] if isinstance(genes, str) else genes)]
+        raise ValueError("dims are given, but basis=None: choose dimensions with genes")
+    if isinstance(genes, str): genes = [genes]
+    genes = [str(g) for g in (adata.var_names if genes is None else genes)]
     if len(set(genes)) < len(genes):
         raise ValueError("genes are given more than once: a dimension of gene space is one gene")
     find_names(genes, adata.var_names.to_numpy())
-    key = velocity_key or next((k for k in ("velocity", "velocity_S") if k in adata.layers), "velocity")
+    usual = next((key for key in Key.velocities if key in adata.layers), Key.velocity)
+    key = velocity_key or usual
     for name in {layer, key} - {"X"}:
         if name not in adata.layers:
             raise KeyError(f"no layer {name!r}; layers in this AnnData: {listed(adata.layers)}")
     V = layer_velocities(adata, key, genes)
     known = ~warn_of_absent(V, genes, key, "they are left out")
     genes = [g for g, there in zip(genes, known) if there]
-    X = dense(gene_columns(adata.X if layer == "X" else adata.layers[layer], adata.var_names.get_indexer(genes)), layer)
-    return X, V[:, known], f"layer:{key}", dict(genes=genes, layer=layer, velocity_kind="projection")
+    X = read_expression(adata, adata.var_names.get_indexer(genes), layer)
+    extra = dict(genes=genes, layer=layer, velocity_kind="projection")
+    return X, V[:, known], f"layer:{key}", extra
 
-# %% ../nbs/19_tools.ipynb #84e7f427
+# %% ../nbs/19_tools.ipynb #f9fb875b
 def _single_cells(adata, X, V, source, smoothing, tune, where):
-    "Return states and velocities of single cells, as far as averaging can be undone, and what was found."
+    "Return states and velocities of single cells, as far as they can be had, and what was found."
     if not tune:
         if smoothing is None: return X, V, None
-        raise ValueError("smoothing is given, but the fit is not tuned: SparseVFC as dynamo has it undoes no averaging")
+        raise ValueError("smoothing is given, but SparseVFC undoes no averaging: let it be tuned")
     tables, unable = dict(velocities=V, states=X), _untestable(V)
     if smoothing is not None:
         found = _vouched(adata, smoothing, tables)
         if unable: raise ValueError(f"{unable}: averaging can't be undone; leave smoothing out")
         return undo_smoothing(X, V, found, vouched=True)
     if unable:
-        graph = next((words for words, _ in read_averages(adata)), "")
-        if graph and len(V) >= 50: unable = f"{unable}; {graph} is there, so noise may be shared: no errors are given"
-        return X, V, Smoothing("shared" if graph and len(V) >= 50 else "untested", reason=unable, n_cells=len(V))
+        graph = next((words for words, _ in read_averages(adata)), "") if len(V) >= 50 else ""
+        if graph: unable += f"; {graph} is there, so noise may be shared: no errors are given"
+        return X, V, Smoothing("shared" if graph else "untested", reason=unable, n_cells=len(V))
     guesses, evidence = _guessed_averages(adata, X), None
-    found, n_tried = find_averaging(chain(read_averages(adata), islice(guesses, LIKELIEST)), tables)
+    likely = chain(read_averages(adata), islice(guesses, LIKELIEST))
+    found, n_tried = find_averaging(likely, tables)
     if found is None:
         if (single := _before_logarithm(adata, X, *where)) is not None: return single
         if (evidence := _evidence_of_sharing(adata, X, V)) > LOOK_ON:
@@ -220,38 +233,43 @@ def _single_cells(adata, X, V, source, smoothing, tune, where):
     if found is not None: return undo_smoothing(X, V, replace(found, n_tried=n_tried))
     return X, V, _shared(adata, tables, source, n_tried, evidence)
 
-# %% ../nbs/19_tools.ipynb #3e9404a0
+# %% ../nbs/19_tools.ipynb #6fa61237
 def _untestable(V) -> str:
     "Return why averaging of these velocities can't be seen, or nothing."
     lacking = int((~np.isfinite(V).all(axis=1)).sum())
-    if len(V) < 50: return f"{len(V)} cells are too few to tell whether velocities were averaged over neighbours"
+    if len(V) < 50: return f"{len(V)} cells are too few to tell whether velocities were averaged"
     if lacking <= 0.05 * len(V): return ""
     return (
-        f"{lacking} of {len(V)} cells have no velocity: whether the others were averaged over neighbours, these "
-        "among them, can't be told (leave cells out before their neighbours are averaged)")
+        f"{lacking} of {len(V)} cells have no velocity: whether the others were averaged over "
+        "neighbours, these among them, can't be told (leave cells out before neighbours are "
+        "averaged)")
 
-# %% ../nbs/19_tools.ipynb #18710fce
-LIKELIEST = 4   # averages over nearest cells that are always tried: 30 and 15 cells, edges both ways and one way
+# %% ../nbs/19_tools.ipynb #e4e6805c
+LIKELIEST = 4   # averages over nearest cells that are always tried: 30 and 15, both or one way
 LOOK_ON = 2.0   # log evidence for shared noise from which all others are tried, too
 
 def _guessed_averages(adata, X):
-    "Yield averages over nearest cells that may be behind an AnnData's velocities, the likeliest first."
+    "Yield averages over nearest cells that may be behind velocities, the likeliest first."
     known = X[np.isfinite(X).all(axis=1)]
-    if adata.n_obs > LARGEST_EXACT or len(first_of_copies(known)[0]) < 0.99 * len(known): return   # copies are near
-    in_pca = "X_pca" in adata.obsm
-    states, name = (dense(adata.obsm["X_pca"]), "obsm['X_pca']") if in_pca else (X, "these states")
+    if adata.n_obs > LARGEST_EXACT: return
+    if len(first_of_copies(known)[0]) < 0.99 * len(known): return   # copies are near
+    in_pca = Key.pca in adata.obsm
+    states = dense(adata.obsm[Key.pca]) if in_pca else X
+    name = f"obsm[{Key.pca!r}]" if in_pca else "these states"
     yield from state_averages(states, name=name)
-    if states.shape[1] > 30: yield from state_averages(states[:, :30], name=f"the first 30 components of {name}")
+    if states.shape[1] > 30:
+        yield from state_averages(states[:, :30], name=f"the first 30 components of {name}")
 
-# %% ../nbs/19_tools.ipynb #3750b27c
+# %% ../nbs/19_tools.ipynb #46e667ee
 def _before_logarithm(adata, X, basis, Qkey, extra, most=10_000_000):
-    "Return states and velocities of single cells and the record, where a logarithm followed the averaging; else None."
-    layer = next((key for key in ("velocity", "velocity_S") if key in adata.layers), None)
-    if basis is None or layer is None or adata.X is None or extra.get("velocity_kind") != "projection": return None
+    "Return single cells and the record, where a logarithm followed the averaging; else None."
+    layer = next((key for key in Key.velocities if key in adata.layers), None)
+    projected = basis is not None and extra.get("velocity_kind") == "projection"
+    if not projected or layer is None or adata.X is None: return None
     loadings = quiet_loadings(adata, Qkey, basis)
     if loadings is None or loadings.table != "X" or loadings.scale is not None: return None
     if adata.n_obs * len(loadings.genes) > most: return None
-    x = dense(gene_columns(adata.X, adata.var_names.get_indexer(loadings.genes)))
+    x = read_expression(adata, adata.var_names.get_indexer(loadings.genes))
     v = layer_velocities(adata, layer, loadings.genes)
     if not (np.isfinite(x).all() and np.isfinite(v).all() and x.max() < 20): return None
     tables = dict(velocities=v * np.exp(x), states=np.expm1(x))
@@ -263,292 +281,292 @@ def _before_logarithm(adata, X, basis, Qkey, extra, most=10_000_000):
     record = replace(record, graph=f"{record.graph}, before a logarithm was taken")
     return X + (np.log1p(states) - x) @ Q, velocities / (1 + states) @ Q, record
 
-# %% ../nbs/19_tools.ipynb #7a0ae8f6
+# %% ../nbs/19_tools.ipynb #be35fbb4
 def _vouched(adata, smoothing, tables) -> Averaging:
-    "Return the average that the user names or gives; of several that a graph stands for, that which fits best."
+    "Return the average that the user names or gives; of several, that which fits best."
     if isinstance(smoothing, str): candidates = list(read_averages(adata, smoothing))
     elif np.ndim(smoothing) == 2:
-        name = "the matrix that is given"
-        candidates = [(name, averaging_matrix(smoothing, adata.n_obs, "smoothing")), *stored_averages(name, smoothing)]
-    else:
-        raise ValueError(
-            f"smoothing={smoothing!r}: expected None, False, a key of obsp ({listed(adata.obsp)}) or a matrix "
-            f"({adata.n_obs}, {adata.n_obs})")
-    tried = [Averaging(words, W, prove_averaging(W, tables), len(candidates)) for words, W in candidates]
+        name, W = "the matrix that is given", averaging_matrix(smoothing, adata.n_obs, "smoothing")
+        candidates = [(name, W), *stored_averages(name, smoothing)]
+    else: raise ValueError(
+        f"smoothing={smoothing!r}: expected None, False, a key of obsp ({listed(adata.obsp)}) or a "
+        f"matrix ({adata.n_obs}, {adata.n_obs})")
+    n = len(candidates)
+    tried = [Averaging(words, W, prove_averaging(W, tables), n) for words, W in candidates]
     return min(tried, key=lambda found: np.nan_to_num(found.score("velocities"), nan=np.inf))
 
-# %% ../nbs/19_tools.ipynb #9bfb51e6
+# %% ../nbs/19_tools.ipynb #79f6574a
 def _evidence_of_sharing(adata, X, V) -> float:
-    "Return the evidence for shared noise; infinite where a package that averages over neighbours left its traces."
+    "Return the evidence for shared noise; infinite where packages that average left traces."
     if averaging_traces(adata): return np.inf
     known = np.isfinite(X).all(axis=1) & np.isfinite(V).all(axis=1)
     rows = np.flatnonzero(known)[first_of_copies(X[known], V[known])[0]]
     return evidence_of_sharing(X[rows], V[rows])
 
-# %% ../nbs/19_tools.ipynb #5483fbca
+# %% ../nbs/19_tools.ipynb #8c7739be
 def _shared(adata, tables, source, n_tried, evidence) -> Smoothing:
-    """Return the record of velocities for which no average was proved: "shared" where states, or layers that velocities
-    are made from, are averages."""
-    usual = ("velocity", "velocity_S", "Ms", "M_s")
+    "Return the record where no average is proved: shared where states or layers are averages."
+    usual = (*Key.velocities, *dict(Key.averages[Key.counts]))
     keys = [key for key in usual if key in adata.layers and f"layer:{key}" not in source]
     layers = {f"layers[{key!r}]": _some_columns(adata.layers[key]) for key in keys}
-    found, _ = find_averaging(read_averages(adata), dict(states=tables["states"]) | layers, (*layers, "states"))
+    known = dict(states=tables["states"]) | layers
+    found, _ = find_averaging(read_averages(adata), known, (*layers, "states"))
     if found is None: return _unproved(adata, n_tried, evidence)
     where = next(name for name in (*layers, "states") if found.proved(name))
     reason = (
-        f"{where}: averages over {found.graph}, as inversion proves. The velocities ({source}) come from averages in "
-        "a way that can't be undone, so neighbours share their noise")
-    if "velocity" in where: reason += (
-        f"; a linear projection of {where} could be undone: fit in a linear basis with velocity_key={where[8:-2]!r}")
-    return Smoothing("shared", found.graph, state_score=found.score("states"), n_cells=adata.n_obs, n_tried=n_tried,
-                     reason=reason)
+        f"{where}: averages over {found.graph}, as inversion proves. The velocities ({source}) "
+        "come from averages in a way that can't be undone, so neighbours share their noise")
+    if Key.velocity in where: reason += (
+        f"; a linear projection of {where} could be undone: fit in a linear basis with "
+        f"velocity_key={where[8:-2]!r}")
+    return Smoothing(
+        "shared", found.graph, state_score=found.score("states"), n_cells=adata.n_obs,
+        n_tried=n_tried, reason=reason)
 
-# %% ../nbs/19_tools.ipynb #c4c6f38b
+# %% ../nbs/19_tools.ipynb #999f496e
 def _unproved(adata, n_tried, evidence) -> Smoothing:
-    "Return the record where no average is proved: traces of averaging, or the look of the noise, make it shared."
-    if evidence < SHARED_EVIDENCE: return Smoothing("independent", n_cells=adata.n_obs, n_tried=n_tried)
-    traces = averaging_traces(adata)
-    why = (
-        f"a package that averages over neighbours was here ({', '.join(traces[:3])}), but none of {n_tried} graphs is "
-        f"proved to be its" if traces else f"nearest cells share noise (log evidence ratio {evidence:.1f})")
+    "Return the record where no average is proved: traces, or the look of noise, make it shared."
+    if evidence < SHARED_EVIDENCE:
+        return Smoothing("independent", n_cells=adata.n_obs, n_tried=n_tried)
+    why = f"nearest cells share noise (log evidence ratio {evidence:.1f})"
+    if traces := averaging_traces(adata): why = (
+        f"a package that averages over neighbours was here ({', '.join(traces[:3])}), but none of "
+        f"{n_tried} graphs is proved to be its")
     return Smoothing("shared", n_cells=adata.n_obs, n_tried=n_tried, reason=(
-        f"{why}: the noise of these velocities is shared in a way that can't be undone. From counts, or with the "
-        "graph of the averages in obsp, it can; if these are velocities of single cells, say smoothing=False"))
+        f"{why}: the noise of these velocities is shared in a way that can't be undone. From "
+        "counts, or with the graph of the averages in obsp, it can; if these are velocities of "
+        "single cells, say smoothing=False"))
 
-# %% ../nbs/19_tools.ipynb #406c8c15
+# %% ../nbs/19_tools.ipynb #0a793120
 def _some_columns(layer, n=64):
     "Return some columns of a layer, spread over all, that are not constant, (n_cells, up to n)."
     at = np.linspace(0, layer.shape[1] - 1, min(4 * n, layer.shape[1])).astype(int)
     values = dense(gene_columns(layer, np.unique(at)))
-    spread = np.ptp(values, axis=0)
-    return values[:, spread > 0][:, :n]
+    return values[:, np.ptp(values, axis=0) > 0][:, :n]
 
-# %% ../nbs/19_tools.ipynb #47e84f92
+# %% ../nbs/19_tools.ipynb #4ef1a916
 def _placed_field(adata, basis, obj, lazy=False) -> PlacedField:
     "The stored field, or that of `vector_field_class`, with the cells in it."
     if obj is None: return read_field(adata, basis, lazy=lazy)
-    stored = obj if isinstance(obj, Mapping) else getattr(obj, "vf_dict", None)
+    stored = obj if isinstance(obj, Mapping) else getattr(obj, "vf_dict", None)   # dynamo's object
     if isinstance(stored, Mapping) and (stored is obj or "X_ctrl" in stored):
         return read_field(adata, basis, field_from_vecfld(stored), stored, lazy)
-    return read_field(adata, basis, autodiff_field(obj) if _is_network(obj) else as_field(obj), None, lazy)
+    torch = sys.modules.get("torch")   # its modules do not take arrays; it is not imported to see
+    network = torch is not None and isinstance(obj, torch.nn.Module)
+    return read_field(adata, basis, autodiff_field(obj) if network else as_field(obj), None, lazy)
 
-# %% ../nbs/19_tools.ipynb #786e4cba
-def _is_network(obj) -> bool:
-    "Whether this is a PyTorch module, which does not take arrays; PyTorch is not imported to find out."
-    return (torch := sys.modules.get("torch")) is not None and isinstance(obj, torch.nn.Module)
-
-# %% ../nbs/19_tools.ipynb #b5d6960d
+# %% ../nbs/19_tools.ipynb #1ed1aed2
 def _gene_loadings(adata, placed: PlacedField, basis, Qkey) -> tuple[Loadings, bool]:
-    "Loadings of the genes that the field can speak of, and whether they belong to PCA instead of to the basis."
-    if placed.genes is not None: return Loadings(placed.genes, np.eye(len(placed.genes)), "X"), False
-    loadings = read_loadings(adata, Qkey, basis)
+    "Loadings of the genes that the field can speak of, and whether they are PCA's, not the basis'."
+    if placed.genes is not None:
+        return Loadings(placed.genes, np.eye(len(placed.genes)), "X"), False
+    loadings, dims = read_loadings(adata, Qkey, basis), placed.dims
     d, n_loadings = placed.states.shape[1], loadings.values.shape[1]
-    fits = n_loadings == d if placed.dims is None else max(placed.dims) < n_loadings
-    if fits and (basis == "pca" or Qkey != "PCs" or loadings.reproduces):
-        return loadings if placed.dims is None else replace(loadings, values=loadings.values[:, placed.dims]), False
-    if basis != "pca" and "X_pca" in adata.obsm and np.shape(adata.obsm["X_pca"])[1] == n_loadings:
-        return read_loadings(adata, Qkey), True
+    fits = n_loadings == d if dims is None else max(dims) < n_loadings
+    if fits and (basis == "pca" or Qkey != Key.loadings or loadings.reproduces):
+        values = loadings.values if dims is None else loadings.values[:, dims]
+        return replace(loadings, values=values), False
+    in_pca = Key.pca in adata.obsm and np.shape(adata.obsm[Key.pca])[1] == n_loadings
+    if basis != "pca" and in_pca: return read_loadings(adata, Qkey), True
     raise ValueError(
-        f"the loadings {Qkey!r} ({n_loadings} components) do not lead from basis {basis!r} ({d} dimensions) to "
-        "genes: that needs a linear basis and its own loadings (name them with Qkey=…), or PCA with its states in "
-        "obsm['X_pca'] to go through. Without regulators and effectors you get the Jacobian in the basis")
+        f"the loadings {Qkey!r} ({n_loadings} components) do not lead from basis {basis!r} ({d} "
+        "dimensions) to genes: that needs a linear basis and its own loadings (Qkey=…), or PCA "
+        f"with its states in obsm[{Key.pca!r}] to go through. Without regulators and effectors you "
+        "get the Jacobian in the basis")
 
-# %% ../nbs/19_tools.ipynb #3751ea4b
+# %% ../nbs/19_tools.ipynb #97e5112c
 def _lifted(adata, field, states, basis, cells) -> LiftedField:
-    """The field of an embedding as a field in principal components, with maps for some of the cells. Warns where these
-    explain little."""
+    "The field of an embedding in principal components. Warns where local maps explain little."
     lifted = lift_field(field, dense(states), read_states(adata, "pca"), cells=cells)
-    if len(lifted.maps.r2) > 1 and (share := np.median(lifted.maps.r2)) < 0.5:
-        warn_user(
-            f"between basis {basis!r} and genes lie local linear maps, which explain {share:.0%} of the variance of a "
-            "cell's neighbours (median R²): much of what genes do there is not on this embedding; prefer basis='pca'")
+    if len(lifted.maps.r2) > 1 and (share := np.median(lifted.maps.r2)) < 0.5: warn_user(
+        f"between basis {basis!r} and genes lie local linear maps, which explain {share:.0%} of "
+        "the variance of a cell's neighbours (median R²): much of what genes do there is not on "
+        "this embedding; prefer basis='pca'")
     return lifted
 
-# %% ../nbs/19_tools.ipynb #68d4c266
-def _select_cells(adata, placed: PlacedField, basis, cell_idx, sampling, sample_ncells, seed) -> np.ndarray:
+# %% ../nbs/19_tools.ipynb #8b6427d5
+def _select_cells(adata, placed: PlacedField, basis, cell_idx, sampling, n, seed) -> np.ndarray:
     "Positions of the cells to compute."
     if not (sampling is None or isinstance(sampling, str) and sampling in {"all", *METHODS}):
-        raise ValueError(f"sampling={sampling!r}: expected None, 'all', {', '.join(map(repr, METHODS))}")
-    if cell_idx is not None:
-        if sampling not in (None, "all"):
-            warn_user(f"cell_idx is given, so sampling={sampling!r} is not used")
+        known = ", ".join(map(repr, METHODS))
+        raise ValueError(f"sampling={sampling!r}: expected None, 'all', {known}")
+    every = sampling is None or sampling == "all"
+    if cell_idx is not None and not every:
+        warn_user(f"cell_idx is given, so sampling={sampling!r} is not used")
+    if sampling is None or every or cell_idx is not None:
         return find_cells(cell_idx, adata.obs_names.to_numpy())
-    if sampling in (None, "all"): return np.arange(adata.n_obs)
     V = cell_velocities(adata, placed, basis) if sampling == "velocity" else None
-    return sample(np.arange(adata.n_obs), sample_ncells, sampling, X=placed.states, V=V, seed=seed)
+    return sample(np.arange(adata.n_obs), n, sampling, X=placed.states, V=V, seed=seed)
 
-# %% ../nbs/19_tools.ipynb #c42226d5
-def _between_genes(adata, placed, basis, cells, J, names, loadings: Loadings, through_pca, dtype) -> dict:
-    "Jacobians in the basis (n_cells, d, d) as entries between genes, with the R² of local maps where these are needed."
-    left, right = (
-        side[find_names(names[what], loadings.genes)]
-        for what, side in zip(("effectors", "regulators"), scaled_loadings(loadings.values, loadings.scale)))
+# %% ../nbs/19_tools.ipynb #0c1efb88
+def _between_genes(adata, placed, basis, cells, J, names, loadings, through_pca, dtype) -> dict:
+    "Jacobians in the basis (n_cells, d, d) as entries between genes, and the R² of local maps."
+    sides = scaled_loadings(loadings.values, loadings.scale)
+    left, right = (side[find_names(names[what], loadings.genes)]
+                   for what, side in zip(("effectors", "regulators"), sides))
     if not through_pca: return dict(genes=project_jacobian(J, left, right, dtype))
     known = FunctionField(placed.field.velocity, lambda U: J)
     lifted = _lifted(adata, known, placed.states, basis, cells)
     genes = lifted.projected_jacobian(lifted.coordinates[cells], left, right)
     return dict(genes=genes.astype(dtype, copy=False), local_r2=lifted.maps.r2)
 
-# %% ../nbs/19_tools.ipynb #358638dc
-def without_velocity(
-    adata: AnnData,        # With a fitted field
-    basis: str | None,     # Its basis
-) -> list[str]:            # Names
-    "Return the genes that had no velocity when the field was fitted."
-    field = adata.uns.get(basis_key("VecFld", basis), {})
+# %% ../nbs/19_tools.ipynb #bef019ea
+def without_velocity(adata: AnnData, basis: str | None) -> list[str]:
+    "Return the genes that had no velocity when the field of a basis was fitted."
+    field = adata.uns.get(basis_key(Key.field, basis), {})
     return [str(gene) for gene in np.ravel(field.get("without_velocity", ()))]
 
+# %% ../nbs/19_tools.ipynb #dc2d2cf4
 def _tell_without_velocity(adata, basis, effectors) -> None:
     "Warn of effectors that had no velocity when the field was fitted."
     lacking = set(without_velocity(adata, basis))
-    if told := [g for g in effectors if g in lacking]:
-        warn_user(
-            f"effectors: {', '.join(told[:10])}{' …' * (len(told) > 10)} had no velocity of their own: their entries "
-            "are what the components of the other genes say of them")
+    if told := [g for g in effectors if g in lacking]: warn_user(
+        f"effectors: {', '.join(told[:10])}{' …' * (len(told) > 10)} had no velocity of their own: "
+        "their entries are what the components of the other genes say of them")
 
-# %% ../nbs/19_tools.ipynb #a20e9293
-def _check_request(adata, method, options, vector_field_class, store, store_in_adata, dtype) -> None:
+# %% ../nbs/19_tools.ipynb #7ab7f137
+def _check_request(adata, method, options, other, store, store_in_adata, dtype) -> None:
     "Raise an error for what cannot be asked of `jacobian`."
     check_adata(adata, write=store_in_adata)
-    if method not in ("analytical", "parallel", "numerical", "autodiff"):
-        raise ValueError(f"method={method!r}: expected 'analytical', 'numerical' or 'autodiff'")
-    if unknown := options.keys() - dict(numerical=options.keys(), autodiff={"backend"}).get(method, set()):
-        raise TypeError(
-            f"jacobian() got unexpected arguments {', '.join(map(repr, sorted(unknown)))}; step options go with "
-            "method='numerical', backend with method='autodiff'")
+    for name, value, known in (
+            ("method", method, ("analytical", "numerical", "autodiff", "parallel")),
+            ("dtype", dtype, ("float64", "float32")), ("store", store, ("tensor", "lazy"))):
+        if value not in known:
+            raise ValueError(f"{name}={value!r}: expected {' or '.join(map(repr, known[:3]))}")
+    takes = dict(numerical=options.keys(), autodiff={"backend"}).get(method, set())
+    if unknown := options.keys() - takes: raise TypeError(
+        f"jacobian() got unexpected arguments {', '.join(map(repr, sorted(unknown)))}; step "
+        "options go with method='numerical', backend with method='autodiff'")
     check_unique(adata.obs_names, "cell names", "adata.obs_names_make_unique()")
-    if dtype not in ("float64", "float32"): raise ValueError(f"dtype={dtype!r}: expected 'float64' or 'float32'")
-    if store not in ("tensor", "lazy"): raise ValueError(f"store={store!r}: expected 'tensor' or 'lazy'")
-    if store == "lazy" and (vector_field_class is not None or not store_in_adata or method == "numerical"):
-        raise ValueError(
-            "store='lazy' reads the numbers off the stored field when they are needed: it goes with "
-            "store_in_adata=True, method='analytical' and without vector_field_class")
+    unstored = other is not None or not store_in_adata or method == "numerical"
+    if store == "lazy" and unstored: raise ValueError(
+        "store='lazy' reads the numbers off the stored field when they are needed: it goes with "
+        "store_in_adata=True, method='analytical' and without vector_field_class")
 
-# %% ../nbs/19_tools.ipynb #b8041b7c
-def _automatic(func, backend=None) -> VectorField:
-    "A field by automatic differentiation."
-    if func is None:
-        raise ValueError(
-            "method='autodiff' differentiates a function that is given as vector_field_class; the stored field has "
-            "a Jacobian of its own, method='analytical'")
-    return func if isinstance(func, VectorField) else autodiff_field(func, backend)
-
-# %% ../nbs/19_tools.ipynb #0357e8e3
+# %% ../nbs/19_tools.ipynb #88447b18
 def _basis_jacobian(placed, cells, method, n_pairs, how, options) -> np.ndarray:
-    "Return Jacobians in the basis, (n_cells, d, d). Raises MemoryError if they and those of pairs are too many."
-    cores, dtype, memory_mb = how
+    "Return Jacobians in the basis, (n_cells, d, d). Raises MemoryError for too many numbers."
+    (cores, dtype, memory_mb), states, field = how, placed.states, placed.field
     check_budget(
-        (len(cells), placed.states.shape[1] ** 2 + n_pairs), memory_mb,
-        "ask for any pair or statistic with vf.gene_jacobian(adata), which stores nothing; or call with store='lazy', "
-        "choose cells with sampling=…, or raise memory_mb")
-    field = replace(placed.field, dtype=dtype) if isinstance(placed.field, GaussianField) else placed.field
-    if method == "numerical": options = dict(base_step=default_step(placed.states)) | options
+        (len(cells), states.shape[1] ** 2 + n_pairs), memory_mb,
+        "ask for any pair or statistic with vf.gene_jacobian(adata), which stores nothing; or call "
+        "with store='lazy', choose cells with sampling=…, or raise memory_mb")
+    if isinstance(field, GaussianField): field = replace(field, dtype=dtype)
+    if method == "numerical": options = dict(base_step=default_step(states)) | options
     differentiated = numerical_jacobian if method == "numerical" else analytical_jacobian
-    return differentiated(field, placed.states[cells], cores, **options).astype(dtype, copy=False)
+    return differentiated(field, states[cells], cores, **options).astype(dtype, copy=False)
 
-# %% ../nbs/19_tools.ipynb #16324e77
-def _packed_velocity(adata, basis, Qkey, regulators, effectors, which, func, method, store, how, options) -> dict:
+# %% ../nbs/19_tools.ipynb #7b90f1df
+def _packed_velocity(adata, basis, Qkey, wanted, which, func, method, store, how, options) -> dict:
     "Return the Jacobian of the velocity as it is stored."
-    if method == "autodiff": func, options = _automatic(func, **options), {}
-    placed = _placed_field(adata, basis, func)
-    names: dict = {}
-    extra: dict = dict(method=method)
-    if regulators is not None or effectors is not None:
+    if method == "autodiff":
+        if func is None: raise ValueError(
+            "method='autodiff' differentiates a function that is given as vector_field_class; the "
+            "stored field has a Jacobian of its own, method='analytical'")
+        func = func if isinstance(func, VectorField) else autodiff_field(func, **options)
+        options = {}
+    placed, extra, J = _placed_field(adata, basis, func), dict(method=method), None
+    names = {what: genes for what, genes in wanted.items() if genes is not None}
+    if names:
         loadings, through_pca = _gene_loadings(adata, placed, basis, Qkey)
-        names = {
-            what: select_genes(adata, wanted, loadings.genes, what)
-            for what, wanted in dict(effectors=effectors, regulators=regulators).items() if wanted is not None}
-        names = {what: names.get(what, next(iter(names.values()))) for what in ("effectors", "regulators")}
+        names = {what: select_genes(adata, genes, loadings.genes, what)
+                 for what, genes in names.items()}
+        names = {what: names.get(what, next(iter(names.values()))) for what in wanted}
         if func is None: _tell_without_velocity(adata, basis, names["effectors"])
-    cells, J = _select_cells(adata, placed, basis, *which), None
-    if func is None: extra["fingerprint"] = fingerprint(adata.uns[basis_key("VecFld", basis)])
+    cells = _select_cells(adata, placed, basis, *which)
+    if func is None: extra["fingerprint"] = fingerprint(adata.uns[basis_key(Key.field, basis)])
     if store == "lazy": extra["Qkey"] = Qkey
     else:
         n_pairs = int(np.prod([len(genes) for genes in names.values()])) if names else 0
         J = _basis_jacobian(placed, cells, method, n_pairs, how, options)
-        if names: extra |= _between_genes(adata, placed, basis, cells, J, names, loadings, through_pca, how[1])
+        if names: extra |= _between_genes(
+            adata, placed, basis, cells, J, names, loadings, through_pca, how[1])
     return pack_jacobian(J, cells, adata.obs_names[cells], **names, **extra)
 
-# %% ../nbs/19_tools.ipynb #cf7f63e4
+# %% ../nbs/19_tools.ipynb #daf42b94
 def _is_production(of) -> bool:
     "Whether production is asked for instead of velocity."
-    if of not in ("velocity", "production"): raise ValueError(f"of={of!r}: expected 'velocity' or 'production'")
+    if of not in ("velocity", "production"):
+        raise ValueError(f"of={of!r}: expected 'velocity' or 'production'")
     return of == "production"
 
-# %% ../nbs/19_tools.ipynb #0c1f1906
-def _packed_production(adata, regulators, effectors, cells, memory_mb) -> dict:
+# %% ../nbs/19_tools.ipynb #19d64402
+def _packed_production(adata, wanted, cell_idx, memory_mb) -> dict:
     "Entries of the Jacobian of production as they are stored."
-    if regulators is None and effectors is None:
-        raise ValueError("of='production' stores entries between genes: name them: regulators=…, effectors=…")
-    gj = production_jacobian(adata, cells)
-    sides = dict(effectors=(effectors, gj.effectors), regulators=(regulators, gj.genes))
-    names = {what: list(known) if wanted is None else select_genes(adata, wanted, adata.var_names, what)
-             for what, (wanted, known) in sides.items()}
-    for what, (_, known) in sides.items(): find_names(names[what], known, f"{what} of the production fit")
+    if not any(genes is not None for genes in wanted.values()): raise ValueError(
+        "of='production' stores entries between genes: name them: regulators=…, effectors=…")
+    cells = find_cells(cell_idx, adata.obs_names.to_numpy())
+    gj, names = production_jacobian(adata, cells), {}
+    for what, known in dict(effectors=gj.effectors, regulators=gj.genes).items():
+        genes = wanted[what]
+        names[what] = list(known) if genes is None else select_genes(
+            adata, genes, adata.var_names, what)
+        find_names(names[what], known, f"{what} of the production fit")
     block = gj.block(names["effectors"], names["regulators"], memory_mb=memory_mb)
-    mark = fingerprint(adata.uns["production"])
-    return pack_jacobian(None, cells, adata.obs_names[cells], block, **names, method="analytical", fingerprint=mark)
+    mark = fingerprint(adata.uns[Key.production])
+    return pack_jacobian(None, cells, adata.obs_names[cells], block, **names, method="analytical",
+                         fingerprint=mark)
 
-# %% ../nbs/19_tools.ipynb #ca805109
+# %% ../nbs/19_tools.ipynb #b6d91519
 def jacobian(
-    adata: AnnData,                     # The data, with a fitted field
-    regulators=None,                      # Regulators ∂x_j: names, or a yes/no column of .var. Alone: effectors too
-    effectors=None,                       # Effectors ∂f_i: likewise. Neither: the Jacobian in the basis only
-    cell_idx=None,                        # Cells: positions, mask or names; None is all, or those of `sampling`
-    sampling: str | None = None,          # None or "all", or a choice: "random", "velocity", "trn", "kmeans"
-    sample_ncells: int = 1000,            # How many `sampling` chooses
-    basis: str | None = "pca",            # Basis of the field; None is a field fitted in gene space
-    Qkey: str = "PCs",                    # Key of the loadings, in uns or varm
-    vector_field_class=None,              # Another field: a `VectorField`, a dynamo object, a function of states
-    method: str = "analytical",           # "analytical" (the field's own), "numerical" (differences) or "autodiff"
-    store_in_adata: bool = True,          # Store the result; False returns it and leaves the AnnData untouched
-    cores: int | None = 1,                # Number of threads; None takes all cores
+    adata: AnnData,                # The data, with a fitted field
+    regulators=None,               # Regulators ∂x_j: names, or a yes/no column of .var
+    effectors=None,                # Effectors ∂f_i: likewise; None takes the others', or none
+    cell_idx=None,                 # Cells: positions, mask or names; None is all, or a sample
+    sampling: str | None = None,   # None or "all"; "random", "velocity", "trn", "kmeans"
+    sample_ncells: int = 1000,     # How many `sampling` chooses
+    basis: str | None = "pca",     # Basis of the field; None is a field fitted in gene space
+    Qkey: str = "PCs",             # Key of the loadings, in uns or varm
+    vector_field_class=None,       # Another field: a `VectorField`, a dynamo object, a function
+    method: str = "analytical",    # Or "numerical" (differences), "autodiff"
+    store_in_adata: bool = True,   # Store the result; False returns it and leaves the AnnData
+    cores: int | None = 1,         # Number of threads; None takes all cores
     *,
-    store: str = "tensor",                # "tensor" stores the numbers, "lazy" only what was asked for
-    memory_mb: float = 4096,              # Most memory that the tensors may take
-    dtype: str = "float64",               # Precision of the tensors and of a Gaussian field's work; or "float32"
-    seed: int = 19491001,                 # Seed of `sampling`
-    of: str = "velocity",                 # Or "production", where it is fitted; stored in `uns['jacobian_production']`
-    gene_symbols: str | None = None,      # Column of var with genes' names; None is var_names
-    **options,                            # Options of `numerical_jacobian`; for "autodiff": backend
-):  # The AnnData, or with `store_in_adata=False` the dict that would have been stored
-    """Compute the Jacobian ∂f_effector / ∂x_regulator of the vector field at every cell, and store it in
-    `uns['jacobian_<basis>']` as dynamo does: cells are the last axis.
+    store: str = "tensor",         # "tensor" stores the numbers, "lazy" only what was asked for
+    memory_mb: float = 4096,       # Most memory that the tensors may take
+    dtype: str = "float64",        # Precision of the tensors and of the work, or "float32"
+    seed: int = 19491001,          # Seed of `sampling`
+    of: str = "velocity",          # Or "production", stored in `uns['jacobian_production']`
+    gene_symbols: str | None = None,  # Column of var with genes' names; None is var_names
+    **options,                     # Options of `numerical_jacobian`; for "autodiff": backend
+):                                 # The AnnData, or with `store_in_adata=False` what is stored
+    """Compute the Jacobian ∂f_effector / ∂x_regulator of the vector field at every cell, and store
+    it in `uns['jacobian_<basis>']` as dynamo does: cells are the last axis.
 
-    Entries have the unit of velocity over that of expression: 1/time if the field's `velocity_kind` is "projection".
-    From a basis that is not linear (UMAP), genes are reached by local maps through PCA, whose R² is kept in
-    `obs['local_r2_<basis>']`. method="autodiff" differentiates `vector_field_class`, written with JAX or PyTorch.
-    Raises KeyError (no field, loadings, gene or cell of that name), ValueError (what does not fit together), IndexError
-    (cells out of range), TypeError (unknown arguments) or MemoryError (a tensor over `memory_mb`) before it writes.
+    Entries have the unit of velocity over that of expression: 1/time if the field's `velocity_kind`
+    is "projection". From a basis that is not linear (UMAP), genes are reached by local maps through
+    PCA, whose R² is kept in `obs['local_r2_<basis>']`. method="autodiff" differentiates
+    `vector_field_class`, written with JAX or PyTorch. Raises KeyError (no such field, loadings,
+    gene or cell), ValueError (what does not fit together), IndexError (cells out of range),
+    TypeError (unknown arguments) or MemoryError (a tensor over `memory_mb`) before it writes.
     Source: Qiu et al., Cell 2022; notebooks 02 (closed form), 10 (loadings) and 11 (local maps)."""
     _check_request(adata, method, options, vector_field_class, store, store_in_adata, dtype)
     named = with_symbols(adata, gene_symbols)
+    wanted = dict(effectors=effectors, regulators=regulators)
     if production := _is_production(of):
-        cells = find_cells(cell_idx, adata.obs_names.to_numpy())
-        packed = _packed_production(named, regulators, effectors, cells, memory_mb)
-    else:
-        which, how = (cell_idx, sampling, sample_ncells, seed), (cores, dtype, memory_mb)
-        packed = _packed_velocity(named, basis, Qkey, regulators, effectors, which, vector_field_class, method, store,
-                                  how, options)
+        packed = _packed_production(named, wanted, cell_idx, memory_mb)
+    else: packed = _packed_velocity(
+        named, basis, Qkey, wanted, (cell_idx, sampling, sample_ncells, seed), vector_field_class,
+        method, store, (cores, dtype, memory_mb), options)
     packed = renamed(packed, named.var_names, adata.var_names)
-    if store_in_adata: write_jacobian(adata, packed, "production" if production else basis)
+    if store_in_adata: write_jacobian(adata, packed, Key.production if production else basis)
     return adata if store_in_adata else packed
 
-# %% ../nbs/19_tools.ipynb #46d84a81
+# %% ../nbs/19_tools.ipynb #64cfe397
 def gene_jacobian(
-    adata: AnnData,               # The data, with a fitted field
-    basis: str | None = "pca",      # Basis of the field; None is gene space
+    adata: AnnData,                   # The data, with a fitted field
+    basis: str | None = "pca",        # Basis of the field; None is gene space
     *,
-    cell_idx=None,                  # Cells: positions, mask or names; None is all
-    Qkey: str = "PCs",              # Key of the loadings, in uns or varm
-    vector_field_class=None,        # A field to use instead of the stored one, as in `jacobian`
-    of: str = "velocity",           # Or "production", where it is fitted
-    gene_symbols: str | None = None,   # Column of var with genes' names; None is var_names
-) -> GeneJacobian:                  # All genes with loadings, lazily
+    cell_idx=None,                    # Cells: positions, mask or names; None is all
+    Qkey: str = "PCs",                # Key of the loadings, in uns or varm
+    vector_field_class=None,          # A field to use instead of the stored one, as in `jacobian`
+    of: str = "velocity",             # Or "production", where it is fitted
+    gene_symbols: str | None = None,  # Column of var with genes' names; None is var_names
+) -> GeneJacobian:                    # All genes with loadings, lazily
     """The lazy tensor of all gene pairs: nothing is computed until it is asked, nothing is stored.
 
-    States that are a dask array stay one. From a basis that is not linear (UMAP), genes are reached by local maps
-    through PCA, as in `jacobian`; their R² is `.field.maps.r2`."""
+    States that are a dask array stay one. From a basis that is not linear (UMAP), genes are reached
+    by local maps through PCA, as in `jacobian`; their R² is `.field.maps.r2`."""
     adata = with_symbols(adata, gene_symbols)
     if _is_production(of): return production_jacobian(adata, cell_idx)
     placed = _placed_field(adata, basis, vector_field_class, lazy=True)
@@ -556,49 +574,52 @@ def gene_jacobian(
     cells = slice(None) if cell_idx is None else find_cells(cell_idx, adata.obs_names.to_numpy())
     if through_pca:
         lifted = _lifted(adata, placed.field, placed.states, basis, cells)
-        placed = replace(placed, field=lifted, states=lifted.coordinates, dims=None, posterior=None)
+        placed = replace(
+            placed, field=lifted, states=lifted.coordinates, dims=None, posterior=None)
+    smoothing, own = placed.smoothing, vector_field_class is None
+    shared = smoothing is not None and smoothing.kind == "shared"
     return GeneJacobian(
-        field=placed.field, states=placed.states[cells], loadings=loadings.values, genes=loadings.genes,
-        cells=adata.obs_names[cells].to_numpy(), scale=loadings.scale, fit=placed.posterior, var=adata.var,
-        without_velocity=() if vector_field_class is not None else tuple(without_velocity(adata, basis)),
-        no_errors=str(placed.smoothing) if placed.smoothing is not None and placed.smoothing.kind == "shared" else "")
+        field=placed.field, states=placed.states[cells], loadings=loadings.values,
+        genes=loadings.genes, cells=adata.obs_names[cells].to_numpy(), scale=loadings.scale,
+        fit=placed.posterior, var=adata.var, no_errors=str(smoothing) if shared else "",
+        without_velocity=tuple(without_velocity(adata, basis)) if own else ())
 
-# %% ../nbs/19_tools.ipynb #4e2d4db8
+# %% ../nbs/19_tools.ipynb #9b34e36c
 def read_entries(
-    adata: AnnData,                # The data
-    stored: StoredJacobian,          # From `read_jacobian`
-    basis: str | None,               # The basis
-    effectors: list[str],            # Some of its effectors
-    regulators: list[str],           # Some of its regulators
-    rows: np.ndarray | None = None,  # Some of its cells, rows of `stored.cells`; None is all
-) -> np.ndarray:                     # (n_rows, n_effectors, n_regulators)
-    """Entries of a stored Jacobian, computed now if it was stored lazily.
+    adata: AnnData, stored: StoredJacobian, basis: str | None, effectors, regulators, rows=None
+) -> np.ndarray:
+    """Entries of a stored Jacobian, (n_rows, n_effectors, n_regulators), of all or some rows of
+    `stored.cells`; computed now if it was stored lazily.
 
     Raises KeyError if it has no genes or not these."""
-    if not stored.effectors:
-        raise KeyError(f"the Jacobian of basis {basis!r} was computed without genes; call vf.jacobian with regulators")
-    asked = dict(effectors=effectors, regulators=regulators)
-    at = [find_names(names, np.array(getattr(stored, what), dtype=object), f"{what} of the stored Jacobian")
-          for what, names in asked.items()]
+    if not stored.effectors: raise KeyError(
+        f"the Jacobian of basis {basis!r} was computed without genes; call vf.jacobian with "
+        "regulators")
+    asked = dict(
+        effectors=(effectors, stored.effectors), regulators=(regulators, stored.regulators))
+    at = [find_names(names, np.array(known, dtype=object), f"{what} of the stored Jacobian")
+          for what, (names, known) in asked.items()]
     rows = np.arange(len(stored.cells)) if rows is None else rows
     if stored.genes is not None: return stored.genes[np.ix_(rows, *at)]
-    Qkey = adata.uns[basis_key("jacobian", basis)].get("Qkey")
-    if Qkey is None: raise KeyError(f"the stored Jacobian of basis {basis!r} has no numbers; call vf.jacobian again")
-    return np.asarray(gene_jacobian(adata, basis, cell_idx=stored.cells[rows], Qkey=Qkey).block(effectors, regulators))
+    Qkey = adata.uns[basis_key(Key.jacobian, basis)].get("Qkey")
+    if Qkey is None: raise KeyError(
+        f"the stored Jacobian of basis {basis!r} has no numbers; call vf.jacobian again")
+    gj = gene_jacobian(adata, basis, cell_idx=stored.cells[rows], Qkey=Qkey)
+    return np.asarray(gj.block(effectors, regulators))
 
-# %% ../nbs/19_tools.ipynb #0b1020ac
+# %% ../nbs/19_tools.ipynb #34639d91
 def get_jacobian(
-    adata: AnnData,               # The data, with a stored Jacobian
-    regulators=None,                # Some of the stored regulators; None is all
-    effectors=None,                 # Some of the stored effectors; None is all
-    basis: str | None = "pca",      # The basis
+    adata: AnnData,                   # The data, with a stored Jacobian
+    regulators=None,                  # Some of the stored regulators; None is all
+    effectors=None,                   # Some of the stored effectors; None is all
+    basis: str | None = "pca",        # The basis
     *,
-    gene_symbols: str | None = None,   # Column of var with genes' names; None is var_names
-) -> pd.DataFrame:                  # One row for each cell and pair: cell, effector, regulator, value
+    gene_symbols: str | None = None,  # Column of var with genes' names; None is var_names
+) -> pd.DataFrame:                    # A row a cell and pair: cell, effector, regulator, value
     """The stored Jacobian as a tidy table.
 
-    Raises KeyError if there is none or a gene is not in it; warns if field, states or stored numbers have changed
-    since."""
+    Raises KeyError if there is none or a gene is not in it; warns if field, states or numbers have
+    changed since."""
     adata = with_symbols(adata, gene_symbols)
     stored = read_jacobian(adata, basis)
     effectors = stored.effectors if effectors is None else _named(effectors, "effectors")
@@ -606,12 +627,14 @@ def get_jacobian(
     values = read_entries(adata, stored, basis, effectors, regulators)
     for doubt in stored.doubts: warn_user(f"{doubt}; call vf.jacobian again")
     index = pd.MultiIndex.from_product(
-        [adata.obs_names[stored.cells], effectors, regulators], names=["cell", "effector", "regulator"])
+        [adata.obs_names[stored.cells], effectors, regulators],
+        names=["cell", "effector", "regulator"])
     return pd.Series(values.ravel(), index, name="value").reset_index()
 
-# %% ../nbs/19_tools.ipynb #8ae8cd13
+# %% ../nbs/19_tools.ipynb #1f010aec
 def _named(wanted, what) -> list[str]:
     "Names that are asked for, a list."
-    names = [wanted] if isinstance(wanted, str) or np.ndim(wanted) == 0 else [str(name) for name in wanted]
+    single = isinstance(wanted, str) or np.ndim(wanted) == 0
+    names = [str(name) for name in ([wanted] if single else wanted)]
     if not names: raise ValueError(f"{what}: no gene is given; give at least one name, or None")
-    return [str(name) for name in names]
+    return names
