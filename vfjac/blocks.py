@@ -92,23 +92,19 @@ def count_cores(cores: int | None) -> int:
     check_numbers("a whole number, 1 or more", cores=cores)
     return int(cores)
 
-# %% ../nbs/00_blocks.ipynb #71c0a558
-def _run_threads(work: Callable, blocks: Iterable, n_threads: int) -> list:
-    "Call `work` with every block, `n_threads` at a time, with BLAS held to one thread meanwhile."
-    blocks = list(blocks)
-    n_threads = min(n_threads, len(blocks))
-    if n_threads <= 1: return [work(block) for block in blocks]
-    with single_threaded_blas(), ThreadPoolExecutor(n_threads) as pool:
-        return list(pool.map(work, blocks))
+# %% ../nbs/00_blocks.ipynb #a7528a34
+def parallel_for(work: Callable, blocks: Iterable, max_threads: int = 16, cores=None) -> list:
+    """Call `work` with every block, in `cores` threads: the results in the order of the blocks.
 
-# %% ../nbs/00_blocks.ipynb #21d585d2
-def parallel_for(work: Callable, blocks: Iterable, max_threads: int = 16) -> None:
-    "Call `work` with every block, several at a time, in as many threads as BLAS may use."
+    None is as many as BLAS may use, at most `max_threads`; BLAS is held to one meanwhile."""
     blocks = list(blocks)
-    with single_threaded_blas() if len(blocks) > 1 else nullcontext(1) as threads:
-        _run_threads(work, blocks, min(threads, max_threads))
+    alone = len(blocks) < 2 or cores == 1
+    with nullcontext(1) if alone else single_threaded_blas() as free:
+        n_threads = min(cores or min(free, max_threads), len(blocks))
+        if n_threads < 2: return [work(block) for block in blocks]
+        with ThreadPoolExecutor(n_threads) as pool: return list(pool.map(work, blocks))
 
-# %% ../nbs/00_blocks.ipynb #b9373ce4
+# %% ../nbs/00_blocks.ipynb #9d745aff
 def map_blocks(work: Callable, blocks: Iterable[slice], cores: int | None = 1) -> np.ndarray:
     """Results of all cells, (n_cells, …), from `work`: a block of rows → its results, (n_rows, …).
 
@@ -120,8 +116,7 @@ def map_blocks(work: Callable, blocks: Iterable[slice], cores: int | None = 1) -
         with lock:
             if not out: out.append(np.empty((blocks[-1].stop, *part.shape[1:]), part.dtype))
         out[0][s] = part
-    if cores is None: parallel_for(put, blocks)
-    else: _run_threads(put, blocks, cores)
+    parallel_for(put, blocks, cores=cores)
     return out[0]
 
 # %% ../nbs/00_blocks.ipynb #4868b761
@@ -193,7 +188,7 @@ def map_chunks(func: Callable, X, shape: tuple[int, int], memory_mb: float, dtyp
         _task, dask.delayed(func, traverse=False), dtype=dtype, meta=np.empty((0, 0, 0), dtype),
         new_axis=2, chunks=(X.chunks[0], *shape))
 
-# %% ../nbs/00_blocks.ipynb #a1b59a39
+# %% ../nbs/00_blocks.ipynb #453542a2
 def _fold_rows(contribution, X, combine, block_rows, cores=1, update=lambda n: None):
     "Contributions of all rows put together in float64, a total a thread; None without rows."
     block_rows = block_rows or len(X) or 1
@@ -208,7 +203,8 @@ def _fold_rows(contribution, X, combine, block_rows, cores=1, update=lambda n: N
             else: combine(total, part, out=total)
             update(s.stop - s.start)
         return total
-    return reduce(combine, _run_threads(fold, [blocks[i::cores] for i in range(cores)], cores))
+    shares = [blocks[i::cores] for i in range(cores)]
+    return reduce(combine, parallel_for(fold, shares, cores=cores))
 
 # %% ../nbs/00_blocks.ipynb #57ab6ed3
 def _group_codes(rows, n_cells, n):

@@ -220,15 +220,7 @@ def outside_support(field: VectorField, X: np.ndarray, cells: np.ndarray) -> np.
     "Which states have less than a twentieth of a typical cell's support: the field is its prior."
     return support(field, X, cells) < 0.05
 
-# %% ../nbs/13_dynamics.ipynb #62dbfcca
-def _stability(values: np.ndarray) -> np.ndarray:
-    "Kinds of fixed points by signs of real parts, (n,); undecided where one is zero to rounding."
-    zero = 1e-9 * np.abs(values).max(axis=1, keepdims=True)
-    grows, decays = values.real > zero, values.real < -zero
-    kinds = [grows.any(axis=1) & decays.any(axis=1), decays.all(axis=1), grows.all(axis=1)]
-    return np.select(kinds, ["saddle", "stable", "unstable"], "undecided")
-
-# %% ../nbs/13_dynamics.ipynb #849b6088
+# %% ../nbs/13_dynamics.ipynb #b5f775a6
 @dataclass(frozen=True, eq=False)
 class FixedPoints:
     "Fixed points of a field, those that most starts lead to first."
@@ -239,8 +231,11 @@ class FixedPoints:
 
     @property
     def kind(self) -> np.ndarray:
-        "stable, saddle, unstable or undecided, (n,)."
-        return _stability(self.eigenvalues)
+        "stable, saddle, unstable, or undecided where a real part is zero to rounding, (n,)."
+        zero = 1e-9 * np.abs(self.eigenvalues).max(axis=1, keepdims=True)
+        grows, decays = self.eigenvalues.real > zero, self.eigenvalues.real < -zero
+        kinds = [grows.any(axis=1) & decays.any(axis=1), decays.all(axis=1), grows.all(axis=1)]
+        return np.select(kinds, ["saddle", "stable", "unstable"], "undecided")
 
     @property
     def oscillating(self) -> np.ndarray:

@@ -108,7 +108,7 @@ def _project_outputs(field, X, left, right) -> np.ndarray:
         if rows.size: out[:, rows] += on_left[rows, None] * one.projected_jacobian(X, None, right)
     return out
 
-# %% ../nbs/02_fields.ipynb #43e78a1a
+# %% ../nbs/02_fields.ipynb #2963400f
 @dataclass(frozen=True, eq=False)
 class GaussianField(_KernelField):
     """A sum of kernels on a straight trend, `f(x) = offset + slope x + Σ_m k(x, c_m) C_m`.
@@ -126,15 +126,12 @@ class GaussianField(_KernelField):
     def __post_init__(self):
         c, C, widths = map(np.shape, (self.control_points, self.coefficients, self.beta))
         own = C[1:] + c[1:]   # of what each output and dimension have for themselves
-        tables = len(c) == len(C) == 2 and c[0] == C[0] > 0
-        if not tables or C != c and own not in (widths, np.shape(self.slope)):
+        alike = len(c) == len(C) == 2 and (C == c or own in (widths, np.shape(self.slope)))
+        if not alike or not c[0] == C[0] > 0 or widths not in ((), c[1:], own):
             raise ValueError(
-                f"control_points {c} and coefficients {C}: expected two tables (M, d) of the same "
-                "shape, M >= 1, or a slope or a beta for each output and dimension")
-        if widths not in ((), c[1:], own):
-            raise ValueError(
-                f"beta of shape {widths}: expected one number, or one for each of the {c[1]} "
-                f"dimensions, or that for each of the {C[1]} outputs")
+                f"control_points {c}, coefficients {C}, beta {widths}: expected tables (M, d) of "
+                "the same shape, M >= 1, or a slope or beta for each output and dimension; beta is "
+                "one number, (d,) or (n_outputs, d)")
         if np.dtype(self.dtype) not in (np.float32, np.float64):
             raise ValueError(f"dtype = {self.dtype!r}: expected 'float64' or 'float32'")
         shapes = dict(control_points=c, coefficients=C, offset=C[1:], slope=own)

@@ -140,7 +140,7 @@ def project_moment(S: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.nda
     work = lambda s: (left[s][:, a] * left[s][:, b]) @ S @ on_right
     return map_blocks(work, row_blocks(len(left), 3 * len(a)))
 
-# %% ../nbs/12_genejacobian.ipynb #a31d995d
+# %% ../nbs/12_genejacobian.ipynb #a5351c0c
 def fold_entries(field: VectorField, left, right, transform, combine, X: np.ndarray) -> np.ndarray:
     """Entries of all pairs, `transform`ed (by np.abs, say) and put together over states (np.add),
     in some 8 MB: (n_effectors, n_regulators). Without `left` outputs are effectors."""
@@ -150,10 +150,6 @@ def fold_entries(field: VectorField, left, right, transform, combine, X: np.ndar
         entries = (J[:, s] if left is None else left[s] @ J).reshape(-1, J.shape[2]) @ right.T
         out[s] = combine.reduce(transform(entries).reshape(len(X), -1, len(right)), axis=0)
     return out
-
-def _is_positive(entries: np.ndarray) -> np.ndarray:
-    "1 where an entry is positive, else 0; half where it is exactly zero."
-    return (np.sign(entries) + 1) / 2
 
 # %% ../nbs/12_genejacobian.ipynb #b13c98d1
 def group_rows(groups, n_cells: int) -> dict:
@@ -441,7 +437,7 @@ class _Moments(_Entries):
         "Root mean square over the cells of every entry, exact, shaped as `mean`."
         return self._moment(False, groups, effectors, regulators, cores, memory_mb)
 
-# %% ../nbs/12_genejacobian.ipynb #1c0c1e48
+# %% ../nbs/12_genejacobian.ipynb #962906ab
 class _Streamed(_Moments):
     "Statistics for which entries are formed."
     def _streamed(self, transform, what, groups, effectors, regulators, cores, memory_mb):
@@ -461,8 +457,8 @@ class _Streamed(_Moments):
         self, groups=None, effectors=None, regulators=None, *, cores=1, memory_mb=512
     ):
         "Share of cells where an entry is positive, shaped as `mean`: 0 is repression everywhere."
-        asked = groups, effectors, regulators, cores, memory_mb
-        return self._streamed(_is_positive, "signs", *asked)
+        positive = lambda entries: np.heaviside(entries, 0.5)   # a zero counts half
+        return self._streamed(positive, "signs", groups, effectors, regulators, cores, memory_mb)
 
 # %% ../nbs/12_genejacobian.ipynb #76463e6a
 @dataclass(frozen=True, eq=False)
@@ -546,9 +542,9 @@ def _largest(k, values, rows, columns) -> pd.DataFrame:
     found = dict(effector=rows[row], regulator=columns[column], value=values[row, column])
     return pd.DataFrame(found)
 
-# %% ../nbs/12_genejacobian.ipynb #469439dc
+# %% ../nbs/12_genejacobian.ipynb #04d075a1
 class _Errors(_Strongest):
-    "Standard errors of entries."
+    "Standard errors of entries, means and differences."
     def stderr(self, effectors=None, regulators=None, cells=None, *, memory_mb=512.0) -> np.ndarray:
         "Standard errors of entries, shaped as `block`. Raises ValueError where none are known."
         pairs, at = self._pairs(effectors, regulators, errors=True), find_cells(cells, self.cells)
@@ -560,9 +556,6 @@ class _Errors(_Strongest):
         "Standard errors of one gene pair's entry at `cells`: an array (n_cells,)."
         return self.stderr([effector], [regulator], cells)[:, 0, 0]
 
-# %% ../nbs/12_genejacobian.ipynb #a914a17c
-class _MeanErrors(_Errors):
-    "Standard errors of means and differences."
     def _gram(self, posterior, rows, weights) -> np.ndarray:
         "Products of the mean responses of some cells, see `posterior.mean_gram`."
         parts = list(row_blocks(len(rows), self.states.shape[1]))
@@ -591,8 +584,8 @@ class _MeanErrors(_Errors):
         known = cast(Posterior, pairs.posterior).of_differences()
         return pairs.project(J - J_b), replace(pairs, posterior=known).mean_errors(G)
 
-# %% ../nbs/12_genejacobian.ipynb #ddc7e998
-class GeneJacobian(_MeanErrors):
+# %% ../nbs/12_genejacobian.ipynb #01b5235a
+class GeneJacobian(_Errors):
     """The Jacobian between genes, `∂(velocity of effector) / ∂(expression of regulator)`, lazily.
 
     `effectors` and `regulators` are gene names everywhere, None is all genes; `groups` are labels,
