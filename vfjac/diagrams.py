@@ -6,38 +6,32 @@
 __all__ = ['ACTIVATES', 'REPRESSES', 'network_chart', 'matrix_chart', 'response_chart', 'kinetics_heatmap', 'fixed_point_chart',
            'perturbation_chart', 'diagnosis_chart']
 
-# %% ../nbs/21_diagrams.ipynb #29a54f17
+# %% ../nbs/21_diagrams.ipynb #af736c88
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from vfjac.charts import (
-    FALLS_RISES, INK, MISSING, QUIET, _AXIS, _BARE, _LEGEND, _NAMES, _beyond, _dot_size, _fair_end, _in_panels,
-    _levels, _place, _plain, _plane, _range_words, _titled, _with_columns, _zero_line, chart_data,
-    entry_label, entry_words, heatmap_chart, signed_colour, significant, symmetric_domain
-)
+from .charts import (
+    FALLS_RISES, INK, MISSING, QUIET, _AXIS, _BARE, _LEGEND, _NAMES, _PAIR, _beyond, _by_group,
+    _dots, _drawn, _fair_domain, _in_panels, _place, _placed, _plain, _plane, _range_words,
+    _signed_colour, _table, _titled, _zero_line, entry_label, entry_words, heatmap_chart,
+    significant, symmetric_domain)
 
-# %% ../nbs/21_diagrams.ipynb #966992df
+# %% ../nbs/21_diagrams.ipynb #7c758f1f
+_ENTRY = dict(velocity="∂f / ∂x", production="log production per sd")
+
+def _kind_of(table: pd.DataFrame, of: str | None = None) -> str:
+    "Return what entries are of: as is asked, or as the table says, or velocity."
+    of = of or table.attrs.get("of", "velocity")
+    if of in _ENTRY: return of
+    raise ValueError(f"of={of!r}: expected 'velocity' or 'production'")
+
+# %% ../nbs/21_diagrams.ipynb #385e58c2
 ACTIVATES, REPRESSES = "#c4560b", "#1c6cb0"   # as in heat maps, dark enough for lines
 # an arrowhead and a T-bar that point to the right and end at the origin
 _ARROW, _BAR = "M0,0L-2,-1L-1.6,0L-2,1Z", "M0,-1.15L0,1.15L-0.45,1.15L-0.45,-1.15Z"
 _HEAD, _RADIUS = 12.0, 11.0   # px: size of a head, half the height of a label
 
-def _kind_of(table: pd.DataFrame, of: str | None = None) -> str:
-    "Return what the entries of a table are of: as is asked, or as the table says, or velocity."
-    if not isinstance(table, pd.DataFrame):
-        raise TypeError(f"a {type(table).__name__}: expected a table, such as vf.response_curve returns")
-    of = of or table.attrs.get("of", "velocity")
-    if of in ("velocity", "production"): return of
-    raise ValueError(f"of={of!r}: expected 'velocity' or 'production'")
-
-# %% ../nbs/21_diagrams.ipynb #a661aa93
-def _drawn(df: pd.DataFrame) -> alt.Chart:
-    "Return a chart of a table, whose numbers have four digits."
-    return alt.Chart(chart_data(df.assign(
-        **{c: significant(df[c], 4) for c in df.select_dtypes("floating")})))
-
-# %% ../nbs/21_diagrams.ipynb #d2a56f27
 def _labels(nodes: pd.DataFrame, width: float, height: float) -> pd.DataFrame:
     "Return labels that do not touch: gene, x, y, and half their length, in px, y downwards."
     half = 3.6 * nodes["gene"].str.len() + _RADIUS + 1
@@ -50,55 +44,61 @@ def _labels(nodes: pd.DataFrame, width: float, height: float) -> pd.DataFrame:
         place = np.clip(place + 12 * (close * np.sign(away)).sum(axis=1), margin, end)
     return pd.DataFrame(dict(gene=nodes["gene"], x=place[:, 0], y=place[:, 1], half=half))
 
-# %% ../nbs/21_diagrams.ipynb #cfa953b9
+# %% ../nbs/21_diagrams.ipynb #546f178d
+def _outside(towards: np.ndarray, half: pd.Series) -> np.ndarray:
+    "Return the way from the centre of labels to just outside of them, x + iy."
+    return towards / np.hypot(towards.real / (half.to_numpy() + 7), towards.imag / (_RADIUS + 7))
+
+# %% ../nbs/21_diagrams.ipynb #e920a399
 def _edge_marks(edges, labels, kinds) -> tuple[pd.DataFrame, pd.DataFrame]:
-    "Return three points of each edge's curve (edge, step, x, y, …), and its head (x, y, angle, …)."
-    at, weight = labels.set_index("gene"), edges["weight"].to_numpy()
-    place, ends = at["x"] + 1j * at["y"], [edges["regulator"], edges["effector"]]
-    start, end = (place[genes].to_numpy() for genes in ends)
+    "Return three points of each edge's curve (edge, step, x, y), and its head (x, y, angle)."
+    at, weight = labels.astype({"gene": str}).set_index("gene"), edges["weight"].to_numpy()
+    tail, tip = (at.loc[edges[side].astype(str)] for side in ("regulator", "effector"))
+    start, end = (label["x"].to_numpy() + 1j * label["y"].to_numpy() for label in (tail, tip))
     own = start == end   # an effect on itself
     bend = (start + end) / 2 + np.where(own, -60j, -0.18j * (end - start))
     start, end = start - 12 * own, end + 12 * own
-    def out(towards, genes):   # from the centre of a label to just outside of it
-        sides = at.loc[genes, "half"].to_numpy() + 7, _RADIUS + 7
-        return towards / np.hypot(towards.real / sides[0], towards.imag / sides[1])
-    start = start + out(bend - start, ends[0])
-    away = out(bend - end, ends[1])
+    start, away = start + _outside(bend - start, tail["half"]), _outside(bend - end, tip["half"])
     end = end + away
-    stop = end + away / np.abs(away) * np.where(weight > 0, 0.75 * _HEAD, 1.5)   # the head begins
-    about = edges[["effector", "regulator", "weight"]].assign(
+    stop = end + away / np.abs(away) * np.where(weight > 0, 0.75 * _HEAD, 1.5)   # at the head
+    about = edges[[*_PAIR, "weight"]].assign(
         strength=np.abs(weight), acts=np.where(weight > 0, *kinds), edge=range(len(edges)))
-    points = enumerate([start, bend, stop])
-    lines = pd.concat([about.assign(step=i, x=p.real, y=p.imag) for i, p in points])
+    lines = pd.concat([
+        about.assign(step=i, x=p.real, y=p.imag) for i, p in enumerate([start, bend, stop])])
     return lines, about.assign(x=end.real, y=end.imag, angle=np.angle(-away, deg=True))
 
-# %% ../nbs/21_diagrams.ipynb #515ab18c
-def _network_panel(edges, nodes, width, height, top, weight_title, kinds) -> alt.LayerChart:
-    "Return lines, labels, heads and names of one group."
-    place = _labels(nodes, width, height)
-    edges = edges.sort_values("weight", key=np.abs, kind="stable", ascending=False)
-    lines, heads = _edge_marks(edges.reset_index(drop=True), place, kinds)
-    axis = lambda end: dict(scale=alt.Scale(domain=end, nice=False), axis=None)
-    at = dict(x=alt.X("x:Q", **axis([0, width])), y=alt.Y("y:Q", **axis([height, 0])))
+# %% ../nbs/21_diagrams.ipynb #650529fe
+def _edge_layers(lines, heads, at: dict, top: float, weight_title: str, kinds) -> list[alt.Chart]:
+    "Return lines and their heads."
     tips = [alt.Tooltip("regulator:N"), alt.Tooltip("acts:N"), alt.Tooltip("effector:N"),
             alt.Tooltip("weight:Q", format=".3~g", title=weight_title)]
-    sizes = sorted(set(significant(top * np.array([0.25, 0.5, 1]), 2)))
-    width_legend = alt.Legend(
-        title=f"|{weight_title}|", values=sizes, format=".2~g", symbolStrokeColor=QUIET, **_LEGEND)
+    widths = alt.Legend(
+        title=f"|{weight_title}|", format=".2~g", symbolStrokeColor=QUIET,
+        values=sorted(set(significant(top * np.array([0.25, 0.5, 1]), 2))), **_LEGEND)
     line = _drawn(lines).mark_line(interpolate="basis", strokeCap="butt").encode(
         **at, detail="edge:N", order="step:Q", tooltip=tips,
         color=alt.condition("datum.weight > 0", alt.value(ACTIVATES), alt.value(REPRESSES)),
-        strokeWidth=alt.StrokeWidth("strength:Q", legend=width_legend, scale=alt.Scale(
-            domain=[0, top], range=[0.8, 4.2])))
+        strokeWidth=alt.StrokeWidth(
+            "strength:Q", legend=widths, scale=alt.Scale(domain=[0, top], range=[0.8, 4.2])))
     kind = lambda marks: alt.Scale(domain=list(kinds), range=marks)
     legend = alt.Legend(title="effect", symbolSize=120, symbolOffset=6, **_LEGEND)
     head = _drawn(heads).mark_point(filled=True, opacity=1, strokeWidth=0).encode(
         **at, angle=alt.Angle("angle:Q", scale=None), size=alt.value(_HEAD**2), tooltip=tips,
         color=alt.Color("acts:N", scale=kind([ACTIVATES, REPRESSES]), legend=legend),
         shape=alt.Shape("acts:N", scale=kind([_ARROW, _BAR])))
-    half = pd.DataFrame(dict(x=place["half"], y=_RADIUS))
-    corner = place[["x", "y"]] + half
-    box = place.assign(**(place[["x", "y"]] - half), x2=corner["x"], y2=corner["y"])
+    return [line, head]
+
+# %% ../nbs/21_diagrams.ipynb #1dc4cf79
+def _network_panel(edges, nodes, width, height, *look) -> alt.LayerChart:
+    "Return lines, labels, heads and names of one group."
+    place = _labels(nodes, width, height)
+    edges = edges.sort_values("weight", key=np.abs, kind="stable", ascending=False)
+    axis = lambda end: dict(scale=alt.Scale(domain=end, nice=False), axis=None)
+    at = dict(x=alt.X("x:Q", **axis([0, width])), y=alt.Y("y:Q", **axis([height, 0])))
+    line, head = _edge_layers(*_edge_marks(edges, place, look[-1]), at, *look)
+    box = place.assign(
+        x=place["x"] - place["half"], x2=place["x"] + place["half"], y=place["y"] - _RADIUS,
+        y2=place["y"] + _RADIUS)
     pill = _drawn(box).mark_rect(cornerRadius=_RADIUS, fill="white", stroke=QUIET, strokeWidth=1)
     name = _drawn(place).mark_text(fontSize=12, color=INK, fontStyle="italic", baseline="middle")
     layers = [line, pill.encode(**at, x2="x2:Q", y2="y2:Q", tooltip="gene:N"), head,
@@ -115,15 +115,14 @@ def _edge_words(title: str, edges: pd.DataFrame, kinds: tuple[str, str]) -> str:
     return (f"{title}: {len(edges)} edges, {up} positive, {len(edges) - up} negative; strongest: "
             f"{', '.join(named)}")
 
-# %% ../nbs/21_diagrams.ipynb #3c51e451
-def _checked_edges(edges: pd.DataFrame) -> pd.DataFrame:
-    "Return a copy of edges, those of a network, too. Raises ValueError for missing columns, and for none."
-    if not isinstance(edges, pd.DataFrame): edges = getattr(edges, "edges", None)
-    if edges is None: raise TypeError("expected edges: a table or a network, such as vf.jacobian_network returns")
-    if len(edges := _with_columns(edges, ["effector", "regulator", "weight"])): return edges
+# %% ../nbs/21_diagrams.ipynb #06b6db5e
+def _checked_edges(edges) -> pd.DataFrame:
+    "Return a copy of edges, those of a network, too. ValueError for missing columns, and for none."
+    edges = _table(getattr(edges, "edges", edges), [*_PAIR, "weight"])
+    if len(edges): return edges
     raise ValueError("no edges to draw: ask for more of them (top, fdr)")
 
-# %% ../nbs/21_diagrams.ipynb #94e46196
+# %% ../nbs/21_diagrams.ipynb #2d649210
 def network_chart(
     edges, # A network, or a table: effector, regulator, weight, and group if there are several
     nodes: pd.DataFrame, # gene, x, y; x and y from 0 to 1
@@ -134,10 +133,8 @@ def network_chart(
     weight_title: str | None = None, # What the weights are; None: as the table says
     kinds: tuple[str, str] | None = None, # What edges of either sign are called; None: likewise
 ) -> alt.LayerChart | alt.ConcatChart: # One panel for each group, genes at the same places
-    """Draw genes and the edges between them: arrowheads for positive weights, T-bars for negative.
-
-    Raises ValueError for missing columns, no edges, and edges of genes that have no place."""
-    edges, nodes = _checked_edges(edges), _with_columns(nodes, ["gene", "x", "y"])
+    "Draw genes and the edges between them. ValueError for no edges, genes that have no place."
+    edges, nodes = _checked_edges(edges), _table(nodes, ["gene", "x", "y"])
     weight_title = weight_title or edges.attrs.get("weight", "mean ∂f / ∂x")
     kinds = kinds or edges.attrs.get("kinds", ("activates", "represses"))
     if lost := sorted({*edges["effector"], *edges["regulator"]} - {*nodes["gene"]}):
@@ -146,70 +143,65 @@ def network_chart(
             f"edges")
     size = np.sqrt(len(nodes))
     width, height = width or int(150 + 125 * size), height or int(110 + 90 * size)
-    top = float(significant(symmetric_domain(edges["weight"])[1]))
-    groups = edges["group"] if "group" in edges else pd.Series("", edges.index)
-    panel = lambda own: _network_panel(own, nodes, width, height, top, weight_title, kinds)
-    panels = {group: panel(edges[groups.astype(str) == group]) for group in _levels(groups)}
-    words = _titled(title, [f"From regulator to effector. Arrowhead: {kinds[0]}. Bar: {kinds[1]}."])
-    return _in_panels(panels, words, _edge_words(title, edges, kinds), columns=2)
+    look = width, height, symmetric_domain(edges["weight"])[1], weight_title, kinds
+    panels = {
+        group: _network_panel(own, nodes, *look) for group, own in _by_group(edges).items()}
+    words = [f"From regulator to effector. Arrowhead: {kinds[0]}. Bar: {kinds[1]}."]
+    return _in_panels(panels, title, words, _edge_words(title, edges, kinds), columns=2)
 
-# %% ../nbs/21_diagrams.ipynb #db4aa6e6
+# %% ../nbs/21_diagrams.ipynb #c80aed46
 def matrix_chart(
     edges, # A network, or a table: effector, regulator, weight, and group if there are several
     *,
     title: str = "Regulatory network", # Title of the chart
-    weight_title: str | None = None, # What the weights are; None: as the table says
+    width: int = 600, # Pixels that panels should fit into
 ) -> alt.LayerChart | alt.ConcatChart: # One panel for each group, with the same rows and columns
-    """Draw effectors × regulators: one square an edge, with its sign, strongest genes first.
-
-    Raises ValueError for missing columns, repeated edges and no edges."""
+    "Draw each edge as a square, strongest genes first. ValueError for repeated edges and none."
     edges = _checked_edges(edges)
-    of, weight_title = _kind_of(edges), weight_title or edges.attrs.get("weight", "mean ∂f / ∂x")
-    about = _edge_words(title, edges, ("orange", "blue"))
-    for side in ("effector", "regulator"):
-        names = edges[side].astype(str)
-        total = edges["weight"].abs().groupby(names).sum()
+    for side in _PAIR:
+        total = edges["weight"].abs().groupby(edges[side].astype(str)).sum()
         order = total.sort_values(ascending=False, kind="stable").index
-        edges[side] = pd.Categorical(names, order)
+        edges[side] = edges[side].cat.reorder_categories(order)
     compared = "Blue: lower in the first set of cells. Orange: higher."
     return heatmap_chart(
-        edges.rename(columns={"weight": "value"}), title=title, value_title=weight_title, of=of,
-        words=compared if "change" in edges else FALLS_RISES, signs=True, width=600, height=560
-    ).properties(description=about)
+        edges.rename(columns={"weight": "value"}), title=title, of=_kind_of(edges), signs=True,
+        value_title=edges.attrs.get("weight", "mean ∂f / ∂x"), width=width,
+        words=compared if "change" in edges else FALLS_RISES
+    ).properties(description=_edge_words(title, edges, ("orange", "blue")))
 
 # %% ../nbs/21_diagrams.ipynb #efbdc9a0
 def _tips_of(df: pd.DataFrame, *columns: str, **how) -> list[alt.Tooltip]:
     "Return tooltips of those columns, such as `mean:Q`, that a table has."
     return [alt.Tooltip(column, **how) for column in columns if column[:-2] in df]
 
-# %% ../nbs/21_diagrams.ipynb #3a1644e8
+# %% ../nbs/21_diagrams.ipynb #0e0c3511
 def _behind(df: pd.DataFrame, base: alt.Chart, density, y) -> dict:
     "Return what stands behind a curve, by the words that explain it."
     layers = {}
     if density is not None:
-        tiles = _with_columns(density, ["x_low", "x_high", "value_low", "value_high", "share"])
+        tiles = _table(density, ["x_low", "x_high", "value_low", "value_high", "share"])
         share = alt.Color("share:Q", title="share of cells", scale=alt.Scale(scheme="greys"))
-        layers[""] = _drawn(tiles).mark_rect().encode(
+        layers[""] = _drawn(tiles, 4).mark_rect().encode(
             x="x_low:Q", x2="x_high:Q", y=y("value_low:Q"), y2="value_high:Q", color=share)
     elif {"q10", "q90"} <= set(df):
-        layers[" Grey: where 80 % of them are."] = base.mark_area(
-            opacity=0.25, color=MISSING).encode(y=y("q10:Q"), y2="q90:Q")
+        spread = base.mark_area(opacity=0.25, color=MISSING)
+        layers[" Grey: where 80 % of them are."] = spread.encode(y=y("q10:Q"), y2="q90:Q")
     if "stderr" in df:
-        layers[" Orange: 95 % interval of the mean."] = base.transform_calculate(
-            low="datum.mean - 1.96 * datum.stderr", high="datum.mean + 1.96 * datum.stderr"
-        ).mark_area(opacity=0.45, color="#e6862b").encode(y=y("low:Q"), y2="high:Q")
+        band = base.transform_calculate(
+            low="datum.mean - 1.96 * datum.stderr", high="datum.mean + 1.96 * datum.stderr")
+        layers[" Orange: 95 % interval of the mean."] = band.mark_area(
+            opacity=0.45, color="#e6862b").encode(y=y("low:Q"), y2="high:Q")
     return layers
 
-# %% ../nbs/21_diagrams.ipynb #dadb0dbf
-def _pair_words(effector, regulator, of, level=False) -> tuple[str, str, str]:
+# %% ../nbs/21_diagrams.ipynb #e1ff4135
+def _pair_words(effector: str, regulator: str, of: str, level: bool) -> tuple[str, str, str]:
     "Return a title, a sentence and the name of the values of a pair."
-    words = entry_words(effector, regulator, of), f"As {regulator} rises, with all that rises with it"
-    if level: return f"{of.capitalize()} of {effector}", words[1], "log " * (of == "production") + of
-    return entry_label(effector, regulator, of), words[0], _ENTRY[of]
+    pair = effector, regulator, of
+    if not level: return entry_label(*pair), entry_words(*pair), _ENTRY[of]
+    words = f"As {regulator} rises, with all that rises with it"
+    return f"{of.capitalize()} of {effector}", words, "log " * (of == "production") + of
 
-_ENTRY = dict(velocity="∂f / ∂x", production="log production per sd")
-
-# %% ../nbs/21_diagrams.ipynb #715581a0
+# %% ../nbs/21_diagrams.ipynb #dcd4d888
 def response_chart(
     curve: pd.DataFrame,                     # From `response_curve` or `kinetics`, one pair
     density: pd.DataFrame | None = None,     # From `response_density`, tiles behind the curve
@@ -219,30 +211,31 @@ def response_chart(
     width: int = 380,                        # Pixels
     height: int = 260,                       # Pixels
 ) -> alt.LayerChart:  # Mean as a line, its 95 % band if `stderr` is there, q10-q90 as a paler one
-    "Draw an entry, or an effector's level, against a number of the cells. ValueError for more than one pair."
-    of, level = _kind_of(curve, of), curve.attrs.get("level", False)
-    df = _with_columns(curve, ["effector", "regulator", "x", "mean", "count"])
-    if len(pairs := df[["effector", "regulator"]].drop_duplicates()) != 1:
+    "Draw an entry, or an effector's level, along something. ValueError for more than one pair."
+    df = _table(curve, [*_PAIR, "x", "mean", "count"])
+    of, pairs = _kind_of(df, of), df[_PAIR].drop_duplicates()
+    if len(pairs) != 1:
         raise ValueError(
-            f"{len(pairs)} pairs in the table: choose one, e.g. with .query(\"effector == 'Spi1'\")")
+            f"{len(pairs)} pairs in the table: choose one, e.g. with "
+            f".query(\"effector == 'Spi1'\")")
     df, (effector, regulator) = df[df["count"] > 0], pairs.iloc[0]
-    entry, words, y_title = _pair_words(effector, regulator, of, level)
-    x_title = x_title or (f"expression of {regulator}" if of == "velocity" else f"state of {regulator}, sd")
-    base = _drawn(df).encode(x=_place(alt.X, "x", x_title))
+    title, words, y_title = _pair_words(effector, regulator, of, df.attrs.get("level", False))
+    against = dict(velocity=f"expression of {regulator}", production=f"state of {regulator}, sd")
+    x_title = x_title or against[of]
+    base = _drawn(df, 4).encode(x=_place(alt.X, "x", x_title))
     y = lambda column: alt.Y(column, title=y_title, axis=alt.Axis(format=".2~g", **_AXIS))
     behind = _behind(df, base, density, y)
     line = base.mark_line(color=INK, point=alt.OverlayMarkDef(color=INK, size=18)).encode(
         y=y("mean:Q"), tooltip=_tips_of(df, "x:Q", "mean:Q", "stderr:Q", "count:Q", format=".3~g"))
-    low, high = df.loc[df["mean"].idxmin()], df.loc[df["mean"].idxmax()]
-    about = (f"{entry} against {x_title}: the mean is lowest, {low['mean']:.2g}, at {low['x']:.2g} "
-             f"and highest, {high['mean']:.2g}, at {high['x']:.2g}")
+    ends = [df.loc[df["mean"].agg(end)] for end in ("idxmin", "idxmax")]
+    low, high = (f"{row['mean']:.2g}, at {row['x']:.2g}" for row in ends)
     said = "Line: mean of the cells in each bin." + "".join(behind)
     layers = [*behind.values(), _zero_line(color=QUIET, strokeDash=[3, 3]), line]
     return alt.LayerChart(layer=layers).properties(
-        width=width, height=height, view=_BARE, description=about,
-        title=_titled(entry, [words, said], "group"))
+        width=width, height=height, view=_BARE, title=_titled(title, [words, said], "group"),
+        description=f"{title} against {x_title}: the mean is lowest, {low} and highest, {high}")
 
-# %% ../nbs/21_diagrams.ipynb #42dfef30
+# %% ../nbs/21_diagrams.ipynb #e8369805
 def kinetics_heatmap(
     df: pd.DataFrame,             # From `kinetics`, any number of pairs in the same bins
     *,
@@ -253,97 +246,95 @@ def kinetics_heatmap(
     step: int = 18,               # Height of a row in pixels
 ) -> alt.Chart:                   # One row a pair, coloured by the mean entry
     "Draw mean entries of many pairs along pseudotime."
-    of, df = _kind_of(df, of), _with_columns(df, ["effector", "regulator", "low", "high", "mean"])
-    df["pair"] = [entry_label(e, r, of) for e, r in zip(df["effector"], df["regulator"])]
-    largest = df.groupby("pair")["mean"].transform(lambda v: v.abs().max() or 1.0)
-    df["value"] = df["mean"] / (largest if normalise else 1.0)
-    pairs, legend = list(dict.fromkeys(df["pair"])), f"mean {_ENTRY[of]}"
-    if normalise: legend = f"{_ENTRY[of]}, part of its largest"
+    df = _table(df, [*_PAIR, "low", "high", "mean"])
+    of = _kind_of(df, of)
+    df["pair"] = [entry_label(*pair, of) for pair in zip(df["effector"], df["regulator"])]
+    df["value"], legend, pairs = df["mean"], f"mean {_ENTRY[of]}", list(dict.fromkeys(df["pair"]))
+    if normalise:
+        df["value"] /= df.groupby("pair")["mean"].transform(lambda mean: mean.abs().max() or 1.0)
+        legend = f"{_ENTRY[of]}, part of its largest"
     about = (f"Mean entries of {len(pairs)} pairs along {x_title}, {_range_words(df['mean'])}: "
              f"{', '.join(pairs[:4])}")
-    tips = ("effector:N", "regulator:N", "low:Q", "high:Q", "mean:Q", "count:Q")
-    scale, end = alt.Scale(nice=False, zero=False), _fair_end(df["value"].dropna())
+    scale, domain = alt.Scale(nice=False, zero=False), _fair_domain(df["value"])
+    lines = [FALLS_RISES + _beyond(df["value"], domain)]
     return _drawn(df).mark_rect(invalid=None).encode(
         x=alt.X("low:Q", title=_plain(x_title), scale=scale, axis=alt.Axis(**_AXIS)), x2="high:Q",
         y=alt.Y("pair:N", sort=pairs, title=None, axis=alt.Axis(**_NAMES | dict(labelLimit=260))),
-        color=signed_colour("value", [-end, end], legend),
-        tooltip=_tips_of(df, *tips)
+        color=_signed_colour("value", domain, legend),
+        tooltip=_tips_of(df, "effector:N", "regulator:N", "low:Q", "high:Q", "mean:Q", "count:Q")
     ).properties(
         width=width, height=alt.Step(step), view=_BARE, description=about,
-        title=_titled(f"Entries of {of} along {x_title}", [FALLS_RISES + _beyond(df["value"], end)], "group"))
+        title=_titled(f"Entries of {of} along {x_title}", lines, "group"))
 
-# %% ../nbs/21_diagrams.ipynb #bd6c87cd
+# %% ../nbs/21_diagrams.ipynb #2f67afe0
+_KINDS = dict(   # fill and shape
+    stable=(INK, "circle"), saddle=("#9aa5b1", "diamond"), unstable=("white", "square"),
+    undecided=("#e6862b", "triangle-up"))
+
 def fixed_point_chart(
     points: pd.DataFrame,              # From `fixed_points`: kind, oscillating, support, x and y
-    cells: pd.DataFrame,               # One row per cell: x, y, and value (a divergence …) if wanted
+    cells: pd.DataFrame,               # One row per cell: x, y, and value (a divergence) if wanted
     paths: pd.DataFrame | None = None,   # From `integrate`: cell, time, x, y; None draws none
     *,
     x_title: str = "component 1",      # Title of the first axis
     y_title: str = "component 2",      # Title of the second axis
-    value_title: str = "divergence",   # What `value` is
     width: int = 420,                  # Pixels
     height: int = 400,                 # Pixels
 ) -> alt.LayerChart:                   # Cells, paths and fixed points
     "Draw fixed points among the cells; rename the coordinates to x and y before."
-    points, cells = _with_columns(points, ["kind", "x", "y"]), _with_columns(cells, ["x", "y"])
-    place, dots = _plane(x_title, y_title), _drawn(cells)
-    dots = dots.mark_circle(size=_dot_size(len(cells)), opacity=0.8, color=MISSING).encode(**place)
+    points, cells = _table(points, ["kind", "x", "y"]), _table(cells, ["x", "y"])
+    place, colour = _plane(x_title, y_title), alt.value(MISSING)
     if "value" in cells:
-        domain = symmetric_domain(cells["value"], 0.99)
-        dots = dots.encode(color=signed_colour("value", domain, value_title))
-    kind = lambda channel, *marks: channel("kind:N", title="fixed point", scale=alt.Scale(
-        domain=["stable", "saddle", "unstable", "undecided"], range=marks))
-    tips = ("kind:N", "oscillating:N", "growth:Q", "support:Q", "group:N")
-    rest = _drawn(points).mark_point(
-        size=120, stroke=INK, strokeWidth=2, opacity=1, filled=True
-    ).encode(
-        **place, fill=kind(alt.Fill, INK, "#9aa5b1", "white", "#e6862b"),
-        shape=kind(alt.Shape, "circle", "diamond", "square", "triangle-up"),
-        tooltip=_tips_of(points, *tips))
-    layers = [dots, rest]
+        colour = _signed_colour("value", symmetric_domain(cells["value"], 0.99), "divergence")
+    drawn = _drawn(cells[_placed(cells)])
+    layers = [_dots(drawn, len(cells), **place, color=colour, opacity=alt.value(0.8))]
     if paths is not None:
-        lines = _drawn(_with_columns(paths, ["cell", "time", "x", "y"]))
+        lines = _drawn(_table(paths, ["cell", "time", "x", "y"]))
         lines = lines.mark_line(color=INK, strokeWidth=1.2, opacity=0.8)
-        layers.insert(1, lines.encode(**place, detail="cell:N", order="time:Q"))
+        layers.append(lines.encode(**place, detail="cell:N", order="time:Q"))
+    kind = lambda channel, part: channel("kind:N", title="fixed point", scale=alt.Scale(
+        domain=list(_KINDS), range=[looks[part] for looks in _KINDS.values()]))
+    rest = _drawn(points).mark_point(size=120, stroke=INK, strokeWidth=2, opacity=1, filled=True)
+    tips = _tips_of(points, "kind:N", "oscillating:N", "growth:Q", "support:Q", "group:N")
+    layers.append(rest.encode(
+        **place, fill=kind(alt.Fill, 0), shape=kind(alt.Shape, 1), tooltip=tips))
     counts = ", ".join(f"{n} {kind}" for kind, n in points["kind"].value_counts().items())
     return alt.layer(*layers).resolve_scale(
-        color="independent", fill="independent", shape="independent").properties(
+        color="independent", fill="independent", shape="independent"
+    ).properties(
         width=width, height=height, view=_BARE, title=_titled("Fixed points", []),
         description=f"{len(cells):,} cells and {len(points)} fixed points: {counts}")
 
-# %% ../nbs/21_diagrams.ipynb #c9c39c4e
+# %% ../nbs/21_diagrams.ipynb #233e18e9
 def perturbation_chart(
     df: pd.DataFrame,                  # From `perturb_cells`: cell, x, y, dx, dy, outside
     *,
     title: str = "What the perturbation does to velocities",   # Headline
-    longest: float = 0.12,             # Longest arrow (99 % of them), in widths of the picture
     x_title: str = "component 1",      # Title of the first axis
     y_title: str = "component 2",      # Title of the second axis
     width: int = 420,                  # Pixels
     height: int = 400,                 # Pixels
 ) -> alt.LayerChart:                   # An arrow per cell; grey where a state leaves the data
     "Draw changes of velocity as arrows on an embedding, to scale among themselves."
-    df = _with_columns(df, ["cell", "x", "y", "dx", "dy", "outside"])
+    df = _table(df, ["cell", "x", "y", "dx", "dy", "outside"])
     reach = np.quantile(np.hypot(df["dx"], df["dy"]), 0.99) or 1.0
-    scale = longest * max(np.ptp(df["x"]), np.ptp(df["y"])) / reach
+    scale = 0.12 * max(np.ptp(df["x"]), np.ptp(df["y"])) / reach   # of the width of the picture
     df = df.assign(x2=df["x"] + scale * df["dx"], y2=df["y"] + scale * df["dy"],
                    angle=np.degrees(np.arctan2(df["dx"], df["dy"])))
-    base = _drawn(df.filter(["cell", "x", "y", "x2", "y2", "angle", "outside", "first_order_error"]))
-    colour = alt.condition("datum.outside", alt.value(MISSING), alt.value(INK))
-    stems = base.mark_rule(strokeWidth=0.8).encode(
-        **_plane(x_title, y_title), x2="x2:Q", y2="y2:Q", color=colour)
+    base = _drawn(df.filter("cell x y x2 y2 angle outside first_order_error".split()))
+    base = base.encode(color=alt.condition("datum.outside", alt.value(MISSING), alt.value(INK)))
+    stems = base.mark_rule(strokeWidth=0.8).encode(**_plane(x_title, y_title), x2="x2:Q", y2="y2:Q")
     heads = base.mark_point(shape="triangle-up", size=22, filled=True, opacity=1).encode(
-        x=alt.X("x2:Q", title=_plain(x_title)), y=alt.Y("y2:Q", title=_plain(y_title)), color=colour,
+        x=alt.X("x2:Q", title=_plain(x_title)), y=alt.Y("y2:Q", title=_plain(y_title)),
         angle=alt.Angle("angle:Q", scale=None),
         tooltip=["cell:N", *_tips_of(df, "first_order_error:Q", format=".2~g")])
-    lost = int(df["outside"].sum())
-    grey = f" Grey: {lost:,} cells whose perturbed state leaves the data." if lost else ""
+    lost, words = int(df["outside"].sum()), f"Arrows {scale:.2g} times their size."
+    if lost: words += f" Grey: {lost:,} cells whose perturbed state leaves the data."
     about = f"{title}: an arrow for each of {len(df):,} cells; {lost:,} of them leave the data"
     return alt.LayerChart(layer=[stems, heads]).properties(
-        width=width, height=height, view=_BARE, description=about,
-        title=_titled(title, [f"Arrows {scale:.2g} times their size.{grey}"]))
+        width=width, height=height, view=_BARE, description=about, title=_titled(title, [words]))
 
-# %% ../nbs/21_diagrams.ipynb #d59ec4c6
+# %% ../nbs/21_diagrams.ipynb #50e999ef
 def diagnosis_chart(
     table: pd.DataFrame,   # question, figure, expected, verdict
     cells: pd.DataFrame,   # support, one row per cell
@@ -351,7 +342,7 @@ def diagnosis_chart(
     width: int = 240,      # Of the histogram, pixels
 ) -> alt.HConcatChart:     # Questions with their verdicts, and a histogram of the support
     "Draw what `diagnose` found, in one picture. Raises ValueError if a column is missing."
-    df = _with_columns(table, ["question", "figure", "expected", "verdict"])
+    df = _table(table, ["question", "figure", "expected", "verdict"])
     df["words"] = [f"{figure:.2g}  ({expected})" if pd.notna(figure) else "not known"
                    for figure, expected in zip(df["figure"], df["expected"])]
     base = alt.Chart(df[["question", "verdict", "words"]]).encode(y=alt.Y(
@@ -361,7 +352,7 @@ def diagnosis_chart(
         x=alt.value(12), shape=alt.Shape("verdict:N", scale=scale("circle", "diamond", "cross")),
         color=alt.Color("verdict:N", scale=scale(REPRESSES, ACTIVATES, "#8a94a0")))
     figures = base.mark_text(align="left", color=INK).encode(x=alt.value(28), text="words:N")
-    support = _with_columns(cells, ["support"])["support"].dropna().clip(0, 2)
+    support = _table(cells, ["support"])["support"].dropna().clip(0, 2)
     counts, edges = np.histogram(support, bins=20, range=(0, 2))
     bins = pd.DataFrame(dict(low=edges[:-1].round(2), high=edges[1:].round(2), cells=counts))
     histogram = alt.Chart(bins).mark_bar(color=MISSING).encode(
