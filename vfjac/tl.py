@@ -4,6 +4,7 @@ import sys
 from vfjac.adata import answer_words
 from vfjac.coregulation import coregulation, coregulation_curve, hessian, laplacian
 from vfjac.docments import add_parameters
+from vfjac.draws import drawn_fixed_points, over_draws
 from vfjac.enrichment import enrichment
 from vfjac.genesets import gene_set_jacobian
 from vfjac.knockout import knock_out
@@ -18,12 +19,12 @@ from vfjac.several import compare_donors, consensus, fit_each
 
 __all__ = [
     "acceleration", "along_path", "compare_donors", "compare_groups", "consensus",
-    "conserved_network", "coregulation", "coregulation_curve", "curl", "curvature", "determinant",
-    "differential_network", "divergence", "eigenmodes", "eigenvalues", "enrichment", "fit_each",
-    "fixed_points", "gene_set_jacobian", "hessian", "integrate", "jacobian_network", "kinetics",
-    "knock_out", "laplacian", "perturb", "perturb_cells", "rank_divergence_genes",
-    "rank_jacobian_genes", "response_curve", "response_density", "save_network", "sensitivity",
-    "speed", "torsion"]
+    "conserved_network", "coregulation", "coregulation_curve", "curl", "curvature",
+    "determinant", "differential_network", "divergence", "drawn_fixed_points", "eigenmodes",
+    "eigenvalues", "enrichment", "fit_each", "fixed_points", "gene_set_jacobian", "hessian",
+    "integrate", "jacobian_network", "kinetics", "knock_out", "laplacian", "over_draws",
+    "perturb", "perturb_cells", "rank_divergence_genes", "rank_jacobian_genes",
+    "response_curve", "response_density", "save_network", "sensitivity", "speed", "torsion"]
 
 for _name in __all__:
     _room = answer_words(add_parameters(sys.modules[globals()[_name].__module__]))
