@@ -5,21 +5,18 @@ nothing is wider than a desktop's window or a phone's, no word on the console, n
 and light, and the square that chooses a pair.
 """
 
-import shutil
 import sys
 from pathlib import Path
 
+from browser import CHROMIUM, FLAGS, PHONE, WIDE, watched
 from playwright.sync_api import sync_playwright
 
 SITE = Path(__file__).resolve().parent.parent / "_docs_offline"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--allow-file-access-from-files"]
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 DRAWN = """() => [...document.querySelectorAll("div.vega-chart")].every(
     d => d.dataset.drawn && d.querySelector("canvas, svg")?.getBoundingClientRect().width > 20)"""
 CUT = """() => [...document.querySelectorAll("div.vega-chart")].filter(
     d => d.querySelector("canvas")?.getBoundingClientRect().width > d.clientWidth + 1).length"""
-WIDE = "() => document.documentElement.scrollWidth - window.innerWidth"
+TOO_WIDE = "() => document.documentElement.scrollWidth - window.innerWidth"
 
 # Every control of every chart, moved to other values until the picture changes: those that never change it.
 IDLE = """async () => {
@@ -58,16 +55,6 @@ IDLE = """async () => {
 }"""
 
 
-def watched(context):
-    "A new page, and a list that its complaints go to."
-    page, problems = context.new_page(), []
-    page.on("console", lambda m: problems.append(m.text) if m.type in ("error", "warning") else None)
-    page.on("pageerror", lambda e: problems.append(str(e)))
-    page.on("request", lambda r: problems.append(f"asked for {r.url}")
-            if not r.url.startswith(("file:", "data:", "blob:")) else None)
-    return page, problems
-
-
 def try_page(context, path):
     "What is wrong with one page, how many charts and controls it has."
     page, problems = watched(context)
@@ -78,11 +65,11 @@ def try_page(context, path):
     else:
         if charts: moved = page.evaluate(IDLE)
         problems += [f"this control changes nothing: {c}" for c in moved["idle"]]
-    if (wide := page.evaluate(WIDE)) > 0: problems.append(f"{wide} px wider than a desktop's window")
+    if (wide := page.evaluate(TOO_WIDE)) > 0: problems.append(f"{wide} px wider than a desktop's window")
     if cut := page.evaluate(CUT): problems.append(f"{cut} charts are wider than their column")
     page.set_viewport_size(PHONE)
     page.wait_for_timeout(100)
-    if (wide := page.evaluate(WIDE)) > 0: problems.append(f"{wide} px wider than a phone's window")
+    if (wide := page.evaluate(TOO_WIDE)) > 0: problems.append(f"{wide} px wider than a phone's window")
     unnamed = page.locator("img:not([alt]), img[alt=''], .vega-chart:not([aria-label])").count()
     if unnamed: problems.append(f"{unnamed} pictures without a word for those who do not see them")
     page.close()
@@ -130,9 +117,9 @@ def main():
     pages, failed, drawn, moved = sorted(SITE.rglob("*.html")), False, 0, 0
     if not pages: sys.exit(f"no pages in {SITE}: run python .ci/build_docs.py first")
     with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        browser = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         for path in pages:
-            context = browser.new_context(viewport=DESKTOP)
+            context = browser.new_context(viewport=WIDE)
             problems, charts, controls = try_page(context, path)
             word = "FAIL" if problems else "PASS"
             print(f"{word} in Chromium: {path.relative_to(SITE)}, {charts} charts, {controls} controls", *problems,
@@ -140,7 +127,7 @@ def main():
             failed, drawn, moved = failed or bool(problems), drawn + charts, moved + controls
             context.close()
         for check in (try_dark, try_square):
-            context = browser.new_context(viewport=DESKTOP)
+            context = browser.new_context(viewport=WIDE)
             try: problems = check(context)
             except Exception as e: problems = [str(e)[:500]]
             print(f"{'FAIL' if problems else 'PASS'} in Chromium: {check.__doc__}", *problems, sep="\n    ", flush=True)

@@ -5,12 +5,14 @@
 # %% auto #0
 __all__ = ['VEGALITE', 'vega_bundle']
 
-# %% ../nbs/20_bundle.ipynb #6851dbd3
+# %% ../nbs/20_bundle.ipynb #44f19397
 import hashlib
 import os
 import sys
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
+from typing import cast
 
 import altair as alt
 
@@ -23,17 +25,18 @@ def _kept_at(name: str) -> Path:
     usual = "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
     return Path(next(filter(None, folders), usual)).expanduser() / "vfjac" / name
 
-# %% ../nbs/20_bundle.ipynb #aea081a6
+# %% ../nbs/20_bundle.ipynb #2fdd9a4e
 def vega_bundle(
     script: str | None = None,   # A module that uses `vegaEmbed`; None: it is set on `window`
 ) -> str:                        # JavaScript that fetches nothing
     "Return Vega with a script. Raises ImportError without vl-convert."
     import vl_convert
-    key = hashlib.sha256(f"{vl_convert.__version__} {VEGALITE} {script}".encode()).hexdigest()[:16]
+    made_by = f"{version('vl-convert-python')} {VEGALITE} {script}"
+    key = hashlib.sha256(made_by.encode()).hexdigest()[:16]
     with suppress(OSError, RuntimeError, UnicodeError):
         text = _kept_at(f"vega-{key}.js").read_text(encoding="utf-8")
         if text.endswith(_END): return text.removesuffix(_END)
-    text = vl_convert.javascript_bundle(script, vl_version=VEGALITE)
+    text = vl_convert.javascript_bundle(cast(str, script), vl_version=VEGALITE)
     with suppress(OSError, RuntimeError):
         path = _kept_at(f"vega-{key}.js")
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -23,12 +23,11 @@ from .state import start_state
 from .tools import fit_vector_field, gene_jacobian
 from .view import JacobianExplorer, _button
 
-# %% ../nbs/28_explorer.ipynb #27c23ee5
+# %% ../nbs/28_explorer.ipynb #dd70d699
 # ruff: noqa: F401
 # Names that are still imported from here; they stand in the rooms named.
-from .source import asked_embedding as _asked_embedding, find_embeddings
 from .view import LinkedChart
-from .webpage import jacobian_chart, report
+from .webpage import report
 
 # %% ../nbs/28_explorer.ipynb #d5c875db
 def _find_bases(adata: AnnData, **options) -> tuple[str, ...]:
@@ -42,25 +41,32 @@ def _find_bases(adata: AnnData, **options) -> tuple[str, ...]:
         found.append(basis)
     return (*found, *[PRODUCTION] * has_production(adata))
 
-# %% ../nbs/28_explorer.ipynb #c60c29a3
+# %% ../nbs/28_explorer.ipynb #f0c74127
 def _open_source(adata, name: str | None, of: str | None = None, **how) -> ExplorerSource:
     "Return the source of a basis, or of production under that name."
     of = of or (PRODUCTION if name == PRODUCTION else "velocity")
     return read_source(adata, name or None, of, **how)
 
-def _begin(explorer, adata, basis, of, genes: tuple, chosen: dict) -> None:
+def _empty(adata, embedding, groups, recipe: dict) -> tuple[JacobianExplorer, str]:
+    "Return an explorer that shows nothing yet, and which groups are asked for."
+    groupings, grouping = asked_groups(adata, groups)
+    opening = partial(_open_source, adata, embedding=embedding, groupings=groupings, **recipe)
+    labels = {} if grouping in ("", *adata.obs) else dict(labels=grouping)
+    return JacobianExplorer(opening=opening, recipe=recipe | labels), grouping
+
+def _begin(explorer, adata, basis, of, genes: tuple, names: dict) -> None:
     "Show what was asked for. Raises KeyError for what is not there."
     of = of or (PRODUCTION if has_production(adata) else "velocity")
-    source = explorer.opening(basis, of)
-    own = PRODUCTION if of == PRODUCTION else basis or ""
+    source, own = explorer.opening(basis, of), PRODUCTION if of == PRODUCTION else basis or ""
     bases = _find_bases(adata, Qkey=explorer.recipe.get("Qkey", Key.loadings))
     if own == PRODUCTION: check_unused(adata, basis)
     bases = bases if own in bases else (own, *bases)
-    rows, columns = start_genes(adata, source, *genes, own or None)
+    rows, columns = start_genes(adata, source, genes[0], genes[1], own or None)
     state = start_state(source, rows, columns, bases=bases, basis=own)
-    if color := chosen["colour"]:
-        chosen = chosen | dict(colour=_asked_colour(adata, source, color))
-    try: state.choose(**{name: value for name, value in chosen.items() if value is not None})
+    chosen = {name: value for name, value in names.items() if value is not None}
+    if color := chosen.pop("color", None): chosen["colour"] = _asked_colour(adata, source, color)
+    if "embedding" in chosen: chosen["embedding"] = chosen["embedding"].removeprefix("X_")
+    try: state.choose(**chosen)
     except traitlets.TraitError as error: raise KeyError(str(error)) from None
     explorer._open(state, source)
 
@@ -83,7 +89,7 @@ def _asked_colour(adata: AnnData, source: ExplorerSource, color: str) -> str:
         as_groups(cell_labels(adata, source.jacobian, color), f"color={color!r}")
     return f"obs: {color}"
 
-# %% ../nbs/28_explorer.ipynb #c06008a2
+# %% ../nbs/28_explorer.ipynb #084fb8d0
 _FROM_COUNTS = (
     "From spliced and unspliced counts, what genes are made at: cells = vf.pp.prepare(adata); "
     "vf.fit_production(cells, regulators=[…])")
@@ -110,20 +116,14 @@ def explore(
 
     Where no field has been fitted, the widget offers to fit one. Raises TypeError for unknown
     arguments, KeyError for names that are not there, ValueError for other values."""
-    _check_options(options)
-    adata = with_symbols(adata, gene_symbols)
     names = dict(embedding=embedding, effector=effector, regulator=regulator, color=color)
+    _check_options(options)
     check_arguments(max_cells, seed, **names)
     check_adata(adata)
-    groupings, grouping = asked_groups(adata, groups)
+    adata = with_symbols(adata, gene_symbols)
     recipe: dict = dict(max_cells=max_cells, sampling=sampling, seed=seed, **options)
-    how = dict(embedding=embedding, groupings=groupings, **recipe)
-    opening = partial(_open_source, adata, **how)
-    chosen = dict(
-        embedding=embedding and embedding.removeprefix("X_"), grouping=grouping,
-        effector=effector, regulator=regulator, colour=color)
-    if grouping not in ("", *adata.obs): recipe["labels"] = grouping
-    explorer = JacobianExplorer(opening=opening, recipe=recipe)
+    explorer, grouping = _empty(adata, embedding, groups, recipe)
+    chosen = names | dict(grouping=grouping)
     begin = partial(_begin, explorer, adata, basis, of, (regulators, effectors), chosen)
     try: begin()
     except Exception as error:

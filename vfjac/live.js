@@ -29,6 +29,8 @@ async function render({ model, el }) {
   const width = () => host.clientWidth || state.width || 1120;
   const tell = error => { host.textContent = "The chart could not be drawn: " + error.message; };
   const next = work => { state.queue = state.queue.then(work).catch(tell); return state.queue; };
+  const names = [...model.get("tables"), "params"];
+  const gone = () => { if (state.shown) { state.lassos(); state.shown.finalize(); } };
   const report = (name, value) => { model.set(name, value); model.save_changes(); };
 
   async function embed() {
@@ -36,22 +38,26 @@ async function render({ model, el }) {
     if (!spec || !spec.$schema) return;
     const boxes = model.get("boxes");
     for (const p of spec.params || []) if (p.select) {
-      if (Object.keys(boxes[p.name] || {}).length) p.value = boxes[p.name]; else delete p.value;
+      if (Object.keys(boxes[p.name] || {}).length && !isLasso(boxes[p.name])) p.value = boxes[p.name];
+      else delete p.value;
     }
     const [fit] = arranged(spec, width()), dark = isDark(model.get("theme"));
     for (const timer of Object.values(state.timers)) clearTimeout(timer);   // boxes of the view that goes
-    Object.assign(state, { dark, width: width(), due: new Set(["cells", "means", "params"]) });
+    Object.assign(state, { dark, width: width(), due: new Set(names) });
     host.style.minHeight = host.offsetHeight + "px";
-    if (state.shown) state.shown.finalize();
+    gone();
     const options = { mode: "vega-lite", renderer: "canvas", actions: false, patch: seeThrough,
                       tooltip: { theme: dark ? "dark" : "light" } };
     state.shown = await vegaEmbed(host, { background: "transparent", ...(dark ? repainted(fit) : fit) }, options);
     host.style.minHeight = "";
     const view = host.vegaView = state.shown.view;
+    const drawn = (box, outline, wait) => { clearTimeout(state.timers[box]); state.timers[box] = setTimeout(
+      () => report("boxes", { ...model.get("boxes"), [box]: outline }), wait); };
+    state.lassos = lassos(view, host, (box, outline) => {
+      if (outline || isLasso(model.get("boxes")[box])) drawn(box, outline || {}, 0); });
     for (const box of ["brush", "plane"]) {
-      const drawn = (_, value) => { clearTimeout(state.timers[box]); state.timers[box] = setTimeout(
-        () => report("boxes", { ...model.get("boxes"), [box]: boxOf(value) }), 150); };
-      try { view.addSignalListener(box, drawn); } catch { /* this picture has no such view */ }
+      const changed = (_, value) => drawn(box, boxOf(value), 150);
+      try { view.addSignalListener(box, changed); } catch { /* this picture has no such view */ }
     }
     view.addEventListener("click", (event, item) => { const d = squareOf(item);
       if (d) report("square", { effector: d.effector, regulator: d.regulator, at: Date.now() }); });
@@ -70,7 +76,7 @@ async function render({ model, el }) {
     await state.shown.view.runAsync();
   }
   const redraw = () => next(embed);
-  const numbers = Object.fromEntries(["cells", "means", "params"].map(
+  const numbers = Object.fromEntries(names.map(
     name => ["change:" + name, () => { state.due.add(name); next(update); }]));
   const look = () => { if (isDark(model.get("theme")) !== state.dark) redraw(); };
   const resized = () => { if (host.clientWidth && Math.abs(width() - state.width) > 24) {
@@ -88,7 +94,7 @@ async function render({ model, el }) {
     model.off("change:spec", redraw); model.off("change:theme", look);
     for (const [event, refresh] of Object.entries(numbers)) model.off(event, refresh);
     wishes.removeEventListener("change", look); themes.disconnect(); sizes.disconnect();
-    if (state.shown) state.shown.finalize();
+    gone();
   };
 }
 export default { render };

@@ -13,7 +13,7 @@ function report(data, spec, redraw) {
   const levels = data.levels && unpacked(data.levels), gene = name => data.genes.indexOf(name);
   const called = new Set(data.called.map(pair => pair.join()));
   const chosen = {effector: data.pair[0], regulator: data.pair[1], group: -1, colour: "entry"}, boxes = {};
-  let view = null, timer = 0, panel = data.panel.map(names => names.slice());
+  let view = null, timer = 0, unhook = null, panel = data.panel.map(names => names.slice());
 
   function weights(e, r) { // places in a row of the tensor, and what each counts
     if (!data.left) return [[e * wide + r, tensor.steps[e * wide + r]]];
@@ -42,8 +42,10 @@ function report(data, spec, redraw) {
               faded: data.outside[c] || unsure ? 1 : 0, jitter: (c * 0.618034) % 1};
     }).sort((a, b) => Math.abs(a.value) - Math.abs(b.value));
   }
-  const within = (box, row) => Object.entries(box).every(
-    ([axis, [a, b]]) => row[axis] !== null && row[axis] >= Math.min(a, b) && row[axis] <= Math.max(a, b));
+  const within = (box, row) => isLasso(box)
+    ? inLasso(...Object.keys(box).map(axis => row[axis] ?? NaN), ...Object.values(box))
+    : Object.entries(box).every(
+      ([axis, [a, b]]) => row[axis] !== null && row[axis] >= Math.min(a, b) && row[axis] <= Math.max(a, b));
   const seen = row => (chosen.group < 0 || row.group === data.groups[chosen.group])
     && Object.values(boxes).every(box => within(box, row));
 
@@ -102,7 +104,9 @@ function report(data, spec, redraw) {
     return sizes[Math.floor(share * (sizes.length - 1))] || sizes[sizes.length - 1] || 1;
   }
   async function show(everything = true) {
-    const cells = rows(), inside = cells.filter(seen), mean = sums(inside), squares = means(mean);
+    const cells = rows(), lassoed = Object.values(boxes).filter(isLasso);
+    for (const row of cells) row.left_out = lassoed.every(lasso => within(lasso, row)) ? 0 : 1;
+    const inside = cells.filter(seen), mean = sums(inside), squares = means(mean);
     const values = cells.map(row => row.value), sizes = squares.map(square => square.value);
     const e = data.effectors[chosen.effector], r = data.regulators[chosen.regulator];
     at("says").textContent = document.title = sentence(inside);
@@ -114,7 +118,7 @@ function report(data, spec, redraw) {
                      colour_limit: end(values, 0.98), reach: end(values, 1),
                      mean_top: end(sizes, 1), mean_limit: Math.min(end(sizes, 1), 3 * end(sizes, 0.95))};
     for (const [name, value] of Object.entries(signals)) view.signal(name, value);
-    if (everything) view.data("cells", cells).resize();   // labels of other numbers need other room
+    if (everything || lassoed.length) view.data("cells", cells).resize();   // labels of other numbers need other room
     await view.data("means", squares).runAsync();
   }
   function fits() { // the chosen genes stand in the heat map; if it must change, the chart is drawn anew
@@ -185,6 +189,11 @@ function report(data, spec, redraw) {
       };
       try { view.addSignalListener(name, heard); } catch { /* this picture has no such view */ }
     }
+    if (unhook) unhook();
+    unhook = lassos(view, at("chart"), (name, lasso) => { if (!lasso && !isLasso(boxes[name])) return;
+      clearTimeout(timer);
+      if (lasso) boxes[name] = lasso; else delete boxes[name];
+      show(); });
     view.addEventListener("click", (_, item) => { const square = squareOf(item);
       if (square) choose({effector: data.effectors.indexOf(square.effector),
                           regulator: data.regulators.indexOf(square.regulator)}); });

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['in_outline', 'judged', 'signed', 'finding', 'how_to_read', 'Tables']
 
-# %% ../nbs/27_tables.ipynb #b8c7c5b3
+# %% ../nbs/27_tables.ipynb #204f1ef9
 from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -166,7 +167,7 @@ class _Means(_Cells):
         table = table.drop(columns=["along", "colour", "left_out"], errors="ignore")
         return judged(table.assign(effector=self.state.effector, regulator=self.state.regulator))
 
-# %% ../nbs/27_tables.ipynb #7155a7c1
+# %% ../nbs/27_tables.ipynb #014350f2
 class _Compared(_Means):
     "Means, or differences from set A."
     @property
@@ -175,7 +176,8 @@ class _Compared(_Means):
         if not self.state.set_a: return None
         a, b = self.within(self.state.set_a), self.inside
         if b.all(): b = ~a
-        return (*map(np.flatnonzero, (a, b)),) if a.any() and b.any() and (a != b).any() else None
+        if not a.any() or not b.any() or (a == b).all(): return None
+        return np.flatnonzero(a), np.flatnonzero(b)
 
     def differences(self, a: np.ndarray, b: np.ndarray) -> pd.DataFrame:
         "Return the pairs of the heatmap, compared: sign, mean_a, mean_b, value (the difference), …"
@@ -312,10 +314,10 @@ class _Words(_Compared):
         outside = source.outside(source.shown).sum()
         if outside: yield f"Faint: {outside:,} cells outside the field's support."
 
-# %% ../nbs/27_tables.ipynb #d5991924
+# %% ../nbs/27_tables.ipynb #989078f4
 class Tables(_Words):
     "Tables, sentences and the picture of what is chosen."
-    def chart_options(self) -> dict:
+    def chart_options(self) -> dict[str, Any]:
         "Return arguments of `linked_chart` that cannot change without drawing the views anew."
         state, source = self.state, self.source
         kind, groups = colour_choices(source)[state.colour], ["all cells"]
@@ -338,5 +340,5 @@ class Tables(_Words):
 
     def picture(self, **looks) -> alt.ConcatChart:
         "Return the picture of a state, without boxes and title unless they are given."
-        return linked_chart(
-            self.cells(), self.means(), *self.pair, **self.chart_options(), **self.names, **looks)
+        looks = self.chart_options() | self.names | looks
+        return linked_chart(self.cells(), self.means(), *self.pair, **looks)

@@ -186,7 +186,7 @@ class _Board(ipywidgets.VBox):
             if hasattr(widget, part): getattr(widget, part).close()
         widget.close()
 
-# %% ../nbs/27_view.ipynb #497eaeee
+# %% ../nbs/27_view.ipynb #4a85a14a
 class _Drawing(_Board):
     "The chart that follows the state."
     _look: str | None = None   # What makes another specification necessary
@@ -196,17 +196,16 @@ class _Drawing(_Board):
     def _draw(self) -> None:
         "New numbers for the chart that is there; a new chart if it has to look different."
         tables, live, panel = self.tables, self.chart_widget, self.state.panel()
-        numbers, options = (tables.cells(), tables.means(), *tables.pair), tables.chart_options()
-        params = linked_params(*numbers, groups=options["groups"], **tables.names)
-        look = [{**options, "columns": list(numbers[0])}, lambda table: table.to_dict("list")]
-        look = json.dumps(look[0], default=look[1])
+        cells, means, options = tables.cells(), tables.means(), tables.chart_options()
+        params = linked_params(cells, means, *tables.pair, groups=options["groups"], **tables.names)
+        look = json.dumps(options | dict(columns=list(cells)), default=pd.DataFrame.to_json)
         drawn = {name: box for name, box in live.boxes.items() if box}
         if look != self._look:
-            self._look, self._spec = look, plain_spec(linked_chart(*numbers, **options))
+            chart = linked_chart(cells, means, *tables.pair, **options)
+            self._look, self._spec = look, plain_spec(chart)
         elif (self._panel, drawn) == (panel, tables.outlines):
-            cells, means = linked_rows(numbers[0]), linked_squares(numbers[1])
-            return live.send(params, cells=cells, means=means)
-        live.show(redrawn(self._spec, *numbers[:2], params, tables.boxes), tables.outlines)
+            return live.send(params, cells=linked_rows(cells), means=linked_squares(means))
+        live.show(redrawn(self._spec, cells, means, params, tables.boxes), tables.outlines)
         self._panel = panel
 
 # %% ../nbs/27_view.ipynb #d6bf9f0a
@@ -314,7 +313,7 @@ class _Picking(_Following):
             pairs.append((label, (effector, regulator)))
         self.strongest.options = pairs
 
-# %% ../nbs/27_view.ipynb #c4d3c4ee
+# %% ../nbs/27_view.ipynb #879452b0
 _ACTIONS = dict(   # Name: label, tooltip, what it does
     swap=("⇄ swap", "Effector and regulator change places", "_swap"),
     undo=("↶", "Undo", "undo"), redo=("↷", "Redo", "redo"),
@@ -336,8 +335,9 @@ class _Controls(_Picking):
         label = partial(ipywidgets.Label, tooltip=tip)
         self.children = [
             _row([p["effector"], do["swap"], p["regulator"], self.strongest]),
-            _row([p[name] for name in named]), self.headline, self.message, self.chart_widget,
+            _row([p[name] for name in named]),
             _row([do["undo"], do["redo"], ipywidgets.Label(_LASSO), do["keep_a"]]),
+            self.headline, self.message, self.chart_widget,
             _row([label("rows +"), p["effectors"], label("columns +"), p["regulators"]])]
         for box in p.values(): self._listen(box, self._picked, "value")
         self._listen(self.strongest, self._started, "value")
@@ -393,7 +393,7 @@ class _Saving(_Controls):
         page = lambda: page_html(tables.picture(**looks), title=tables.symbols, lead=lead)
         return _written(path, page, ".html", ".htm")
 
-# %% ../nbs/27_view.ipynb #5db8b312
+# %% ../nbs/27_view.ipynb #e4492243
 def _labels_code(groups: pd.Categorical) -> str:
     letters = "".join(chr(48 + code) for code in groups.codes)   # of 41 groups at most
     names = list(groups.categories)
@@ -431,7 +431,7 @@ class _Answering(_Saving):
         if labels is not None:
             lines += ["import pandas as pd", "", f"labels = {_labels_code(labels)}"]
             groups = "labels"
-        given = dict(regulators=list(state.regulators), effectors=list(state.effectors))
+        given: dict = dict(regulators=list(state.regulators), effectors=list(state.effectors))
         given |= dict(basis=state.basis or None) if self.source.jacobian.of != PRODUCTION else {}
         given |= dict(of=self.source.jacobian.of, embedding=state.embedding)
         given |= {name: value for name, value in self.recipe.items() if name != "labels"}
