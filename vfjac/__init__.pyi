@@ -34,12 +34,14 @@ from .perturbation import perturb as perturb, perturb_cells as perturb_cells
 from .genesets import gene_set_jacobian as gene_set_jacobian
 from .response import (
     response_curve as response_curve, kinetics as kinetics, response_density as response_density)
-from .explorer import explore as explore, jacobian_chart as jacobian_chart, report as report
+from .explorer import explore as explore
+from .webpage import jacobian_chart as jacobian_chart, report as report
 from . import (
     adata as adata, charts as charts, cli as cli, coregulation as coregulation,
     datasets as datasets, diagnostics as diagnostics, diagrams as diagrams,
-    differentiation as differentiation, dynamics as dynamics, embedding as embedding,
-    enrichment as enrichment, explorer as explorer, fields as fields, fit as fit,
+    differentiation as differentiation, draws as draws, dynamics as dynamics,
+    embedding as embedding, enrichment as enrichment, explorer as explorer, fields as fields,
+    fit as fit,
     genejacobian as genejacobian, genesets as genesets, knockout as knockout, motion as motion,
     networks as networks, perturbation as perturbation, pl as pl, posterior as posterior, pp as pp,
     projection as projection, ranking as ranking, regulation as regulation, response as response,

@@ -11,7 +11,7 @@ __all__ = ['Data', 'Key', 'basis_key', 'listed', 'check_adata', 'check_unique', 
            'averaging_traces', 'FitData', 'read_fit_data', 'fingerprint', 'pack_jacobian', 'write_jacobian',
            'StoredJacobian', 'read_jacobian']
 
-# %% ../nbs/14_adata.ipynb #9ba9960a
+# %% ../nbs/14_adata.ipynb #0a619474
 import hashlib
 import inspect
 import os
@@ -33,7 +33,7 @@ from scipy.sparse import csr_array, issparse
 from .blocks import check_budget, is_lazy, row_blocks, warn_user
 from .fields import (
     LARGEST, GaussianField, MatrixGaussianField, RescaledField, VectorField, with_step)
-from .genejacobian import find_cells, find_names, known_elsewhere, some_outputs
+from .genejacobian import find_cells, find_names, some_outputs
 from .noise import Smoothing, stored_averages
 from .posterior import Posterior
 
@@ -525,12 +525,10 @@ def _asked_names(adata, wanted, known, what) -> tuple[list[str], bool]:
         "yes/no values (booleans, or 0 and 1)")
     return [str(g) for g in (adata.var_names[mask] if column else names)], column
 
-# %% ../nbs/14_adata.ipynb #7fae31f4
+# %% ../nbs/14_adata.ipynb #e78401a6
 def explain_missing(adata: AnnData, missing: list[str], available, what: str) -> None:
     "Raise the KeyError for genes, asked for as `what`, of which none has loadings."
-    said = known_elsewhere(missing, len(available), adata.var)
-    if said: raise KeyError(f"{what}: {said}")
-    find_names(missing, available, f"genes with loadings (asked for as {what})")
+    find_names(missing, available, f"genes with loadings (asked for as {what})", adata.var)
 
 # %% ../nbs/14_adata.ipynb #15f3700a
 def _gene_hint(adata, gene, available) -> str:

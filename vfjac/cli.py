@@ -4,12 +4,14 @@
 
 # %% auto #0
 __all__ = ['replacing', 'read_cells', 'write_cells', 'names_of', 'blood', 'demo', 'fit', 'fit_production', 'strict', 'compute',
-           'pairs', 'page', 'step', 'parser', 'stopping', 'main']
+           'pairs', 'page', 'info', 'step', 'parser', 'stopping', 'main']
 
-# %% ../nbs/29_cli.ipynb #1f571677
+# %% ../nbs/29_cli.ipynb #1d20c539
 import argparse
 import errno
+import json
 import os
+import platform
 import re
 import shutil
 import signal
@@ -19,77 +21,78 @@ import threading
 import warnings
 import webbrowser
 from contextlib import contextmanager
+from importlib import metadata
+from importlib.resources import files
 from pathlib import Path
 
 from . import __version__
 
-# %% ../nbs/29_cli.ipynb #c5cc9821
+# %% ../nbs/29_cli.ipynb #0898d898
 @contextmanager
-def replacing(
-    path: Path,    # The file or folder to write
-):  # Yields a temporary path beside it; when the block ends well, that takes the place of `path`
-    """Write to a temporary name beside `path`, then rename.
+def replacing(path: Path):
+    """Write to a temporary name beside `path` (yielded), then rename.
 
     If the block fails, `path` is as it was and nothing else is left."""
     path = path.absolute()
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".vfjac-part", dir=path.parent))
+    suffix = ".vfjac-part"
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=suffix, dir=path.parent))
+    previous = folder / "previous"
     def tidy():
-        if (folder / "previous").exists() and not path.exists(): os.replace(folder / "previous", path)
+        if previous.exists() and not path.exists(): os.replace(previous, path)
         shutil.rmtree(folder, ignore_errors=True)
     try:
         yield folder / path.name
-        if path.is_dir(): os.replace(path, folder / "previous")   # only a zarr store: see `_checked_output`
+        if path.is_dir(): os.replace(path, previous)   # only a zarr store: see `_checked_output`
         os.replace(folder / path.name, path)
     finally:
         try: tidy()
         finally: tidy()   # Ctrl-C may have come in between, and zarr may have been writing
 
-# %% ../nbs/29_cli.ipynb #962178fd
+# %% ../nbs/29_cli.ipynb #af513bdf
+_TABLES = json.loads((files("vfjac") / "command.json").read_text(encoding="utf-8"))
+
 def read_cells(path: str | Path):
     """Return the AnnData in an .h5ad or .zarr file.
 
-    Raises ValueError for another ending and for what is damaged, FileNotFoundError if there is no such file."""
+    Raises ValueError for another ending and what is damaged, FileNotFoundError without a file."""
     path, kind = Path(path), Path(path).suffix.lower()
     if kind not in (".h5ad", ".zarr"):
-        raise ValueError(f"{path}: expected a file ending in .h5ad or .zarr{_MAKE_ONE.get(kind, '')}")
+        how = _TABLES["other files"].get(kind, "")
+        raise ValueError(f"{path}: expected a file ending in .h5ad or .zarr{how}")
     if not path.exists(): raise FileNotFoundError(f"{path}: no such file")
     if not (path.is_file() or kind == ".zarr" and path.is_dir()):
-        raise ValueError(f"{path}: is no {'file' if kind == '.h5ad' else 'folder'}; expected cells in one")
+        what = "file" if kind == ".h5ad" else "folder"
+        raise ValueError(f"{path}: is no {what}; expected cells in one")
     if path.is_file() and path.open("rb").read(2) == b"\x1f\x8b":
-        raise ValueError(f"{path}: is compressed; unpack it: mv {path} {path}.gz && gunzip {path}.gz")
+        raise ValueError(f"{path}: is compressed: mv {path} {path}.gz && gunzip {path}.gz")
     import anndata   # takes a second: a mistake in a name is said before
     try: return (anndata.read_h5ad if kind == ".h5ad" else anndata.read_zarr)(path)
     except Exception as error:
         raise ValueError(f"{path}: cannot be read as {kind[1:]} ({_reason(error)})") from error
 
-_TABLE = ("; a table holds one kind of counts, and spliced and unspliced ones are needed, as layers: "
-          "anndata.AnnData(S, layers=dict(spliced=S, unspliced=U)).write_h5ad(…)")
-_MAKE_ONE = {
-    ".loom": "; make one with anndata.io.read_loom(…).write_h5ad(…)", ".gz": "; gunzip it first",
-    ".h5mu": "; take the part with the counts: mudata.read_h5mu(…)['rna'].write_h5ad(…)",
-    ".rds": "; in R, zellkonverter::writeH5AD(as.SingleCellExperiment(x), …) makes one",
-    ".h5": "; counts of 10x know no unspliced ones: velocyto, kb count, STARsolo or alevin-fry count both"
-} | dict.fromkeys((".csv", ".tsv", ".txt", ".mtx", ".xlsx"), _TABLE)
-
+# %% ../nbs/29_cli.ipynb #283170c8
 def write_cells(adata, path: str | Path) -> None:
     "Write an AnnData to an .h5ad or .zarr file, whole or not at all."
     path, reason = _checked_output(path, ".h5ad", ".zarr"), ""
-    with replacing(path) as temporary, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Writing zarr v2")   # anndata announces its next default; nothing to do here
-        try: (adata.write_h5ad if path.suffix.lower() == ".h5ad" else adata.write_zarr)(temporary)
+    with replacing(path) as part, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Writing zarr v2")   # anndata announces its next default
+        try: (adata.write_h5ad if path.suffix.lower() == ".h5ad" else adata.write_zarr)(part)
         except Exception as error: reason = _reason(error)
         if reason: raise OSError(f"{path}: cannot be written, and is as it was before ({reason})")
 
+# %% ../nbs/29_cli.ipynb #e8d33425
 def _reason(error: BaseException) -> str:
-    "Why a library could not read or write: a full disk, wherever it was noticed, or the first line of what it says."
+    "Why a library could not read or write: a full disk, or the first line of what it says."
+    known = {errno.ENOSPC: "the disk is full", errno.EFBIG: "such large files are not allowed"}
     part: BaseException | None = error
     while part is not None:
-        for number, words in ((errno.ENOSPC, "the disk is full"), (errno.EFBIG, "such large files are not allowed")):
-            if getattr(part, "errno", None) == number or f"errno = {number}," in str(part): return words
+        for number, words in known.items():
+            told = getattr(part, "errno", None) == number or f"errno = {number}," in str(part)
+            if told: return words
         part = part.__cause__ or part.__context__
     return f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0]}"
 
-# %% ../nbs/29_cli.ipynb #d2b2d48b
+# %% ../nbs/29_cli.ipynb #6e91fde0
 def _checked_output(path, *suffixes) -> Path:
     "A path that can be written to, said before the work begins rather than after it."
     path = Path(path)
@@ -97,109 +100,140 @@ def _checked_output(path, *suffixes) -> Path:
         raise ValueError(f"{path}: expected an output ending in {' or '.join(suffixes)}")
     if path.is_symlink(): path = Path(os.path.realpath(path))
     if path.exists() and not (path.is_file() or path.is_dir()) or path.is_symlink():
-        raise ValueError(f"{path}: is neither file nor folder; it is not replaced. Give another output")
-    if path.is_dir() and not (path.suffix == ".zarr" and any((path / f).exists() for f in (".zgroup", "zarr.json"))):
-        raise ValueError(f"{path}: is a folder; it is not replaced. Give another name for the output")
+        raise ValueError(f"{path}: is neither file nor folder; it is not replaced")
+    store = path.suffix == ".zarr" and any((path / f).exists() for f in (".zgroup", "zarr.json"))
+    if path.is_dir() and not store:
+        raise ValueError(f"{path}: is a folder; it is not replaced. Give another name")
     folder = path.absolute().parent
-    if not folder.is_dir(): raise FileNotFoundError(f"{path.parent}: no such folder for the output {path.name}")
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{path.parent}: no such folder for the output {path.name}")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(f"{path.parent}: this folder cannot be written to; give another for {path.name}")
+        raise PermissionError(f"{path.parent}: this folder cannot be written to ({path.name})")
     return path
 
-# %% ../nbs/29_cli.ipynb #88f641b0
+# %% ../nbs/29_cli.ipynb #fed585d6
 def names_of(text: str | None):
-    """Gene names from `A,B,C` or `A;B;C`, or from `@file`, one a line or all in one; a single word stays a word, so
-    that it can name a .var column."""
+    """Gene names from `A,B,C` or `A;B;C`, or from `@file`, one a line or all in one; a single word
+    stays a word, so that it can name a .var column."""
     if text is None: return None
+    path = Path(text.removeprefix("@"))
     if not text.startswith("@"):
-        if Path(text).suffix and Path(text).is_file():
+        if path.suffix and path.is_file():
             raise ValueError(f"{text} is a file: @{text} takes the names in it")
         names = _parted(text)
         return names[0] if len(names) == 1 else names
-    if not Path(text[1:]).is_file(): raise FileNotFoundError(f"{text[1:]}: no such file of names")
-    try: lines = Path(text[1:]).read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError: raise ValueError(f"{text[1:]}: expected names in UTF-8, one a line") from None
-    names = [line.strip().strip('"') for line in lines if line.strip() and not line.startswith("#")]
-    if not names: raise ValueError(f"{text[1:]}: no names in it; expected one a line")
+    if not path.is_file(): raise FileNotFoundError(f"{path}: no such file of names")
+    try: lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: expected names in UTF-8, one a line") from None
+    names = [line.strip().strip('"') for line in lines if line.strip() and line[0] != "#"]
+    if not names: raise ValueError(f"{path}: no names in it; expected one a line")
     return _parted(names[0]) if len(names) == 1 else names
 
+# %% ../nbs/29_cli.ipynb #b9c85beb
 def _parted(text: str) -> list[str]:
-    "Names between commas or semicolons."
     return [name.strip() for name in re.split("[,;]", text) if name.strip()]
 
-# %% ../nbs/29_cli.ipynb #74c3356a
+# %% ../nbs/29_cli.ipynb #182a7497
 def blood(n_cells: int = 2000):
-    "Return simulated counts of blood cells, early ones in the group `progenitors`, and their regulators."
+    "Return simulated counts of blood cells, early ones `progenitors`, and their regulators."
     from vfjac import datasets
     raw = datasets.counts("HSC", n_cells, n_targets=30, depth=20, seed=13)
     fates = raw.obs["group"].astype(str) + "s"
     raw.obs["group"] = fates.where(raw.obs["time"] > 2, "progenitors").astype("category")
-    return raw, list(raw.var_names[raw.uns["truth"]["genes"]["regulator"]])
+    return raw, list(raw.var_names[_truth(raw)["genes"]["regulator"]])
 
+# %% ../nbs/29_cli.ipynb #69e4d6cd
+def _truth(cells) -> dict:
+    from vfjac.adata import Key
+    return cells.uns[Key.simulated[0]]
+
+# %% ../nbs/29_cli.ipynb #2383493e
 def demo(args) -> None:
     "Counts → production → pairs that are called → file and page."
-    data, page = (_checked_output(Path(args.folder) / f"vfjac-demo{suffix}", suffix) for suffix in (".h5ad", ".html"))
-    from vfjac import explorer, pp, regulation, tools
+    data, page = (_checked_output(Path(args.folder) / f"vfjac-demo{suffix}", suffix)
+                  for suffix in (".h5ad", ".html"))
+    from vfjac import pp, regulation, tools, webpage
     raw, regulators = blood()
     cells, _ = pp.prepare(raw, keep=regulators, report=True)
     pairs = regulation.fit_production(cells, regulators).pairs()
     tools.jacobian(cells, regulators, regulators, of="production")
     write_cells(cells, data)
-    explorer.report(cells, page, groups="group", title="Blood cells, simulated from a known network")
-    called, edges = pairs[pairs["called"]], raw.uns["truth"]["edges"]
-    known = called.merge(edges, how="left", on=["effector", "regulator"])["sign"] * called["value"].to_numpy() > 0
-    shown = called[called["effector"].isin(regulators)].drop(columns=["inclusion", "proxy", "called"])
+    title = "Blood cells, simulated from a known network"
+    webpage.report(cells, page, groups="group", title=title)
+    called, edges = pairs[pairs["called"]], _truth(raw)["edges"]
+    signs = called[["effector", "regulator"]].merge(edges, how="left")["sign"]
+    known = signs * called["value"].to_numpy() > 0
+    more = ["inclusion", "proxy", "called", "sign", "fdr"]
+    shown = called[called["effector"].isin(regulators)].drop(columns=more, errors="ignore")
     table = shown.to_string(index=False, float_format="{:.2f}".format)
-    print(f"{cells.n_obs:,} cells of blood, simulated from a known network: {len(called)} pairs are called, "
-          f"{known.sum()} of them are its edges, with their sign. Those between regulators:\n\n{table}\n\n"
-          f"wrote {data}; open {page}")
-    screen = sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    if screen and sys.stdout.isatty(): webbrowser.open(page.resolve().as_uri())
+    print(f"{cells.n_obs:,} cells of blood, simulated from a known network: {len(called)} pairs "
+          f"are called, {known.sum()} of them are its edges, with their sign. Those between "
+          f"regulators:\n\n{table}\n\nwrote {data}; open {page}")
+    display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if sys.stdout.isatty() and (sys.platform in ("darwin", "win32") or display):
+        webbrowser.open(page.resolve().as_uri())
 
-# %% ../nbs/29_cli.ipynb #6bde93b0
+# %% ../nbs/29_cli.ipynb #6f99bb0d
 def fit(adata, args) -> tuple:
     "Fit a vector field."
     from vfjac.tools import fit_vector_field
-    fitted = fit_vector_field(adata, basis=args.basis, velocity_key=args.velocity_key, M=args.control_points,
-                              Qkey=args.Qkey, seed=args.seed or 0)
-    source = adata.uns[f"VecFld_{args.basis}"]["velocity_source"]
-    return adata, (f"fitted {len(fitted.valid):,} cells in {args.basis} with {len(fitted.control_idx)} control points; "
-                   f"velocities: {source}")
+    fitted = fit_vector_field(
+        adata, basis=args.basis, velocity_key=args.velocity_key, M=args.control_points,
+        Qkey=args.Qkey, seed=args.seed or 0)
+    source = _stored(adata, "field", args.basis)["velocity_source"]
+    return adata, (
+        f"fitted {len(fitted.valid):,} cells in {args.basis} with {len(fitted.control_idx)} "
+        f"control points; velocities: {source}")
 
+# %% ../nbs/29_cli.ipynb #7d518ac5
+def _stored(adata, name: str, basis: str):
+    from vfjac.adata import Key, basis_key
+    return adata.uns[basis_key(getattr(Key, name), basis)]
+
+# %% ../nbs/29_cli.ipynb #b2b109c9
 def fit_production(adata, args) -> tuple:
     "Prepare counts, unless they are prepared, and fit what each gene is made at."
     from vfjac import pp, regulation
+    from vfjac.adata import Key
     regulators = names_of(args.regulators)
-    cells = adata if "prepare" in adata.uns else pp.prepare(adata, keep=regulators)
+    cells = adata if Key.prepared in adata.uns else pp.prepare(adata, keep=regulators)
     regulation.fit_production(cells, regulators, seed=args.seed or 0)
     gj = regulation.production_jacobian(cells)
-    words = f"fitted production of {cells.n_vars:,} genes on {gj.n_genes} regulators in {cells.n_obs:,} cells"
-    return cells, f"{words}, {len(gj.significant())} pairs called"
+    return cells, (
+        f"fitted production of {cells.n_vars:,} genes on {gj.n_genes} regulators in "
+        f"{cells.n_obs:,} cells, {len(gj.significant())} pairs called")
 
+# %% ../nbs/29_cli.ipynb #6e0b61cc
 @contextmanager
 def strict(**names):
-    "Let a list of names of which some are left out end the block with KeyError, not with a warning."
+    "Let a list of names of which some are left out end the block with KeyError."
     with warnings.catch_warnings():
         for what in names:
-            if isinstance(names[what], list): warnings.filterwarnings("error", f"{what}: .* are left out")
+            if isinstance(names[what], list):
+                warnings.filterwarnings("error", f"{what}: .* are left out")
         try: yield
-        except UserWarning as said:
-            raise KeyError(f"{str(said).replace(' and are left out', '')}; mend the list or take them off it") from None
+        except UserWarning as error:
+            said = str(error).replace(" and are left out", "")
+            raise KeyError(f"{said}; mend the list or take them off it") from None
 
+# %% ../nbs/29_cli.ipynb #b056fcdf
 def compute(adata, args) -> tuple:
     "Compute the Jacobian."
     from vfjac import regulation, tools
     of, cells = args.of, names_of(args.cells)
     if of is None: of = "production" if regulation.has_production(adata) else "velocity"
-    genes = dict(regulators=names_of(args.regulators), effectors=names_of(args.effectors))
+    genes = dict(effectors=names_of(args.effectors), regulators=names_of(args.regulators))
     with strict(**genes): tools.jacobian(
-        adata, **genes, cell_idx=[cells] if isinstance(cells, str) else cells, sampling=args.sampling,
-        sample_ncells=args.sample_ncells, basis=args.basis, Qkey=args.Qkey, method=args.method, cores=args.cores,
-        store=args.store, memory_mb=args.memory_mb, seed=19491001 if args.seed is None else args.seed, of=of)
-    stored = adata.uns[f"jacobian_{args.basis if of == 'velocity' else of}"]
-    pairs = " × ".join(f"{len(stored[what])} {what}" for what in ("effectors", "regulators") if what in stored)
-    return adata, f"{len(stored['cells']):,} cells{', ' + pairs if pairs else ''}"
+        adata, **genes, cell_idx=[cells] if isinstance(cells, str) else cells, of=of,
+        sampling=args.sampling, sample_ncells=args.sample_ncells, basis=args.basis, Qkey=args.Qkey,
+        method=args.method, cores=args.cores, store=args.store, memory_mb=args.memory_mb,
+        seed=19491001 if args.seed is None else args.seed)
+    stored = _stored(adata, "jacobian", args.basis if of == "velocity" else of)
+    sides = [f"{len(stored[what])} {what}" for what in genes if what in stored]
+    return adata, f"{len(stored['cells']):,} cells, {' × '.join(sides)}".removesuffix(", ")
 
+# %% ../nbs/29_cli.ipynb #751578ed
 def pairs(adata, args) -> tuple:
     "Write a table of the pairs that are called: effector, regulator, sign, value, stderr, z, fdr."
     from vfjac.charts import write_whole
@@ -207,16 +241,41 @@ def pairs(adata, args) -> tuple:
     gj = as_gene_jacobian(adata, args.basis, of=args.of)
     table = gj.significant(fdr=args.fdr, exclude_diagonal=True).drop(columns="group")
     table.insert(2, "sign", table["value"].map(lambda value: "+" if value > 0 else "-"))
-    write_whole(args.output, table.to_csv(index=False, sep="\t" if Path(args.output).suffix == ".tsv" else ","))
+    tabs = Path(args.output).suffix == ".tsv"
+    write_whole(args.output, table.to_csv(index=False, sep="\t" if tabs else ","))
     return None, f"{len(table):,} pairs called at fdr {args.fdr}"
 
+# %% ../nbs/29_cli.ipynb #143d40a6
 def page(adata, args) -> tuple:
-    "Write the interactive page: genes that are named, else those of the stored Jacobian, else of the strongest pairs."
-    from vfjac.explorer import report
+    "Write the interactive page: of genes named, else stored, else of the strongest pairs."
+    from vfjac.webpage import report
     genes = dict(regulators=names_of(args.regulators), effectors=names_of(args.effectors))
-    with strict(**genes): report(adata, args.output, **genes, of=args.of, basis=args.basis, groups=args.groups)
+    with strict(**genes):
+        report(adata, args.output, **genes, of=args.of, basis=args.basis, groups=args.groups)
     return None, ""
 
+# %% ../nbs/29_cli.ipynb #ad4b71bf
+def info(args) -> None:
+    "Print versions, and what a file holds without its data, as a report of a fault needs them."
+    import numpy as np
+    from threadpoolctl import threadpool_info
+    blas = [f"{lib['internal_api']} {lib['version']}" for lib in threadpool_info()]
+    print(f"vfjac {__version__}\nnumpy {np.__version__} ({', '.join(blas)})")
+    for name in ("scipy", "anndata", "pandas", "altair", "ipywidgets"):
+        print(name, metadata.version(name))
+    print("Python", platform.python_version(), "on", platform.platform())
+    if args.file is None: return
+    adata = read_cells(args.file)
+    print(f"\n{adata.n_obs:,} cells × {adata.n_vars:,} genes")
+    for part in ("layers", "obsm", "varm", "obsp"):
+        arrays = {"X": adata.X} if part == "layers" and adata.X is not None else {}
+        for name, table in (arrays | dict(getattr(adata, part))).items():
+            kind = getattr(table, "dtype", type(table).__name__)
+            if name: print(f"{part}: {_one_line(name)} {table.shape} {kind}")
+    for part in ("uns", "obs", "var"):
+        print(f"{part}: {_one_line(', '.join(map(str, getattr(adata, part))))}")
+
+# %% ../nbs/29_cli.ipynb #ed83186a
 def step(work, *suffixes):
     "The command that reads cells, does `work` on them, writes what it made and says so."
     def run(args) -> None:
@@ -226,103 +285,79 @@ def step(work, *suffixes):
         print(f"{words}; wrote {args.output}".removeprefix("; "))
     return run
 
-# %% ../nbs/29_cli.ipynb #9843c3b7
-def _shared() -> tuple:
-    "Options that several commands have: files, basis, which field, how to compute."
-    files, basis, of, computing = (argparse.ArgumentParser(add_help=False) for _ in range(4))
-    files.add_argument("file", help="cells, an .h5ad or .zarr file")
-    files.add_argument("-o", "--output", required=True, help="where to write; an existing file is replaced as a whole")
-    basis.add_argument("--basis", default="pca", help="basis of the velocity field (default: pca)")
-    of.add_argument("--of", choices=["velocity", "production"], help="default: production where it is fitted")
-    computing.add_argument("--Qkey", default="PCs", help="key of the loadings in varm or uns (default: PCs)")
-    computing.add_argument("--seed", type=int, help="seed of the random choices (default: 0 for a fit, 19491001 for "
-                                                    "sampling, as in dynamo)")
-    return files, basis, of, computing
-
-# %% ../nbs/29_cli.ipynb #8f6fa73f
+# %% ../nbs/29_cli.ipynb #53fc1fd4
 def parser() -> argparse.ArgumentParser:
-    "The command's words and options."
-    top = argparse.ArgumentParser("vfjac", description="The Jacobian of a single-cell vector field, cell by cell.")
+    "The command's words and options, of command.json; one with ! is required, with ? it may lack."
+    top = argparse.ArgumentParser("vfjac", description=_TABLES["description"])
     top.add_argument("--version", action="version", version=f"vfjac {__version__}")
-    names = "{demo,fit,fit-production,pairs,jacobian,report}"
-    genes = "gene names A,B,C or A;B;C; @file with one a line; or a yes/no column of .var"
-    add = top.add_subparsers(dest="command", required=True, metavar=names).add_parser
-    files, basis, of, computing = _shared()
-    run = add("demo", help="simulated blood cells, from counts to vfjac-demo.html, which it opens")
-    run.add_argument("--folder", default=".", help="where to write (default: here)")
-    run.set_defaults(run=demo)
-    run = add("fit", parents=[files, basis, computing], help="fit a vector field to states and velocities")
-    run.add_argument("--velocity-key", help="velocities: a key of obsm, or a layer that is projected linearly")
-    run.add_argument("--control-points", type=int, help="number of control points M")
-    run.set_defaults(run=step(fit))
-    run = add("fit-production", parents=[files], help="fit what genes are made at to spliced and unspliced counts")
-    run.add_argument("--regulators", required=True, help=genes)
-    run.add_argument("--seed", type=int, help="seed of the random choices (default: 0)")
-    run.set_defaults(run=step(fit_production))
-    run = add("pairs", parents=[files, basis, of], help="list the pairs that are called, as .csv or .tsv")
-    run.add_argument("--fdr", type=float, default=0.05, help="share of false ones to expect (default: 0.05)")
-    run.set_defaults(run=step(pairs, ".csv", ".tsv"))
-    run = add("jacobian", parents=[files, basis, of, computing], help="compute the Jacobian of the stored field")
-    for what in ("regulators", "effectors"): run.add_argument(f"--{what}", help=genes)
-    run.add_argument("--cells", help="cell names A,B,C or @file (default: all)")
-    run.add_argument("--sampling", choices=["random", "velocity", "trn", "kmeans"], help="choose some of the cells")
-    run.add_argument("--sample-ncells", type=int, default=1000, help="how many (default: 1000)")
-    run.add_argument("--store", choices=["tensor", "lazy"], default="tensor", help="lazy: compute when read")
-    run.add_argument("--memory-mb", type=float, default=4096, help="most memory for the tensors, MB (default: 4096)")
-    run.add_argument("--method", choices=["analytical", "numerical"], default="analytical")
-    run.add_argument("--cores", type=int, default=1, help="threads (default: 1)")
-    run.set_defaults(run=step(compute))
-    run = add("report", parents=[files, basis, of], help="write an interactive page of a fitted field")
-    for what in ("regulators", "effectors"): run.add_argument(f"--{what}", help=genes)
-    run.add_argument("--groups", help="column of obs with groups (default: the first that has several)")
-    run.set_defaults(run=step(page, ".html"))
+    names = f"{{{','.join(_TABLES['commands'])}}}"
+    several = top.add_subparsers(dest="command", required=True, metavar=names)
+    work = {"demo": demo, "info": info, "fit": step(fit), "fit-production": step(fit_production),
+            "pairs": step(pairs, ".csv", ".tsv"), "jacobian": step(compute),
+            "report": step(page, ".html")}
+    for name, (words, options) in _TABLES["commands"].items():
+        command = several.add_parser(name, help=words)
+        command.set_defaults(run=work[name])
+        for option in options.split():
+            known: dict = dict(_TABLES["options"][option.strip("!?")])
+            if "type" in known: known["type"] = dict(int=int, float=float)[known["type"]]
+            if option[-1] == "!": known["required"] = True
+            if option[-1] == "?": known["nargs"] = "?"
+            command.add_argument(*option.strip("!?").split("/"), **known)
     return top
 
-# %% ../nbs/29_cli.ipynb #db15bded
+# %% ../nbs/29_cli.ipynb #bf4e384f
 @contextmanager
 def stopping():
-    "Let SIGTERM and SIGHUP end the block as Ctrl-C does, each once: what tidies up is not interrupted again."
+    """Let SIGTERM and SIGHUP end the block as Ctrl-C does, each once: what tidies up is not
+    interrupted again."""
     def stop(number, frame):
         for each in before: signal.signal(each, signal.SIG_IGN)
         raise KeyboardInterrupt(number)
-    before, usual, hooks = {}, (signal.SIG_DFL, signal.default_int_handler), (sys.excepthook, sys.unraisablehook)
+    usual = (signal.SIG_DFL, signal.default_int_handler)
+    hooks = (sys.excepthook, sys.unraisablehook)
+    before, main_thread = {}, threading.current_thread() is threading.main_thread()
     try:
-        sys.excepthook = sys.unraisablehook = lambda *_: None   # h5py grumbles over each open table on a full disk
-        if threading.current_thread() is threading.main_thread():
-            for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-                if (number := getattr(signal, name, None)) is not None and signal.getsignal(number) in usual:
-                    before[number] = signal.signal(number, stop)
+        sys.excepthook = sys.unraisablehook = lambda *_: None   # of h5py's tables on a full disk
+        for name in ("SIGINT", "SIGTERM", "SIGHUP") if main_thread else ():
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) in usual:
+                before[number] = signal.signal(number, stop)
         yield
     finally:
         for number, handler in before.items(): signal.signal(number, handler)
         sys.excepthook, sys.unraisablehook = hooks
 
+# %% ../nbs/29_cli.ipynb #31df1da1
 def _one_line(message) -> str:
     "A message as one line that a terminal shows as it is: names in a file can hold anything."
     line = " ".join(str(message).split())
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
+# %% ../nbs/29_cli.ipynb #815240ca
 _NEXT = {"no vector field": "; from counts, `vfjac fit-production`",
-         "no velocities": "; scVelo or dynamo make them, or start from counts with `vfjac fit-production`"}
+         "no velocities": "; scVelo or dynamo make them; from counts, `vfjac fit-production`"}
 
 def _told(error: BaseException) -> str:
     "What an error says, with the command where it advises a function."
     said = _one_line(error.args[0] if isinstance(error, LookupError) and error.args else error)
     commands = dict(fit_vector_field="fit", fit_production="fit-production", jacobian="jacobian")
-    for function, word in commands.items(): said = re.sub(rf"vf\.{function}\([^)]*\)", f"`vfjac {word}`", said)
+    for function, word in commands.items():
+        said = re.sub(rf"vf\.{function}\([^)]*\)", f"`vfjac {word}`", said)
     for start, advice in _NEXT.items(): said += advice * said.startswith(start)
     return said or f"{type(error).__name__}: the machine gave no reason"
 
-# %% ../nbs/29_cli.ipynb #58dc8111
+# %% ../nbs/29_cli.ipynb #987fc211
 def main(
-    argv: list[str] | None = None,    # Words after `vfjac`; None takes those of the shell
-) -> int:                             # Exit status: 0, 2 for a user's mistake, 130 for Ctrl-C, 143 for SIGTERM
+    argv: list[str] | None = None,  # Words after `vfjac`; None takes those of the shell
+) -> int:                           # Exit status: 0; 2, a mistake; 130, Ctrl-C; 143, SIGTERM
     "The command `vfjac`."
     try: args = parser().parse_args(argv)
     except SystemExit as stop: return int(stop.code or 0)
+    sys.modules.setdefault("rfc3987_syntax", None)   # of jsonschema: takes two seconds, checks IRIs
+    say = lambda message, *_, **__: print(f"vfjac: note: {_one_line(message)}", file=sys.stderr)
     try:
         with stopping(), warnings.catch_warnings():
-            say = lambda message, *_, **__: print(f"vfjac: note: {_one_line(message)}", file=sys.stderr)
             warnings.showwarning = say
             warnings.filterwarnings("default", category=UserWarning)
             args.run(args)

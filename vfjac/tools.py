@@ -40,7 +40,7 @@ from .projection import project_jacobian, scaled_loadings
 from .regulation import production_jacobian
 from .sampling import METHODS, sample
 
-# %% ../nbs/19_tools.ipynb #aeb6abd7
+# %% ../nbs/19_tools.ipynb #11884db1
 def fit_vector_field(
     adata: AnnData,                   # The data, changed in place
     basis: str | None = "pca",        # Basis of the states, `obsm["X_<basis>"]`; None is gene space
@@ -60,14 +60,12 @@ def fit_vector_field(
     gene_symbols: str | None = None,  # Column of var with the names that `genes` has
     **params,                         # Passed to `fit_field` or `sparse_vfc`
 ) -> Fit:                             # The fit, which is also stored in `adata`
-    """Fit a vector field to states and velocities and store it in `uns['VecFld_<basis>']` with
-    dynamo's keys.
+    """Fit a vector field to states and velocities, and store it in `uns['VecFld_<basis>']`.
 
     A tuned fit undoes averaging over neighbours where it is proved; J is that at the given states.
-    Where noise is shared in a way that can't be undone, there are no standard errors and no calls;
-    `fit.smoothing` says what was found. Raises KeyError for what is missing, ValueError for what
-    does not fit together, TypeError for unknown parameters, before it writes. Source: Ma et al.,
-    Pattern Recognition 2013; Qiu et al., Cell 2022; MacKay, Neural Computation 1992."""
+    Where noise is shared in a way that can't be undone, there are no errors and no calls. Raises
+    KeyError for what is missing, ValueError for what does not fit together, TypeError for unknown
+    parameters, before it writes. Source: Ma et al. 2013; Qiu et al. 2022; MacKay 1992."""
     check_adata(adata, write=True)
     tune, named = _is_tuned(kernel, tune, compat, params), with_symbols(adata, gene_symbols)
     X, V, source, extra = _read_data(
@@ -75,20 +73,27 @@ def fit_vector_field(
     single, found = (X, V), None
     if smoothing is not False:
         *single, found = _single_cells(named, X, V, source, smoothing, tune, (basis, Qkey, extra))
-    kind = "" if found is None else found.kind
-    if found is not None and kind == "shared": warn_user(found.reason)
-    if state_noise is not None:
-        single, params["spread"], noise = _denoised(*single, state_noise, tune, kernel)
-        extra["state_noise"] = noise
-    fit = replace(_fitted(*single, M, kernel, tune, compat, basis, params), smoothing=found)
-    if kind == "shared": fit = replace(fit, posterior=None)
-    given = state_noise is None and kind != "undone"
-    if not given:   # control points among the sorted distinct given states, as dynamo stores them
-        position = np.ravel(np.unique(X[fit.valid], axis=0, return_inverse=True)[1])
-        fit = replace(fit, ctrl_idx=position[np.searchsorted(fit.valid, fit.control_idx)])
+    if state_noise is not None: single, params["spread"], extra["state_noise"] = _denoised(
+        *single, state_noise, tune, kernel)
+    fit = _with_record(_fitted(*single, M, kernel, tune, compat, basis, params), found)
+    given = state_noise is None and (found is None or found.kind != "undone")
+    if not given: fit = _with_given(fit, X)
     extra = renamed(extra, named.var_names, adata.var_names)
     write_field(adata, fit, basis, X, V, source, None if given else single, **extra)
     return fit
+
+# %% ../nbs/19_tools.ipynb #e2e83c0a
+def _with_record(fit, found: Smoothing | None) -> Fit:
+    "The fit with what was found of averaging; where noise is shared, warned of and without errors."
+    if found is None or found.kind != "shared": return replace(fit, smoothing=found)
+    warn_user(found.reason)
+    return replace(fit, smoothing=found, posterior=None)
+
+# %% ../nbs/19_tools.ipynb #eadb4d02
+def _with_given(fit, X) -> Fit:
+    "The fit with control points among the sorted distinct given states, as dynamo has them."
+    position = np.ravel(np.unique(X[fit.valid], axis=0, return_inverse=True)[1])
+    return replace(fit, ctrl_idx=position[np.searchsorted(fit.valid, fit.control_idx)])
 
 # %% ../nbs/19_tools.ipynb #56ccc3ec
 def _read_data(adata, basis, velocity_key, dims, genes, layer, Qkey, velocity_kind):
@@ -507,7 +512,9 @@ def _packed_production(adata, wanted, cell_idx, memory_mb) -> dict:
     return pack_jacobian(None, cells, adata.obs_names[cells], block, **names, method="analytical",
                          fingerprint=mark)
 
-# %% ../nbs/19_tools.ipynb #b6d91519
+# %% ../nbs/19_tools.ipynb #4a0b6630
+_SIDES = ("effectors", "regulators")
+
 def jacobian(
     adata: AnnData,                # The data, with a fitted field
     regulators=None,               # Regulators ∂x_j: names, or a yes/no column of .var
@@ -533,23 +540,20 @@ def jacobian(
     """Compute the Jacobian ∂f_effector / ∂x_regulator of the vector field at every cell, and store
     it in `uns['jacobian_<basis>']` as dynamo does: cells are the last axis.
 
-    Entries have the unit of velocity over that of expression: 1/time if the field's `velocity_kind`
-    is "projection". From a basis that is not linear (UMAP), genes are reached by local maps through
-    PCA, whose R² is kept in `obs['local_r2_<basis>']`. method="autodiff" differentiates
-    `vector_field_class`, written with JAX or PyTorch. Raises KeyError (no such field, loadings,
-    gene or cell), ValueError (what does not fit together), IndexError (cells out of range),
-    TypeError (unknown arguments) or MemoryError (a tensor over `memory_mb`) before it writes.
-    Source: Qiu et al., Cell 2022; notebooks 02 (closed form), 10 (loadings) and 11 (local maps)."""
+    Entries have the unit of velocity over that of expression: 1/time if `velocity_kind` is
+    "projection". From a basis that is not linear (UMAP), genes are reached by local maps through
+    PCA, their R² is in `obs['local_r2_<basis>']`. method="autodiff" differentiates
+    `vector_field_class`, of JAX or PyTorch. Raises KeyError for what is not there, ValueError,
+    IndexError or TypeError for what does not fit, MemoryError over `memory_mb`, before it writes.
+    Source: Qiu et al., Cell 2022; notebooks 02 (closed form), 10 (loadings), 11 (local maps)."""
     _check_request(adata, method, options, vector_field_class, store, store_in_adata, dtype)
-    named = with_symbols(adata, gene_symbols)
-    wanted = dict(effectors=effectors, regulators=regulators)
-    if production := _is_production(of):
-        packed = _packed_production(named, wanted, cell_idx, memory_mb)
+    named, genes = with_symbols(adata, gene_symbols), dict(zip(_SIDES, (effectors, regulators)))
+    if _is_production(of): packed = _packed_production(named, genes, cell_idx, memory_mb)
     else: packed = _packed_velocity(
-        named, basis, Qkey, wanted, (cell_idx, sampling, sample_ncells, seed), vector_field_class,
+        named, basis, Qkey, genes, (cell_idx, sampling, sample_ncells, seed), vector_field_class,
         method, store, (cores, dtype, memory_mb), options)
     packed = renamed(packed, named.var_names, adata.var_names)
-    if store_in_adata: write_jacobian(adata, packed, Key.production if production else basis)
+    if store_in_adata: write_jacobian(adata, packed, basis if of == "velocity" else of)
     return adata if store_in_adata else packed
 
 # %% ../nbs/19_tools.ipynb #64cfe397
