@@ -175,7 +175,7 @@ def enrichment(
     _warn_of_few(found)
     return found
 
-# %% ../nbs/24_enrichment.ipynb #a525918f
+# %% ../nbs/24_enrichment.ipynb #bbafe6fa
 def _warn_of_few(found):
     "Warn of edges that are too few to conclude anything."
     n_known, n = found.attrs["n_known"], found.attrs["n_regulators"]
@@ -184,5 +184,5 @@ def _warn_of_few(found):
     width = f"the AUROC may be anything from {low:.2f} to {high:.2f}"
     if n < 3: width = "intervals come from drawing regulators, and so few give none that holds"
     warn_user(
-        f"{n_known} known edges of {n} regulator{'s' * (n > 1)} say little: {width}; bring edges of "
-        f"more regulators")
+        f"{n_known} known edges of {n} regulator{'s' * (n > 1)} say little: {width}; bring edges "
+        f"of more regulators")

@@ -31,12 +31,12 @@ def _root_scale(X, S, size) -> np.ndarray:
     offset = square.mean(axis=0) - (S / size[:, None]).mean(axis=0)
     return np.stack([mean, slope, np.clip(offset, 0, square.min(axis=0))])
 
-# %% ../nbs/27_knockout.ipynb #7bd0f6eb
+# %% ../nbs/27_knockout.ipynb #642cb853
 BEND = 0.3   # Prior standard deviation of bends against that of straight lines
 
 
 def _function_table(x, n_steps=500) -> np.ndarray:
-    "Return the splines of `sparse_sums` at equal steps from the lowest state to the highest, (n_steps, k)."
+    "Return the splines of `sparse_sums` at equal steps over all states, (n_steps, k)."
     columns, order = spline_columns(x) * [1, BEND, BEND], np.argsort(x)
     grid = np.linspace(x.min(), x.max(), n_steps)
     return np.column_stack([np.interp(grid, x[order], column[order]) for column in columns.T])

@@ -69,11 +69,12 @@ def _column(column, name) -> np.ndarray:
     raise ValueError(
         f"obs[{name!r}] holds {column.dtype} values: expected numbers, such as a pseudotime")
 
-# %% ../nbs/26_perturbation.ipynb #a0b27c0e
+# %% ../nbs/26_perturbation.ipynb #2c7023ce
 def _gene_changes(data, gj, rows, changes: Mapping, layer: str | None = None) -> np.ndarray:
     "Return the change of each gene in each cell, (n_cells, n_genes). Raises ValueError if none is."
     if not isinstance(changes, Mapping) or not changes: raise ValueError(
-        f"changes = {changes!r}: expected a dictionary, {{'Gata1': 0.5}} or {{'Gata1': 'knockout'}}")
+        f"changes = {changes!r}: expected a dictionary, {{'Gata1': 0.5}} or "
+        f"{{'Gata1': 'knockout'}}")
     def of(gene, change):
         if np.ndim(change): return cell_numbers(data, gj, rows, change)
         if isinstance(change, Real): return np.full(len(rows), float(change))
