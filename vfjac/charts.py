@@ -8,7 +8,7 @@ __all__ = ['VEGALITE_MIME', 'NO_GROUP', 'SCHEME', 'INK', 'QUIET', 'MISSING', 'ED
            'symmetric_domain', 'embedding_chart', 'heatmap_chart', 'repainted', 'plain_spec', 'page_html',
            'write_whole', 'check_ending', 'save_html']
 
-# %% ../nbs/20_charts.ipynb #3cb321c3
+# %% ../nbs/20_charts.ipynb #3c2b1178
 import html
 import json
 import os
@@ -16,6 +16,7 @@ import secrets
 from importlib.resources import files
 from pathlib import Path
 from string import Template
+from textwrap import wrap
 
 import altair as alt
 import numpy as np
@@ -168,7 +169,7 @@ def _signed_colour(field: str, domain: list, title, length: float = 160, orient=
     colour = alt.Color(f"{field}:Q", scale=scale, legend=legend)
     return alt.condition(f"!isValid(datum.{field})", alt.value(MISSING), colour)
 
-# %% ../nbs/20_charts.ipynb #8ea5d1fe
+# %% ../nbs/20_charts.ipynb #0f6e60ac
 _BARE = alt.ViewBackground(stroke=None) # no frame round a chart
 _EMPTY = "#f1f3f5" # where there is no square
 _AXIS = dict(grid=False, tickCount=5, labelFontSize=11, titleFontSize=12, labelColor=QUIET,
@@ -176,10 +177,11 @@ _AXIS = dict(grid=False, tickCount=5, labelFontSize=11, titleFontSize=12, labelC
 _NAMES = dict(domain=False, ticks=False, titleFontSize=12, labelColor=INK, titleColor=QUIET,
               labelLimit=140)
 
-def _titled(text, lines: list[str], frame: str = "bounds") -> alt.TitleParams:
+def _titled(text, lines: list[str], frame: str = "bounds", width=600) -> alt.TitleParams:
     "Return a title with quieter lines below; frame `group` starts it where the plot starts."
+    wrapped = [part for line in lines for part in wrap(line, max(46, width // 6))]
     return alt.TitleParams(
-        text=_plain(text), subtitle=lines, anchor="start", frame=frame, offset=14, fontSize=15,
+        text=_plain(text), subtitle=wrapped, anchor="start", frame=frame, offset=14, fontSize=15,
         color=INK, subtitleColor=QUIET, subtitleFontSize=12, subtitlePadding=5)
 
 # %% ../nbs/20_charts.ipynb #53e2e9ef
@@ -241,7 +243,7 @@ def _range_words(values: pd.Series) -> str:
 # %% ../nbs/20_charts.ipynb #3de0f64b
 _STRONGEST_LAST = dict(by="value", key=np.abs, na_position="first", kind="stable")
 
-# %% ../nbs/20_charts.ipynb #3d39dfb2
+# %% ../nbs/20_charts.ipynb #b75e2a13
 def embedding_chart(
     df: pd.DataFrame, # One row per cell: x, y, cell, value, and group if there are groups
     effector: str, # Gene whose velocity or production changes
@@ -267,7 +269,7 @@ def embedding_chart(
         opacity=alt.value(0.9), tooltip=_tips(df, "∂f / ∂x")
     ).properties(
         width=width, height=height, view=_BARE, description=about,
-        title=_titled(entry, [words, _notes(df, domain)]))
+        title=_titled(entry, [words, _notes(df, domain)], width=width))
 
 # %% ../nbs/20_charts.ipynb #6d4bd863
 def _gene_axes(genes: list, step: float, limit: int = 140) -> dict:

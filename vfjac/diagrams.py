@@ -201,9 +201,26 @@ def _pair_words(effector: str, regulator: str, of: str, level: bool) -> tuple[st
     words = f"As {regulator} rises, with all that rises with it"
     return f"{of.capitalize()} of {effector}", words, "log " * (of == "production") + of
 
-# %% ../nbs/21_diagrams.ipynb #dcd4d888
+# %% ../nbs/21_diagrams.ipynb #af7f7d16
+def _slider(df: pd.DataFrame) -> alt.Parameter:
+    "Return a parameter that a slider sets: how far the coregulator is moved, in its deviations."
+    shifts = np.unique(df["shift"]).tolist()
+    bind = alt.binding_range(
+        min=shifts[0], max=shifts[-1], step=min(np.diff(shifts)),
+        name=f"{df['coregulator'].iloc[0]}, sd ")
+    return alt.param(name="shift", value=shifts[len(shifts) // 2], bind=bind)
+
+# %% ../nbs/21_diagrams.ipynb #20ad1736
+def _ends(df: pd.DataFrame) -> list[float]:
+    "Return between which numbers all curves of a table and zero lie."
+    half = 1.96 * df.get("stderr", 0)
+    parts = [df["mean"] - half, df["mean"] + half, *(df[c] for c in ("q10", "q90") if c in df)]
+    ends = significant(pd.concat([*parts, pd.Series([0.0])]).agg(["min", "max"]))
+    return ends.tolist()
+
+# %% ../nbs/21_diagrams.ipynb #f1a8d8a3
 def response_chart(
-    curve: pd.DataFrame,                     # From `response_curve` or `kinetics`, one pair
+    curve: pd.DataFrame,                     # From `response_curve`, `coregulation_curve`, one pair
     density: pd.DataFrame | None = None,     # From `response_density`, tiles behind the curve
     *,
     x_title: str | None = None,              # What the entry is against; None is the regulator
@@ -222,8 +239,11 @@ def response_chart(
     title, words, y_title = _pair_words(effector, regulator, of, df.attrs.get("level", False))
     against = dict(velocity=f"expression of {regulator}", production=f"state of {regulator}, sd")
     x_title = x_title or against[of]
-    base = _drawn(df, 4).encode(x=_place(alt.X, "x", x_title))
-    y = lambda column: alt.Y(column, title=y_title, axis=alt.Axis(format=".2~g", **_AXIS))
+    base, moves = _drawn(df, 4).encode(x=_place(alt.X, "x", x_title)), "shift" in df
+    if moves: base = base.transform_filter("abs(datum.shift - shift) < 1e-6")
+    slider, scale = ([_slider(df)], alt.Scale(domain=_ends(df))) if moves else ([], alt.Undefined)
+    y = lambda column: alt.Y(
+        column, title=y_title, axis=alt.Axis(format=".2~g", **_AXIS), scale=scale)
     behind = _behind(df, base, density, y)
     line = base.mark_line(color=INK, point=alt.OverlayMarkDef(color=INK, size=18)).encode(
         y=y("mean:Q"), tooltip=_tips_of(df, "x:Q", "mean:Q", "stderr:Q", "count:Q", format=".3~g"))
@@ -231,11 +251,11 @@ def response_chart(
     low, high = (f"{row['mean']:.2g}, at {row['x']:.2g}" for row in ends)
     said = "Line: mean of the cells in each bin." + "".join(behind)
     layers = [*behind.values(), _zero_line(color=QUIET, strokeDash=[3, 3]), line]
-    return alt.LayerChart(layer=layers).properties(
-        width=width, height=height, view=_BARE, title=_titled(title, [words, said], "group"),
+    return alt.LayerChart(layer=layers).add_params(*slider).properties(
+        width=width, height=height, view=_BARE, title=_titled(title, [words, said], "group", width),
         description=f"{title} against {x_title}: the mean is lowest, {low} and highest, {high}")
 
-# %% ../nbs/21_diagrams.ipynb #e8369805
+# %% ../nbs/21_diagrams.ipynb #2979d372
 def kinetics_heatmap(
     df: pd.DataFrame,             # From `kinetics`, any number of pairs in the same bins
     *,
@@ -260,7 +280,7 @@ def kinetics_heatmap(
     return _drawn(df).mark_rect(invalid=None).encode(
         x=alt.X("low:Q", title=_plain(x_title), scale=scale, axis=alt.Axis(**_AXIS)), x2="high:Q",
         y=alt.Y("pair:N", sort=pairs, title=None, axis=alt.Axis(**_NAMES | dict(labelLimit=260))),
-        color=_signed_colour("value", domain, legend),
+        color=_signed_colour("value", domain, legend, orient="bottom" if width < 300 else "right"),
         tooltip=_tips_of(df, "effector:N", "regulator:N", "low:Q", "high:Q", "mean:Q", "count:Q")
     ).properties(
         width=width, height=alt.Step(step), view=_BARE, description=about,
@@ -305,7 +325,7 @@ def fixed_point_chart(
         width=width, height=height, view=_BARE, title=_titled("Fixed points", []),
         description=f"{len(cells):,} cells and {len(points)} fixed points: {counts}")
 
-# %% ../nbs/21_diagrams.ipynb #233e18e9
+# %% ../nbs/21_diagrams.ipynb #e6f2f743
 def perturbation_chart(
     df: pd.DataFrame,                  # From `perturb_cells`: cell, x, y, dx, dy, outside
     *,
@@ -332,7 +352,8 @@ def perturbation_chart(
     if lost: words += f" Grey: {lost:,} cells whose perturbed state leaves the data."
     about = f"{title}: an arrow for each of {len(df):,} cells; {lost:,} of them leave the data"
     return alt.LayerChart(layer=[stems, heads]).properties(
-        width=width, height=height, view=_BARE, description=about, title=_titled(title, [words]))
+        width=width, height=height, view=_BARE, description=about,
+        title=_titled(title, [words], width=width))
 
 # %% ../nbs/21_diagrams.ipynb #50e999ef
 def diagnosis_chart(

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['embedding', 'means', 'response', 'kinetics', 'coregulation', 'network', 'fixed_points', 'perturbation', 'diagnosis']
 
-# %% ../nbs/30_pl.ipynb #f3bd55cc
+# %% ../nbs/30_pl.ipynb #9929c7a4
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from anndata import AnnData
 from . import diagrams, motion, response as curves
 from .adata import with_symbols
 from .charts import check_ending, embedding_chart, heatmap_chart, save_html
-from .coregulation import coregulation_chart, coregulation_curve
+from .coregulation import coregulation_curve
 from .diagnostics import diagnose
 from .networks import jacobian_network, network_layout
 from .perturbation import perturb_cells
@@ -134,7 +134,7 @@ def kinetics(
     titles = dict(x_title=along) if isinstance(along, str) else {}
     return _saved(diagrams.kinetics_heatmap(table, **titles | chart), save)
 
-# %% ../nbs/30_pl.ipynb #64dce634
+# %% ../nbs/30_pl.ipynb #f9c475db
 def coregulation(
     adata: AnnData,                 # AnnData with a fitted field
     effector: str,                  # Gene whose production or velocity changes
@@ -145,12 +145,12 @@ def coregulation(
     basis: str | None = "pca",      # Basis of the velocity field
     gene_symbols: str | None = None,   # Column of var with genes' names; None is var_names
     save: str | Path | None = None,    # File to write: .html, .png, .svg, .pdf, .json
-    **chart,                        # Of `coregulation.coregulation_chart`: width, height
+    **chart,                        # Of `diagrams.response_chart`: x_title, width, height
 ) -> alt.LayerChart:                # A line with its 95 % band, and a slider
     "Draw an entry along its regulator, and how it changes as a third gene moves."
     asked = with_symbols(adata, gene_symbols), effector, regulator, coregulator
     curve = coregulation_curve(*asked, of=of, basis=basis)
-    return _saved(coregulation_chart(curve, **chart), save)
+    return _saved(diagrams.response_chart(curve, **chart), save)
 
 # %% ../nbs/30_pl.ipynb #23ce2084
 def network(
