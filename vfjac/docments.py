@@ -5,42 +5,39 @@
 # %% auto #0
 __all__ = ['numpydoc', 'add_parameters']
 
-# %% ../nbs/00_docments.ipynb #4c38eecd
+# %% ../nbs/00_docments.ipynb #f3446d27
 import ast
 import inspect
 from functools import cache
+from itertools import takewhile
 from types import ModuleType
 
-# %% ../nbs/00_docments.ipynb #17b9e1b4
+# %% ../nbs/00_docments.ipynb #e26744c3
 def _beside(lines: list[str], node) -> str:
     "Return the comment behind a piece of source, and those alone on the lines below it."
-    row, column = node.end_lineno, len(lines[node.end_lineno - 1].encode()[:node.end_col_offset].decode())
-    first = lines[row - 1][column:].lstrip(" ,):")
+    row = lines[node.end_lineno - 1].encode()   # columns of a node are counted in bytes
+    first = row[node.end_col_offset:].decode().lstrip(" ,):")
     if not first.startswith("#"): return ""
-    words = [first]
-    for line in lines[row:]:
-        if not line.lstrip().startswith("#"): break
-        words.append(line.strip())
-    return " ".join(word.lstrip("# ") for word in words)
+    below = takewhile(lambda line: line.lstrip().startswith("#"), lines[node.end_lineno:])
+    return " ".join(line.lstrip("# ").rstrip() for line in (first, *below))
 
-# %% ../nbs/00_docments.ipynb #5962c81a
+# %% ../nbs/00_docments.ipynb #41c2738b
 def _parameters(node: ast.FunctionDef | ast.ClassDef) -> list[tuple]:
-    "Return name, type and default of each parameter of a function, or field of a class, and where its source ends."
+    "Name, type, default of each parameter of a function, or field of a class, and its last node."
     if isinstance(node, ast.ClassDef):
         fields = [line for line in node.body if isinstance(line, ast.AnnAssign)]
         return [(ast.unparse(line.target), line.annotation, line.value, line) for line in fields]
     given = node.args
     plain = [*given.posonlyargs, *given.args]
     defaults = [None] * (len(plain) - len(given.defaults)) + given.defaults + given.kw_defaults
-    found = [(arg.arg, arg.annotation, value, value or arg) for arg, value in zip(plain + given.kwonlyargs, defaults)]
-    stars = {"*": given.vararg, "**": given.kwarg}
-    return found + [(star + arg.arg, arg.annotation, None, arg) for star, arg in stars.items() if arg]
+    all_ = zip(plain + given.kwonlyargs, defaults)
+    found = [(arg.arg, arg.annotation, value, value or arg) for arg, value in all_]
+    stars = [("*", given.vararg), ("**", given.kwarg)]
+    return found + [(star + arg.arg, arg.annotation, None, arg) for star, arg in stars if arg]
 
-# %% ../nbs/00_docments.ipynb #d901c610
-def numpydoc(
-    source: str,   # Source of a module
-) -> dict[str, str]:   # Name of each function and class → its parameters in words; those without any are left out
-    "Return the comments beside the parameters of functions and fields of classes, laid out as numpy does."
+# %% ../nbs/00_docments.ipynb #dffb2b75
+def numpydoc(source: str) -> dict[str, str]:
+    "The words beside parameters and fields in a module, by function and class, as numpy has them."
     lines, found = source.splitlines(), dict[str, str]()
     for node in ast.parse(source).body:
         if not isinstance(node, (ast.FunctionDef, ast.ClassDef)): continue
@@ -59,12 +56,13 @@ def numpydoc(
         found[node.name] = "\n".join(text)
     return found
 
-# %% ../nbs/00_docments.ipynb #75c9360f
+# %% ../nbs/00_docments.ipynb #6c71fc88
 @cache
 def add_parameters(module: ModuleType) -> ModuleType:
-    "Put the words beside parameters below the docstrings of a module's public functions and classes, once."
+    "Put the words beside parameters below the docstrings of functions and classes, once."
     words = numpydoc(inspect.getsource(module))
     for name, thing in vars(module).items():
-        if name in words and name[0] != "_" and getattr(thing, "__module__", None) == module.__name__:
+        own = getattr(thing, "__module__", None) == module.__name__
+        if own and name in words and name[0] != "_":
             thing.__doc__ = f"{inspect.cleandoc(thing.__doc__ or '')}\n\n{words[name]}".lstrip()
     return module

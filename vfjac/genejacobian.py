@@ -6,7 +6,7 @@
 __all__ = ['find_names', 'known_elsewhere', 'in_order_of', 'find_cells', 'sum_jacobians', 'sum_products', 'project_moment',
            'fold_entries', 'group_rows', 'some_outputs', 'Quantiles', 'GeneJacobian']
 
-# %% ../nbs/12_genejacobian.ipynb #ad50be16
+# %% ../nbs/12_genejacobian.ipynb #6a4c22ba
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field as dataclass_field, replace
@@ -16,7 +16,6 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 from scipy.special import ndtr
-from scipy.stats import false_discovery_control
 
 from .blocks import (
     check_budget, check_numbers, count_cores, did_you_mean, fold_cells, fold_groups, is_lazy,
@@ -52,12 +51,14 @@ def _missing(missing: list, names: list, what: str) -> str:
     known = "" if any(hints) or not names else f"; they are called {', '.join(names[:3])} …"
     return f"not among the {len(names):,} {what}: {', '.join(said)}{known}"
 
-# %% ../nbs/12_genejacobian.ipynb #43ea4ed3
+# %% ../nbs/12_genejacobian.ipynb #cb7d817c
 def known_elsewhere(missing: list[str], n: int, var: pd.DataFrame) -> str:
     "Say that genes are in `var` but not among `n` of a field, or that a column of it names them."
     called = ", ".join(missing)
     if set(missing) <= set(map(str, var.index)):
-        return f"{called} in var, but not among the {n:,} genes that took part in PCA: no loadings"
+        return (
+            f"{called} in var, but not among the {n:,} genes of the Jacobian (those of PCA, or the "
+            "regulators of production)")
     for name, column in var.items():
         same = ", ".join(map(str, var.index[column.astype(str).isin(missing)][:3]))
         if same: return (
@@ -584,7 +585,7 @@ class _Errors(_Strongest):
         known = cast(Posterior, pairs.posterior).of_differences()
         return pairs.project(J - J_b), replace(pairs, posterior=known).mean_errors(G)
 
-# %% ../nbs/12_genejacobian.ipynb #01b5235a
+# %% ../nbs/12_genejacobian.ipynb #4a2b02d8
 class GeneJacobian(_Errors):
     """The Jacobian between genes, `∂(velocity of effector) / ∂(expression of regulator)`, lazily.
 
@@ -641,8 +642,11 @@ class GeneJacobian(_Errors):
 
 def _adjusted(z, doubt):
     "False discovery rates of pairs (Benjamini-Hochberg), or their doubt if it is larger."
-    asked, adjusted = doubt < 1, np.ones(z.shape)
-    if asked.any(): adjusted[asked] = false_discovery_control(2 * ndtr(-np.abs(z[asked])))
+    at = np.flatnonzero(doubt < 1)
+    at = at[np.argsort(np.abs(z.flat[at]))]   # least certain first
+    rates, adjusted = 2 * ndtr(-np.abs(z.flat[at])), np.ones(z.shape)
+    rates *= at.size / np.arange(at.size, 0, -1)
+    adjusted.flat[at] = np.minimum.accumulate(np.minimum(rates, 1))
     return np.maximum(adjusted, doubt)
 
 def _ratio(values, errors):
