@@ -145,7 +145,7 @@ class Sums(NamedTuple):
         least = 1e-14 * self.v2 + np.finfo(float).tiny
         return np.maximum(self.v2 - explained, least) / self.N
 
-# %% ../nbs/04_basis.ipynb #ee5fdad1
+# %% ../nbs/04_basis.ipynb #e347732b
 def _add_products(A, F, change) -> None:
     "Add products of features with changes of weights to the upper triangle of A."
     for sign in (1.0, -1.0):
@@ -165,7 +165,8 @@ class FeatureTable:
         spread: np.ndarray | None = None,   # Covariances of what is not known of states, (n, d, d)
         noise_covariance: np.ndarray | None = None,   # Of noise between cells, (n, n)
     ):
-        self.basis, self.X, self.spread, self.shared = basis, X, spread, noise_covariance is not None
+        self.basis, self.X, self.spread = basis, X, spread
+        self.shared = noise_covariance is not None
         width = basis.size * basis.rows + (0 if spread is None else X.shape[1] ** 2)
         self.blocks = list(row_blocks(len(X), 4 * width))
         self.late = basis.jitter and basis.factor.rcond > 1e-7 and len(X) > 8 * basis.size

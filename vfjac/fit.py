@@ -279,35 +279,32 @@ def check_parameters(**params) -> None:
             wrong.append(f"{name} = {value!r}: expected {expected}")
     if wrong: raise ValueError("; ".join(wrong))
 
-# %% ../nbs/06_fit.ipynb #2136545a
+# %% ../nbs/06_fit.ipynb #5d034034
 def fit_warnings(fit: Fit, V: np.ndarray, asked: int | None) -> list[str]:
     "Return what a reader of a fit must know, a sentence for each."
-    n, M, rms2, said = len(fit.valid), len(fit.control_idx), (V**2).mean(), []
+    n, M, rms2 = len(fit.valid), len(fit.control_idx), (V**2).mean()
+    n_given = n + fit.n_dropped
+    lost = np.setdiff1d(np.arange(n_given), fit.valid)[:5].tolist()
+    few, n_out = len(fit.inliers) < 0.2 * n, n - len(fit.inliers)
+    out = f"{n_out} of {n} cells" if n_out < n else "every cell"
+    what = "the energy" if fit.tuning is None else "the weight of a cell"
     remedy = (
         f"the outlier model expects velocities with a root mean square of about 0.2: divide them "
         f"by {5 * np.sqrt(rms2):.3g} before the fit and multiply the coefficients by it afterwards")
-    if fit.n_dropped:
-        rows = np.setdiff1d(np.arange(n + fit.n_dropped), fit.valid)[:5].tolist()
-        said.append(
-            f"{fit.n_dropped} of {n + fit.n_dropped} cells have a NaN or infinite state or "
-            f"velocity and were left out (first rows: {rows}); where a few dimensions lack values, "
-            f"leave these out (genes=… in gene space), or fit in components")
-    if asked is not None and M < asked:
-        said.append(
-            f"{asked} control points were asked for, {M} distinct (moving) states are there")
-    if len(fit.inliers) < 0.2 * n:
-        who = f"{n - len(fit.inliers)} of {n} cells" if len(fit.inliers) else "every cell"
-        said.append(
-            f"{who} became an outlier, the field follows next to none of them; {remedy}; or try "
-            f"another beta")
-    elif fit.stopped == "sigma2" and fit.sigma2 > 1e-4 * rms2:
-        said.append(f"the loop stopped at its absolute limit, residual variance 1e-8; {remedy}")
-    if not fit.converged:
-        what = "the energy" if fit.tuning is None else "the weight of a cell"
-        said.append(
-            f"not converged after {fit.iterations} iterations: {what} still changed by "
-            f"{fit.changes[-1]:.1e} (ecr = {fit.params['ecr']:.1e}); raise MaxIter, or ecr")
-    return said
+    return [words for said, words in (
+        (lost, f"{fit.n_dropped} of {n_given} cells have a NaN or infinite state or velocity and "
+               f"were left out (first rows: {lost}); where a few dimensions lack values, leave "
+               f"these out (genes=… in gene space), or fit in components"),
+        (M < (asked or 0), f"{asked} control points were asked for, {M} distinct (moving) states "
+                           f"are there"),
+        (few, f"{out} became an outlier, the field follows next to none of them; {remedy}; or try "
+              f"another beta"),
+        (not few and fit.stopped == "sigma2" and fit.sigma2 > 1e-4 * rms2,
+         f"the loop stopped at its absolute limit, residual variance 1e-8; {remedy}"),
+        (not fit.converged, f"not converged after {fit.iterations} iterations: {what} still changed "
+                            f"by {fit.changes[-1]:.1e} (ecr = {fit.params['ecr']:.1e}); raise "
+                            f"MaxIter, or ecr"),
+    ) if said]
 
 # %% ../nbs/06_fit.ipynb #bd787cc0
 def _record(field, cells, n_given, em, rule, points, noise, params, asked, **more) -> Fit:
@@ -544,7 +541,7 @@ def first_of_copies(
         first, of = _grouped(first, of, connected_components(pairs, directed=False)[1])
     return first, of
 
-# %% ../nbs/06_fit.ipynb #f843ded7
+# %% ../nbs/06_fit.ipynb #6dce701c
 def _check_kernel(kernel, X, eta, trend, tune, known):
     "Raise ValueError for what does not go together; `known`: states, and noise is independent."
     plain, said = kernel in PROFILES, f"kernel={kernel!r}"
@@ -561,7 +558,7 @@ def _check_kernel(kernel, X, eta, trend, tune, known):
         (not (plain or known), f"{said}: only plain kernels know uncertain states or shared noise"),
         (tune not in (True, "ard"), f"tune={tune!r}: expected True or 'ard'"),
         (tune == "ard" and not (plain and known),
-         "tune='ard' needs plain kernels, known states and noise that is independent between cells"),
+         "tune='ard' needs plain kernels, known states and noise independent between cells"),
     ):
         if wrong: raise ValueError(message)
 
