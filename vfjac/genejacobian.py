@@ -152,7 +152,7 @@ def fold_entries(field: VectorField, left, right, transform, combine, X: np.ndar
         out[s] = combine.reduce(transform(entries).reshape(len(X), -1, len(right)), axis=0)
     return out
 
-# %% ../nbs/12_genejacobian.ipynb #b13c98d1
+# %% ../nbs/12_genejacobian.ipynb #b8da2e76
 def group_rows(groups, n_cells: int) -> dict:
     """Rows of each group that has cells, in the order of a categorical's categories, or sorted.
 
@@ -163,7 +163,7 @@ def group_rows(groups, n_cells: int) -> dict:
     if not all(map(pd.api.types.is_scalar, labels.categories)):
         raise ValueError("group labels are lists or the like: expected words, as of .astype(str)")
     if len(labels) != n_cells:
-        raise ValueError(f"{len(labels)} group labels for {n_cells} cells: expected one a cell")
+        raise ValueError(f"{len(labels)} labels for {n_cells} cells: expected one label a cell")
     rows = {label: np.flatnonzero(labels.codes == i) for i, label in enumerate(labels.categories)}
     rows = {label: at for label, at in rows.items() if len(at)}
     if not rows: raise ValueError("every group label is missing: expected that of a cell at least")
