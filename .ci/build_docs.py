@@ -7,6 +7,7 @@ the site's style sheet and its width at 1280 px, and neither search nor sidebar:
 check_site and browser_docs.
 """
 
+import json
 import os
 import posixpath
 import re
@@ -18,7 +19,7 @@ import check_site
 import prerender
 import pypandoc
 import vl_convert
-from nbmd import TOP, chart_spec, notebook_markdown, read
+from notebooks import TOP, chart_spec, notebook_markdown, read
 
 PROC, OUT = TOP / "_proc", TOP / "_docs_offline"
 PANDOC = "markdown+emoji-implicit_figures"
@@ -52,29 +53,26 @@ def process():
     return {name: [] if (PROC / name).is_file() else ["nbdev did not come to it"] for name in names}
 
 
-def check_outputs(nb):
-    "Errors among the outputs, and charts that a Vega-Lite as old as JupyterLab's does not compile."
-    oldest = vl_convert.get_vegalite_versions()[0]
-    for i, cell in enumerate(nb["cells"]):
+def check_charts(nb):
+    "Charts that a Vega-Lite as old as JupyterLab's does not compile."
+    oldest, outputs = vl_convert.get_vegalite_versions()[0], [o for c in nb.cells for o in c.get("outputs", [])]
+    for i, spec in enumerate(spec for o in outputs if (spec := chart_spec(o)) is not None):
+        try: vl_convert.vegalite_to_svg(spec, vl_version=oldest)
+        except Exception as e: yield f"chart {i} is none in Vega-Lite {oldest}: {str(e)[:300]}"
+
+
+def check_texts(path):
+    "What Quarto does not read as it stands: it loses the newlines of one long string. And errors."
+    for i, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"]):
+        if isinstance(cell["source"], str) and "\n" in cell["source"]: yield f"cell {i}: Quarto loses its newlines"
         for output in cell.get("outputs", []):
-            if output["output_type"] == "error":
-                yield f"cell {i}: the output is an error, {output['ename']}: {output['evalue'][:200]}"
-            if (spec := chart_spec(output)) is not None:
-                try: vl_convert.vegalite_to_svg(spec, vl_version=oldest)
-                except Exception as e: yield f"cell {i}: no chart in Vega-Lite {oldest}: {str(e)[:300]}"
-
-
-def as_quarto_reads(nb):
-    "A notebook whose sources are read as Quarto does: one long string loses its newlines."
-    cells = [{**c, "source": c["source"].replace("\n", "") if isinstance(c["source"], str) else c["source"]}
-             for c in nb["cells"]]
-    return {**nb, "cells": cells}
+            if output["output_type"] == "error": yield f"cell {i}: the output is an error: {output['evalue'][:200]}"
 
 
 def write_page(url, nb, address, template, style, tail):
     "One page."
     root, site = "../" * url.count("/") or "./", prerender.site_address()
-    markdown = notebook_markdown(as_quarto_reads(nb), prerender.chart_block).replace("](" + site, "](" + root)
+    markdown = notebook_markdown(nb, prerender.chart_block).replace("](" + site, "](" + root)
     meta = prerender.front_matter(nb)
     variables = dict(root=root, style=style, tail=tail, title=str(meta.get("title", url)))
     html = pypandoc.convert_text(
@@ -95,14 +93,14 @@ def main():
     os.chdir(TOP)
     for folder in (OUT, PROC): shutil.rmtree(folder, ignore_errors=True)
     problems = process()
-    name_of = {}
-    for name in [n for n, found in problems.items() if not found]:
-        nb = read(PROC / name)
-        name_of[prerender.page_url(name, prerender.front_matter(nb))] = name
-        problems[name] += check_outputs(nb)
+    for name in [n for n, found in problems.items() if not found]: problems[name] += check_charts(read(PROC / name))
     prerender.main(PROC)
     shutil.copytree(PROC, OUT, ignore=shutil.ignore_patterns("*.ipynb", "*.yml", ".*", "__pycache__"))
-    notebooks, address = check_site.processed(), {name: url for url, name in name_of.items()}
+    paths = check_site.places()
+    notebooks = {url: read(path) for url, path in paths.items()}
+    name_of = {url: path.relative_to(PROC).as_posix() for url, path in paths.items()}
+    address = {name: url for url, name in name_of.items()}
+    for name in address: problems[name] += check_texts(PROC / name)   # as Quarto finds them
     (template := OUT / "page.template").write_text(PAGE, encoding="utf-8")
     style, tail = prerender.dark_style(), prerender.quarto()["format"]["html"]["include-after-body"]["text"]
     with ThreadPoolExecutor(2) as pool:

@@ -5,7 +5,6 @@
 """
 
 import ast
-import json
 import os
 import re
 import subprocess
@@ -14,8 +13,8 @@ import tempfile
 from pathlib import Path
 
 import yaml
-from nbmd import TOP, chart_spec, read, settings, split_directives, text
-from prerender import colours
+from notebooks import TOP, chart_spec, directives, read, settings, write
+from prerender import colours, quarto
 
 MAX_BYTES = 500_000
 IMPORT_NAMES = {"vl-convert-python": "vl_convert"}
@@ -28,10 +27,25 @@ def sh(*command):
     return done.returncode, done.stdout.strip()
 
 
+def passes(*command):
+    code, log = sh(*command)
+    return log[-3000:] if code else None
+
+
 def notebooks(): return sorted(p for p in (TOP / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
 
 
+def lessons(): return sorted((TOP / "nbs" / "tutorials" / "course").glob("*.ipynb"))
+
+
 def name(path): return path.relative_to(TOP).as_posix()
+
+
+def cells(paths, kind="code"):
+    "Where each cell of a kind stands, and the cell."
+    for p in paths:
+        for i, cell in enumerate(read(p).cells):
+            if cell.cell_type == kind: yield f"{name(p)}, cell {i} ({cell.source.strip()[:40]!r})", cell
 
 
 def modules():
@@ -42,28 +56,25 @@ def modules():
         yield path, (path.parent / m[1]).resolve() if m else None
 
 
-def unchanged_after(command, *folders):
-    code, log = sh(*command)
-    if code: return f"{' '.join(command)} failed:\n{log[-2000:]}"
-    _, changed = sh("git", "status", "--porcelain", "--", *folders)
+def unchanged_after(command, folder):
+    if problem := passes(command): return f"{command} failed:\n{problem}"
+    _, changed = sh("git", "status", "--porcelain", "--", folder)
     if changed:
-        _, diff = sh("git", "diff", "--unified=0", "--", *folders)
-        return f"{' '.join(command)} changes these files; run it and commit the result:\n{changed}\n{diff[:2000]}"
+        _, diff = sh("git", "diff", "--unified=0", "--", folder)
+        return f"{command} changes these files; run it and commit the result:\n{changed}\n{diff[:2000]}"
 
 
-def check_modules_equal_notebooks(): return unchanged_after(["nbdev_export"], "vfjac")
+def check_modules_equal_notebooks(): return unchanged_after("nbdev_export", "vfjac")
 
 
 def check_every_module_has_a_notebook():
     return [f"{name(p)} comes from no notebook" for p, nb in modules() if nb is None or not nb.is_file()]
 
 
-def check_notebooks_are_clean(): return unchanged_after(["nbdev_clean"], "nbs")
+def check_notebooks_are_clean(): return unchanged_after("nbdev_clean", "nbs")
 
 
-def check_readme_equals_index():
-    code, log = sh(sys.executable, ".ci/build_readme.py", "--check")
-    return log[-3000:] if code else None
+def check_readme_equals_index(): return passes(sys.executable, ".ci/build_readme.py", "--check")
 
 
 def check_quarto_yml_is_a_link():
@@ -77,13 +88,25 @@ def check_sidebar_lists_every_notebook():
         for entry in contents or []:
             if isinstance(entry, str): yield entry
             else: yield from listed(entry.get("contents", []))
-    site = yaml.safe_load((TOP / "_quarto.yml").read_text(encoding="utf-8"))["website"]
+    site = quarto()["website"]
     there = [p.relative_to(TOP / "nbs").as_posix() for p in notebooks() if p.name[0] not in "._"]
-    side = list(listed(site["sidebar"]["contents"]))
-    bar = [e["href"] for e in site["navbar"]["left"] if "href" in e]
-    return [*(f"nbs/{n} is missing in the sidebar of _quarto.yml" for n in there if n not in side),
-            *(f"_quarto.yml lists {n}, which does not exist" for n in side + bar if n not in there),
-            *(f"_quarto.yml lists {n} twice" for n in sorted(set(side)) if side.count(n) > 1)]
+    side, bar = list(listed(site["sidebar"]["contents"])), [e["href"] for e in site["navbar"]["left"] if "href" in e]
+    yield from (f"nbs/{n} is missing in the sidebar of _quarto.yml" for n in there if n not in side)
+    yield from (f"_quarto.yml lists {n}, which does not exist" for n in side + bar if n not in there)
+    yield from (f"_quarto.yml lists {n} twice" for n in sorted(set(side)) if side.count(n) > 1)
+
+
+def check_notebooks_spoken_of_exist():
+    "A notebook NN, and a NN_name, in prose, in README, CONTRIBUTING and docstrings."
+    said = {where: cell.source for where, cell in cells(notebooks(), "markdown")}
+    said |= {n: (TOP / n).read_text(encoding="utf-8") for n in ("README.md", "CONTRIBUTING.md")}
+    said |= {name(p): p.read_text(encoding="utf-8") for p in (TOP / "vfjac").glob("*.py") if p.stem != "_modidx"}
+    there = {p.stem for p in notebooks()}
+    numbers = {stem[:2] for stem in there}
+    for where, words in said.items():
+        spoken = set(re.findall(r"(?<![\w.])\d\d_[a-z]\w*", words)) - there
+        spoken |= set(re.findall(r"\b[Nn]otebooks? `?(\d\d)\b(?!_)", words)) - numbers
+        yield from (f"{where} speaks of the notebook {n}, which does not exist" for n in sorted(spoken))
 
 
 def check_notebooks_are_small():
@@ -94,29 +117,25 @@ def check_notebooks_are_small():
 def check_titles():
     "nbdev turns the cell with the title into front matter and drops whatever else stands in it."
     for p in notebooks():
-        cells = read(p)["cells"]
-        first = next((text(c["source"]).strip() for c in cells if c["cell_type"] == "markdown"), "")
+        first = next((c.source.strip() for c in read(p).cells if c.cell_type == "markdown"), "")
         if not re.fullmatch(r"# [^\n]+(\n+> [^\n]+)?(\n+- [^\n]+:[^\n]+)*", first):
             yield (f"{name(p)}: the first Markdown cell must hold the title (# …) and one line (> …) only, "
                    "since the docs build drops the rest: put what follows into a cell of its own")
 
 
 def check_stored_outputs():
-    for p in notebooks():
-        for i, cell in enumerate(read(p)["cells"]):
-            for o in cell.get("outputs", []):
-                data = o.get("data", {})
-                where = f"{name(p)}, cell {i} ({text(cell['source']).strip()[:40]!r})"
-                words = text(o.get("text", "")) + text(data.get("text/plain", ""))
-                if o["output_type"] == "error": yield f"{where}: an error is stored: {o['ename']}"
-                if "text/html" in data: yield f"{where}: text/html makes the site load scripts from elsewhere"
-                if "application/vnd.jupyter.widget-view+json" in data: yield f"{where}: a live widget is stored"
-                if (spec := chart_spec(o)) is not None and len(spec.get("description", "")) < 8:
-                    yield f"{where}: a chart without words for those who do not see it: .properties(description=…)"
-                if o.get("name") == "stderr": yield f"{where}: a warning is stored: {words[:100]!r}"
-                if re.search(r"\bat 0x[0-9a-f]{6}", words): yield f"{where}: an address in memory is stored"
-                if m := re.search(r"(?<![\w.])/(tmp|home|root|Users|work|var|usr)/\S+", words):
-                    yield f"{where}: a path of one machine is stored: {m[0]}"
+    for where, o in ((where, o) for where, cell in cells(notebooks()) for o in cell.outputs):
+        data = o.get("data", {})
+        words = o.get("text", "") + data.get("text/plain", "")
+        if o.output_type == "error": yield f"{where}: an error is stored: {o.ename}"
+        if "text/html" in data: yield f"{where}: text/html makes the site load scripts from elsewhere"
+        if "application/vnd.jupyter.widget-view+json" in data: yield f"{where}: a live widget is stored"
+        if (spec := chart_spec(o)) is not None and len(spec.get("description", "")) < 8:
+            yield f"{where}: a chart without words for those who do not see it: .properties(description=…)"
+        if o.get("name") == "stderr": yield f"{where}: a warning is stored: {words[:100]!r}"
+        if re.search(r"\bat 0x[0-9a-f]{6}", words): yield f"{where}: an address in memory is stored"
+        if m := re.search(r"(?<![\w.])/(tmp|home|root|Users|work|var|usr)/\S+", words):
+            yield f"{where}: a path of one machine is stored: {m[0]}"
 
 
 def luminance(colour):
@@ -128,16 +147,14 @@ def luminance(colour):
 
 def check_contrasts():
     "All text has 4.5:1 on what it stands on, in both themes; a colour that is not set would be Quarto's own."
-    on_paper, on_block = ("body-color", "link-color", "code-color", "secondary"), ("body-color", "pre-color")
-    on_code = ("code-color", "link-color")
-    for theme in ("light", "dark"):
+    on = {"body-bg": ("body-color", "link-color", "code-color", "secondary"),
+          "code-block-bg": ("body-color", "pre-color"), "code-bg": ("code-color", "link-color")}
+    for theme, paper, ink in ((t, paper, ink) for t in ("light", "dark") for paper, inks in on.items() for ink in inks):
         found = colours(theme)
-        for paper, inks in {"body-bg": on_paper, "code-block-bg": on_block, "code-bg": on_code}.items():
-            for ink in inks:
-                if not {ink, paper} <= found.keys(): yield f"nbs/assets/{theme}.scss does not set ${ink} and ${paper}"
-                else:
-                    low, high = sorted(luminance(found[name]) + 0.05 for name in (ink, paper))
-                    if high / low < 4.5: yield f"{theme}.scss: ${ink} on ${paper} has {high / low:.2f}:1, less than 4.5"
+        if not {ink, paper} <= found.keys(): yield f"nbs/assets/{theme}.scss does not set ${ink} and ${paper}"
+        else:
+            low, high = sorted(luminance(found[c]) + 0.05 for c in (ink, paper))
+            if high / low < 4.5: yield f"{theme}.scss: ${ink} on ${paper} has {high / low:.2f}:1, less than 4.5"
     if not re.search(r"summary \{[^}]*color: inherit", (TOP / "nbs/assets/site.css").read_text(encoding="utf-8")):
         yield "nbs/assets/site.css leaves the summaries of folded code in Quarto's grey (3.8:1)"
 
@@ -155,38 +172,33 @@ def check_workflows():
             if int(major or 0) < least: yield f"{name(path)}: {action} v{major}, expected v{least}"
 
 
-def lessons(): return sorted((TOP / "nbs" / "tutorials" / "course").glob("*.ipynb"))
+def folded(cell): return directives(cell)[0].get("code-fold") == "true"
 
 
 def check_lessons_run_in_a_browser():
     "Lessons import nothing that Python in a browser lacks; answers are folded in JupyterLab, too."
-    for p in lessons():
-        for i, cell in enumerate(read(p)["cells"]):
-            if cell["cell_type"] != "code": continue
-            directives, source = split_directives(cell["source"])
-            missing = re.search(r"^ *(?:import|from) (vl_convert|fastcore|subprocess|threading)\b", source, re.M)
-            if missing: yield f"{name(p)}, cell {i}: a browser has no {missing[1]}"
-            if directives.get("code-fold") == "true" and not cell["metadata"].get("jupyter", {}).get("source_hidden"):
-                yield f"{name(p)}, cell {i} is not folded in JupyterLab: python .ci/checks.py --fold"
+    for where, cell in cells(lessons()):
+        missing = re.search(r"^ *(?:import|from) (vl_convert|fastcore|subprocess|threading)\b", cell.source, re.M)
+        if missing: yield f"{where}: a browser has no {missing[1]}"
+        if folded(cell) and not cell.metadata.get("jupyter", {}).get("source_hidden"):
+            yield f"{where} is not folded in JupyterLab: python .ci/checks.py --fold"
 
 
 def fold():
     "Fold the cells of lessons in JupyterLab that are folded on the page."
     for p in lessons():
         nb = read(p)
-        for cell in nb["cells"]:
-            if split_directives(cell["source"])[0].get("code-fold") == "true" and cell["cell_type"] == "code":
-                cell["metadata"]["jupyter"] = {"source_hidden": True}
-        p.write_text(json.dumps(nb, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+        for cell in filter(folded, nb.cells): cell.metadata["jupyter"] = {"source_hidden": True}
+        write(p, nb)
 
 
 def check_lessons_have_exercises():
     "Each lesson of the course proves that its exercises refuse wrong answers, and has something to move."
     for p in lessons():
-        cells = read(p)["cells"]
-        main = next((i for i, c in enumerate(cells) if text(c["source"]).startswith("## Go further")), len(cells))
+        sources = [c.source for c in read(p).cells]
+        main = next((i for i, s in enumerate(sources) if s.startswith("## Go further")), len(sources))
         if main > 70: yield f"{name(p)}: {main} cells, too many for half an hour: move some below '## Go further'"
-        words = "\n".join(text(c["source"]) for c in cells if c["cell_type"] == "code")
+        words = "\n".join(cell.source for _, cell in cells([p]))
         asked, proved = len(re.findall(r"(?<!import )\bExercise\(", words)), len(re.findall(r"\.proves\(", words))
         if asked < 3 or proved < asked: yield f"{name(p)}: {asked} exercises, {proved} proved; expected 3 or more, all"
         if not re.search(r"\bplayground\(", words): yield f"{name(p)}: no playground"
@@ -196,41 +208,40 @@ def check_lessons_have_exercises():
 def check_directives():
     "Hidden cells are for plumbing: no exporting notebook hides more than a third of its code cells."
     for p in notebooks():
-        cells = [c for c in read(p)["cells"] if c["cell_type"] == "code"]
-        hidden = sum("hide" in split_directives(c["source"])[0] for c in cells)
-        if len(cells) > 5 and hidden * 3 > len(cells): yield f"{name(p)} hides {hidden} of its {len(cells)} code cells"
+        hidden = ["hide" in directives(cell)[0] for _, cell in cells([p])]
+        if len(hidden) > 5 and sum(hidden) * 3 > len(hidden):
+            yield f"{name(p)} hides {sum(hidden)} of its {len(hidden)} code cells"
+
+
+def imported(path):
+    "Full names of the modules that a module imports; `from vfjac import x` imports vfjac.x."
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import): yield from (a.name for a in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(["vfjac"] * bool(node.level) + [node.module or ""]).rstrip(".")
+            yield from (f"vfjac.{a.name}" for a in node.names) if base == "vfjac" else [base]
 
 
 def check_imports_follow_the_numbers():
-    "Notebook k imports only from lower numbers, and nothing that settings.ini does not require."
+    "A notebook imports only from those before it, and nothing that settings.ini does not require."
     required = [re.match(r"[\w-]+", r)[0] for r in settings()["requirements"].split()]
-    allowed = {IMPORT_NAMES.get(r, r) for r in required}.union(sys.stdlib_module_names, OPTIONAL, {"vfjac"},
-                                                               *(COME_WITH.get(r, ()) for r in required))
+    allowed = {IMPORT_NAMES.get(r, r) for r in required}.union(
+        sys.stdlib_module_names, OPTIONAL, {"vfjac"}, *(COME_WITH.get(r, ()) for r in required))
     number = {p.stem: nb.name for p, nb in modules() if nb and nb.name[0].isdigit()}
-    for path, _ in modules():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            full = []
-            if isinstance(node, ast.Import): full = [a.name for a in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                base = ("vfjac." if node.level else "") + (node.module or "")
-                full = [f"{base.rstrip('.')}.{a.name}" for a in node.names] if base in ("vfjac", "vfjac.") else [base]
-            for module in full:
-                top, _, rest = module.partition(".")
-                if top not in allowed: yield f"{name(path)} imports {top}, which settings.ini does not require"
-                other = rest.split(".")[0]
-                if top == "vfjac" and other in number and path.stem in number and number[other] >= number[path.stem]:
-                    yield f"{number[path.stem]} imports from {number[other]}: only lower numbers may be imported"
+    for path, full in ((module, full) for module, _ in modules() for full in imported(module)):
+        top, other = [*full.split("."), ""][:2]
+        if top not in allowed: yield f"{name(path)} imports {top}, which settings.ini does not require"
+        if top == "vfjac" and {other, path.stem} <= number.keys() and number[other] >= number[path.stem]:
+            yield f"{number[path.stem]} imports from {number[other]}: only from those before it"
 
 
-def check_ruff():
-    code, log = sh("ruff", "check", "--no-cache", "--output-format", "concise", ".")
-    return log[:3000] if code else None
+def check_ruff(): return passes("ruff", "check", "--no-cache", "--output-format", "concise", ".")
 
 
 def check_types():
     "mypy on the exported modules; what it leaves out, and why, stands in pyproject.toml."
-    code, log = sh("mypy", "--no-error-summary", "--hide-error-context", f"--cache-dir={os.devnull}")
-    return "\n".join(line for line in log.splitlines() if ": note: " not in line)[:3000] if code else None
+    log = passes("mypy", "--no-error-summary", "--hide-error-context", f"--cache-dir={os.devnull}") or ""
+    return "\n".join(line for line in log.splitlines() if ": note: " not in line) or None
 
 
 OF_A_USER = """

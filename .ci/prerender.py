@@ -22,9 +22,10 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
+import nbformat
 import vl_convert
 import yaml
-from nbmd import TOP, chart_spec, fence, read, settings, text
+from notebooks import TOP, chart_spec, fence, read, settings, write
 
 from vfjac.charts import LOOKS_JS
 from vfjac.docments import _beside, _parameters
@@ -48,13 +49,12 @@ def chart_block(spec):
 @cache
 def fields_of_classes():
     "The fields of each class, its own or those of the class that it extends: name, type, default, words."
-    found = {}
+    found, plain = {}, lambda node: node and ast.unparse(node)
     for path in sorted((TOP / "vfjac").glob("*.py")):
         source = path.read_text(encoding="utf-8")
-        lines, plain = source.splitlines(), lambda node: node and ast.unparse(node)
         for node in ast.parse(source).body:
             if not isinstance(node, ast.ClassDef): continue
-            rows = [(name, plain(kind), plain(default), _beside(lines, end))
+            rows = [(name, plain(kind), plain(default), _beside(source.splitlines(), end))
                     for name, kind, default, end in _parameters(node) if "init=False" not in str(plain(default))]
             found[node.name] = rows or next((found[base] for base in map(plain, node.bases) if base in found), [])
     return found
@@ -130,48 +130,46 @@ def without_checks(source):
 
 def run_button(path):
     "A cell with the links that run a lesson; `path` is relative to nbs/tutorials."
-    up = "../" * (len(Path(path).parts))
-    source = (f"[Run this lesson]({up}lite/lab/index.html?path={path}){{.btn .btn-primary .run}} in your browser, "
-              f"or get [its notebook]({repository()}nbs/tutorials/{path}).")
-    return {"cell_type": "markdown", "metadata": {}, "source": source}
+    up, base = "../" * len(path.parts), repository()
+    return nbformat.v4.new_markdown_cell(
+        f"[Run this lesson]({up}lite/lab/index.html?path={path}){{.btn .btn-primary .run}} in your browser, "
+        f"or get [its notebook]({base}nbs/tutorials/{path}).")
+
+
+def prepare_output(output, source):
+    "One output, in place, as the page shows it: charts and pictures as HTML, signatures as tables, words that wrap."
+    data, said = output.get("data", {}), output.get("data", {}).get("text/plain", output.get("text", ""))
+    if (spec := chart_spec(output)) is not None:
+        note = f"\n\n*To move its controls ({said.removeprefix(PLAYGROUND)}), run this lesson: they need Python.*"
+        output["data"] = {"text/markdown": chart_block(spec) + note * said.startswith(PLAYGROUND)}
+    elif "image/svg+xml" in data:   # with its title, for those who do not see it
+        output["data"] = {"text/markdown": fence(data["image/svg+xml"], "{=html}")}
+    elif "text/markdown" in data: data["text/markdown"] = SIGNATURE.sub(definition, data["text/markdown"])
+    elif "image/png" not in data and "#| output" not in source:
+        most = 90 if TABLE.search(said) else 44
+        if all(len(line) <= most or TABLE.search(line) for line in said.splitlines()): return
+        output.clear()
+        output.update(output_type="display_data", metadata={}, data={"text/markdown": words_block(said)})
 
 
 def prepare(nb, path, base):
     "Prepare one notebook, in place; `path` is relative to nbs/."
-    top, lesson = Path(path).parts[0], Path(path).parts[0] == "tutorials"
-    nb["cells"] = [c for c in nb["cells"] if not text(c["source"]).startswith("<!-- In README.md only")]
-    if lesson and not any("{.btn" in text(c["source"]) for c in nb["cells"]):
-        first = next(i for i, c in enumerate(nb["cells"]) if text(c["source"]).startswith("<!-- WARNING")) \
-            if nb["cells"][0]["cell_type"] == "raw" else 0
-        nb["cells"].insert(first + 1, run_button(Path(path).relative_to("tutorials").as_posix()))
-    for cell in nb["cells"]:
-        source = text(cell["source"])
-        if cell["cell_type"] == "markdown": source = outward_links(source, Path(path).parent, base)
-        elif cell["cell_type"] == "code" and top in READERS: source = without_checks(source)
-        cell["source"] = source.splitlines(keepends=True)   # Quarto takes the newlines out of one long string
-        if lesson and '#| code-summary: "Solution"' in source: cell["outputs"] = []   # they give the answer away
-        for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            if (spec := chart_spec(output)) is not None:
-                said = text(data.get("text/plain", ""))
-                names = said.removeprefix(PLAYGROUND)
-                note = f"\n\n*To move its controls ({names}), run this lesson: they need Python.*"
-                output["data"] = {"text/markdown": chart_block(spec) + note * said.startswith(PLAYGROUND)}
-            elif "image/svg+xml" in data:   # with its title, for those who do not see it
-                output["data"] = {"text/markdown": fence(text(data["image/svg+xml"]), "{=html}")}
-            elif "text/markdown" in data:
-                data["text/markdown"] = SIGNATURE.sub(definition, text(data["text/markdown"]))
-            elif "image/png" not in data and "#| output" not in source:
-                said = text(data.get("text/plain", output.get("text", "")))
-                most = 90 if TABLE.search(said) else 44
-                if all(len(line) <= most or TABLE.search(line) for line in said.splitlines()): continue
-                output.clear()
-                output.update(output_type="display_data", metadata={}, data={"text/markdown": words_block(said)})
+    top, lesson = path.parts[0], path.parts[0] == "tutorials"
+    nb.cells = [c for c in nb.cells if not c.source.startswith("<!-- In README.md only")]
+    if lesson and not any("{.btn" in c.source for c in nb.cells):
+        raw = nb.cells[0].cell_type == "raw"
+        first = next(i for i, c in enumerate(nb.cells) if not raw or c.source.startswith("<!-- WARNING"))
+        nb.cells.insert(first + 1, run_button(path.relative_to("tutorials")))
+    for cell in nb.cells:
+        if cell.cell_type == "markdown": cell.source = outward_links(cell.source, path.parent, base)
+        if cell.cell_type == "code" and top in READERS: cell.source = without_checks(cell.source)
+        if lesson and '#| code-summary: "Solution"' in cell.source: cell.outputs = []   # they give the answer away
+        for output in cell.get("outputs", []): prepare_output(output, cell.source)
 
 
 def front_matter(nb):
     "What nbdev made of a notebook's title cell: title, description, output-file."
-    first = text(nb["cells"][0]["source"]) if nb["cells"] and nb["cells"][0]["cell_type"] == "raw" else ""
+    first = nb.cells[0].source if nb.cells and nb.cells[0].cell_type == "raw" else ""
     return yaml.safe_load(first.strip().strip("-")) or {}
 
 
@@ -218,7 +216,7 @@ def main(folder):
     for path in sorted(folder.rglob("*.ipynb")):
         nb = read(path)
         prepare(nb, path.relative_to(folder), base)
-        path.write_text(json.dumps(nb, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        write(path, nb)
     bundle = folder / "vega.js"
     if not bundle.exists(): bundle.write_text(vl_convert.javascript_bundle() + LOOKS_JS, encoding="utf-8")
     (folder / "llms.txt").write_text(llms_txt(folder), encoding="utf-8")
