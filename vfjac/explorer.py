@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['explore']
 
-# %% ../nbs/28_explorer.ipynb #0370bbf8
+# %% ../nbs/28_explorer.ipynb #c5b289da
 import inspect
 from collections.abc import Callable
 from functools import partial
@@ -21,13 +21,7 @@ from vfjac.source import (
     start_genes)
 from .state import start_state
 from .tools import fit_vector_field, gene_jacobian
-from .view import JacobianExplorer, _button
-
-# %% ../nbs/28_explorer.ipynb #dd70d699
-# ruff: noqa: F401
-# Names that are still imported from here; they stand in the rooms named.
-from .view import LinkedChart
-from .webpage import report
+from .view import JacobianExplorer, LinkedChart as LinkedChart, _button
 
 # %% ../nbs/28_explorer.ipynb #d5c875db
 def _find_bases(adata: AnnData, **options) -> tuple[str, ...]:

@@ -58,7 +58,8 @@ function lassos(view, host, drawn) { // Shift and drag: drawn("brush" or "plane"
   const seek = (part, name) => { for (const item of part.items || []) {
     const found = item.name === name ? item : seek(item, name);
     if (found) return found; } return null; };
-  const at = event => { const box = canvas.getBoundingClientRect(), [x, y] = view.origin();
+  const origin = () => [view.origin()[0] + view.padding().left, view.origin()[1] + view.padding().top];
+  const at = event => { const box = canvas.getBoundingClientRect(), [x, y] = origin();
     return [event.clientX - box.x - x, event.clientY - box.y - y]; };
   function under([x, y]) { // the view below a point, if it can be selected on
     for (const name of Object.keys(axes)) {
@@ -87,7 +88,7 @@ function lassos(view, host, drawn) { // Shift and drag: drawn("brush" or "plane"
     pen = {...where, sheet, line, points: [at(event)]};
   };
   const move = event => { if (!pen) return;
-    const [x, y] = view.origin();
+    const [x, y] = origin();
     pen.points.push(at(event));
     pen.line.setAttribute("points", pen.points.map(([a, b]) => `${a + x},${b + y}`).join(" ")); };
   const up = async () => { if (!pen) return;

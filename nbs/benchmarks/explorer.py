@@ -44,7 +44,7 @@ def redraws(explorer, times, seed=1):
     "Seconds from a new gene to the numbers on their way, each with two genes that were not looked at before."
     rng, seconds = np.random.default_rng(seed), []
     for _ in range(times):
-        effector, regulator = rng.choice(explorer.state.genes, 2, replace=False)
+        effector, regulator = rng.choice(explorer.state.choices["regulator"], 2, replace=False)
         start = time.perf_counter()
         explorer.state.choose(effector=str(effector), regulator=str(regulator))
         seconds.append(time.perf_counter() - start)
