@@ -101,14 +101,10 @@ def early_precision(values: np.ndarray, known: np.ndarray) -> float:
     top = np.argsort(-values, kind="stable")[:known.sum()]
     return float(known[top].mean() / known.mean()) if known.any() else np.nan
 
-# %% ../nbs/24_enrichment.ipynb #0c60eac0
-def matched_wins(
-    values: np.ndarray,     # Scores, (n_effectors, n_regulators)
-    known: np.ndarray,      # Which pairs are known, (n_effectors, n_regulators)
-    features: np.ndarray,   # What regulators are matched by, (n_regulators, n_features)
-    n_matched: int = 10,    # Regulators that each is compared with
-) -> np.ndarray:            # (n_regulators,): NaN without known pairs or regulators to match
-    "Return how often a regulator's known pairs score above those of matched regulators."
+# %% ../nbs/24_enrichment.ipynb #3271a356
+def matched_wins(values, known, features, n_matched: int = 10) -> np.ndarray:
+    """Return how often a regulator's known pairs score above those of the regulators nearest in
+    features, (n_regulators, n_features); NaN without known pairs, or without any to match."""
     spread = features.std(axis=0)
     unit = features / np.where(spread > 0, spread, 1)
     won = np.full(len(unit), np.nan)

@@ -58,12 +58,8 @@ def velocity_jacobian(data, basis="pca", cell_idx=None, linear=False) -> GeneJac
         f"as 'pca'")
     return gj
 
-# %% ../nbs/26_motion.ipynb #6ab608bd
-def field_cells(
-    data: AnnData | GeneJacobian | FieldCells,   # AnnData with a fitted field, or its parts
-    basis: str | None = "pca",   # Basis of the field of an AnnData; None is gene space
-    cell_idx=None,               # Cells: positions, a mask or names; None is all
-) -> FieldCells:
+# %% ../nbs/26_motion.ipynb #abeb227a
+def field_cells(data, basis: str | None = "pca", cell_idx=None) -> FieldCells:
     """Return the stored velocity field and the states of the cells asked for.
 
     Genes need not have loadings. Raises KeyError without a field, ValueError for production, and

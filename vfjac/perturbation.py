@@ -22,17 +22,12 @@ from .genejacobian import GeneJacobian, find_names, group_rows, in_order_of
 from .motion import FieldCells, field_cells, velocity_jacobian
 from .ranking import cell_labels, chosen_effectors, did_you_mean
 
-# %% ../nbs/26_perturbation.ipynb #b9fb06d9
-def gene_level(
-    data: AnnData | GeneJacobian,   # Where expression is looked up
-    gj: GeneJacobian | None,        # The lazy tensor at the cells, if there is one
-    rows,                           # Where the cells stand in the data
-    gene: str,                      # Name
-    layer: str | None = None,       # Layer of the expression; None is X
-) -> np.ndarray:                    # (n_cells,)
+# %% ../nbs/26_perturbation.ipynb #018c83ae
+def gene_level(data, gj, rows, gene: str, layer: str | None = None) -> np.ndarray:
     """Return the expression of a gene; of a regulator of production the state that its fit knows.
 
-    Raises KeyError for an unknown gene or layer, TypeError where there is no expression."""
+    `gj` is the tensor at the cells, or None, `rows` where they stand in the data. Raises KeyError
+    for an unknown gene or layer, TypeError where there is no expression."""
     if gj is not None and gj.of == "production" and layer is None and gene in gj.genes:
         return np.asarray(gj.states) @ gj.loadings[find_names(gene, gj.genes)[0]]
     if not isinstance(data, AnnData): raise TypeError(

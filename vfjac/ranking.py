@@ -144,15 +144,12 @@ def _column_of_obs(data, name):
     labels = data.obs[name]   # in the order of the cells, whatever they are called
     return labels.array if isinstance(labels, pd.Series) else labels
 
-# %% ../nbs/23_ranking.ipynb #4852f678
-def cell_labels(
-    data: AnnData | GeneJacobian,   # Where a column is looked up, and whose cells labels belong to
-    gj,                             # All of its cells or some: a GeneJacobian, or what has `cells`
-    groups,                         # Column of obs, or labels, one a cell of `data`; None is "all"
-) -> np.ndarray | pd.Categorical:   # (n_cells,)
-    """Return the label of each cell.
+# %% ../nbs/23_ranking.ipynb #3b3cea66
+def cell_labels(data, gj, groups) -> np.ndarray | pd.Categorical:
+    """Return the label of each cell of `gj`, all cells of the data or some.
 
-    Raises KeyError without such a column, ValueError if labels do not fit the cells."""
+    `groups` is a column of obs, or labels, one a cell of the data; None is "all". Raises KeyError
+    without such a column, ValueError if labels do not fit the cells."""
     if groups is None: return np.full(len(gj.cells), "all", dtype=object)
     cells = data.obs_names.to_numpy() if isinstance(data, AnnData) else data.cells
     if np.ndim(groups) == 0: labels = _column_of_obs(data, groups)
@@ -166,14 +163,12 @@ def cell_labels(
     if np.array_equal(gj.cells, cells): return labels
     return pd.Series(labels)[find_names(gj.cells, cells, "cells")].array
 
-# %% ../nbs/23_ranking.ipynb #ac5c232c
-def cell_sets(
-    data: AnnData | GeneJacobian,   # Where a column of obs is looked up
-    gj: GeneJacobian,               # The lazy tensor
-    groups=None,                    # As in `cell_labels`
-    which=None,                     # Label(s) of `groups`; without groups positions, mask or names
-) -> dict:                          # Label → positions of its cells, each once
-    "Return the cells of each set. Raises KeyError for a label or a name that is not there."
+# %% ../nbs/23_ranking.ipynb #eee60424
+def cell_sets(data, gj, groups=None, which=None) -> dict:
+    """Return the positions of the cells of each set, by label: of every group, or of some labels;
+    without groups of all cells, or of those that `which` holds: positions, a mask or names.
+
+    Raises KeyError for a label or a name that is not there."""
     if groups is None: return _chosen_cells(gj, which)
     rows = group_rows(cell_labels(data, gj, groups), gj.n_cells)
     if which is None: return rows
@@ -204,14 +199,9 @@ def cell_parts(data, gj, groups=None, which=None) -> dict:
     sets = cell_sets(data, gj, groups, which)
     return {label: at_cells(gj, rows) for label, rows in sets.items()}
 
-# %% ../nbs/23_ranking.ipynb #ecea240a
-def chosen_genes(
-    data: AnnData | GeneJacobian,   # Where a column of var is looked up
-    gj: GeneJacobian,               # The lazy tensor
-    wanted,                         # Names, a name, or a yes/no column of var; None is all
-    what: str = "regulators",       # What they are, for messages
-) -> np.ndarray:                    # Names, (n,) object
-    """Return the names of the genes that are asked for.
+# %% ../nbs/23_ranking.ipynb #0891241b
+def chosen_genes(data, gj: GeneJacobian, wanted, what: str = "regulators") -> np.ndarray:
+    """Return the names of genes that are asked for: names, a yes/no column of var, None for all.
 
     Raises KeyError for names that are not there, ValueError for repeated ones."""
     known = gj.effectors if what == "effectors" else gj.genes
@@ -226,12 +216,8 @@ def chosen_genes(
     if not len(at): raise ValueError(f"{what}: no gene is given; give at least one, or None")
     return known[at]
 
-# %% ../nbs/23_ranking.ipynb #0b2f13f5
-def chosen_effectors(
-    data: AnnData | GeneJacobian,   # Where a column of var is looked up
-    gj: GeneJacobian,               # The lazy tensor
-    wanted,                         # Names, a name, or a yes/no column of var; None is all
-) -> np.ndarray:                    # Names, (n,) object
+# %% ../nbs/23_ranking.ipynb #6a1edbc4
+def chosen_effectors(data, gj: GeneJacobian, wanted) -> np.ndarray:
     "Return the effectors that are asked for; of all, those that had a velocity. Warns of others."
     names = chosen_genes(data, gj, wanted, "effectors")
     without = np.isin(names, gj.without_velocity)
@@ -244,18 +230,14 @@ def chosen_effectors(
         f"the components of the other genes say of them")
     return names[~without] if wanted is None else names
 
-# %% ../nbs/23_ranking.ipynb #4fe4a0d4
+# %% ../nbs/23_ranking.ipynb #f21a711c
 def looked_at(
-    data: AnnData | GeneJacobian,   # AnnData with a fitted field, or a GeneJacobian
-    effectors=None,                 # Names, or a yes/no column of var; None is all
-    regulators=None,                # The same for regulators
-    *,
-    proxies: bool | None = None,    # Whether regulators that are proxies stay; None: if named
-    n_tables: int = 1,              # How many tables of all pairs are held at once
-    memory_mb: float = 512,         # Memory that may be used, MB
-    **how,                          # Of `as_gene_jacobian`: basis, cell_idx, of, units
+    data, effectors=None, regulators=None, *, proxies=None, n_tables=1, memory_mb=512, **how
 ) -> tuple[GeneJacobian, tuple[np.ndarray, np.ndarray]]:
-    "Return the tensor, and names of effectors and regulators. Raises MemoryError over the budget."
+    """Return the tensor, and names of effectors and regulators; `how` goes to `as_gene_jacobian`.
+
+    `proxies` says whether regulators that are proxies stay; None: if regulators are named. Raises
+    MemoryError where so many tables of all pairs don't fit the memory."""
     if proxies is None: proxies = regulators is not None
     gj = as_gene_jacobian(data, **how)
     pairs = chosen_effectors(data, gj, effectors), chosen_genes(data, gj, regulators)
@@ -328,15 +310,13 @@ def switch_score(gj, genes=None, *, memory_mb=512, cores=1) -> np.ndarray:
     rows = max(1, 1_000_000 // pairs.shape[1] ** 2)
     return fold_cells(work, gj.states, block_rows=rows, cores=cores, what="switch") / gj.n_cells
 
-# %% ../nbs/23_ranking.ipynb #47fcd0ad
-def rank_lists(
-    values: np.ndarray,       # (n_effectors, n_regulators), NaN where there is none
-    by: str | None = None,    # A list for each "effector" or "regulator"; None is one of all pairs
-    top: int | None = None,   # Activators (> 0) and repressors (< 0) to keep of each; None is all
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:   # Row, column and rank (1 is the largest)
-    """Return pairs in falling order of their values, list by list, ties in the order of the genes.
+# %% ../nbs/23_ranking.ipynb #1d53ab8f
+def rank_lists(values, by=None, top=None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return row, column and rank (1 is the largest) of values, list by list in falling order, ties
+    in the order of the genes; NaN is left out.
 
-    Raises ValueError for a `top` below 1."""
+    A list for each "effector" (row), "regulator" (column), or one of all pairs; `top` keeps that
+    many activators (> 0) and repressors (< 0) of each. Raises ValueError for a `top` below 1."""
     if top is not None and top < 1:
         raise ValueError(f"top={top}: expected a number of at least 1, or None for all")
     lists = {None: values.reshape(1, -1), "effector": values, "regulator": values.T}[by]
@@ -399,41 +379,36 @@ def surest_mode(data: AnnData | GeneJacobian, gj: GeneJacobian) -> str:
     if isinstance(data, AnnData) and gj.false_share is not None: return "score"
     return "z" if gj.has_stderr else "int"
 
-# %% ../nbs/23_ranking.ipynb #edc9c53b
+# %% ../nbs/23_ranking.ipynb #9f16ed42
 def _pooled_stderr(gj, effectors, regulators, mode="reg", exclude_diagonal=False) -> np.ndarray:
     "Return the standard error of each regulator's mean over effectors, or the other way round."
-    pairs, axis = gj._pairs(effectors, regulators, errors=True), int(mode == "eff")
+    pairs = gj._pairs(effectors, regulators, errors=True)
     left, right = pairs._outputs, pairs.right
     kept = np.ones((len(left), len(right)))
     if exclude_diagonal: kept[np.equal.outer(effectors, regulators)] = 0
-    share = kept / np.maximum(kept.sum(axis=axis, keepdims=True), 1)
+    share = kept / np.maximum(kept.sum(axis=int(mode == "eff"), keepdims=True), 1)
     if mode == "reg": left = share.T @ left
     else: right = share @ right
     G = gj._gram(pairs.posterior, np.arange(gj.n_cells), np.full(gj.n_cells, 1 / gj.n_cells))
     return np.diagonal(mean_errors(pairs.posterior, G, left, right))
 
-# %% ../nbs/23_ranking.ipynb #c13a4e4d
-def _pooled(gj, found, mode, pairs, exclude_diagonal):
-    "Return means over effectors, (1, n_regulators), or over regulators, (n_effectors, 1)."
-    axis = int(mode == "eff")
-    count = (~np.isnan(found["value"])).sum(axis=axis)
-    value = np.nansum(found["value"], axis=axis) / np.where(count > 0, count, np.nan)
-    pooled = dict(value=np.expand_dims(value, axis))
-    if "stderr" not in found: return pooled
-    error = _pooled_stderr(gj, *pairs, mode, exclude_diagonal)
-    return pooled | dict(stderr=np.expand_dims(error, axis))
-
-# %% ../nbs/23_ranking.ipynb #8d09cb90
+# %% ../nbs/23_ranking.ipynb #f4065881
 def _group_table(gj, group, found, *, mode, pairs, top, exclude_diagonal):
     "Return the table of one group."
     if exclude_diagonal: found["value"] = without_diagonal(found["value"], *pairs)
-    if mode in ("reg", "eff"): found = _pooled(gj, found, mode, pairs, exclude_diagonal)
-    i, j, rank = rank_lists(found["value"], MODES[mode], top)
-    names = dict(effector=pairs[0][i], regulator=pairs[1][j])
-    if mode in ("reg", "eff"): del names["effector" if mode == "reg" else "regulator"]
-    value = found.pop("value")[i, j]
-    table = names | dict(group=np.full(len(rank), group, dtype=object), value=value, rank=rank)
-    return pd.DataFrame(table | {k: found.pop(k)[i, j] for k in list(found)}, copy=False)
+    names = dict(zip(("effector", "regulator"), pairs))
+    if mode in ("reg", "eff"):   # means over effectors (1, n_r), or over regulators (n_e, 1)
+        axis, value, known = int(mode == "eff"), found["value"], "stderr" in found
+        count = (~np.isnan(value)).sum(axis=axis)
+        pooled = dict(value=np.nansum(value, axis=axis) / np.where(count > 0, count, np.nan))
+        if known: pooled["stderr"] = _pooled_stderr(gj, *pairs, mode, exclude_diagonal)
+        found = {k: np.expand_dims(v, axis) for k, v in pooled.items()}
+        del names["effector" if mode == "reg" else "regulator"]
+    *at, rank = rank_lists(found["value"], MODES[mode], top)
+    table = {side: names[side][i] for side, i in zip(("effector", "regulator"), at) if side in names}
+    table |= dict(group=np.full(len(rank), group, dtype=object), value=found.pop("value")[*at])
+    others = {k: found.pop(k)[*at] for k in list(found)}
+    return pd.DataFrame(table | dict(rank=rank) | others, copy=False)
 
 # %% ../nbs/23_ranking.ipynb #21c15881
 def _one_table(tables):

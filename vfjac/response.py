@@ -16,12 +16,11 @@ from .genejacobian import GeneJacobian, find_cells
 from .perturbation import cell_numbers, gene_level
 from .ranking import as_gene_jacobian, chosen_effectors, chosen_genes, effector_values
 
-# %% ../nbs/26_response.ipynb #eb8e4c75
+# %% ../nbs/26_response.ipynb #21266ebd
 from .motion import (
-    acceleration as acceleration, divergence as divergence, fixed_points as fixed_points,
-    motion as motion, sensitivity as sensitivity, speed as speed)
-from .perturbation import perturb as perturb, perturb_cells as perturb_cells
-from .ranking import long_table as long_table
+    acceleration as acceleration, divergence as divergence, sensitivity as sensitivity,
+    speed as speed)
+from .perturbation import perturb as perturb
 
 # %% ../nbs/26_response.ipynb #d45ee770
 def _bin_edges(x: np.ndarray, bins=20) -> np.ndarray:  # (n_bins + 1,)
