@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['Factor', 'stacked_field', 'Basis', 'Sums', 'FeatureTable', 'RidgeFit', 'RidgePath', 'tune_widths']
 
-# %% ../nbs/04_basis.ipynb #c9b612a2
+# %% ../nbs/04_basis.ipynb #f245e69c
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -145,7 +145,7 @@ class Sums(NamedTuple):
         least = 1e-14 * self.v2 + np.finfo(float).tiny
         return np.maximum(self.v2 - explained, least) / self.N
 
-# %% ../nbs/04_basis.ipynb #e347732b
+# %% ../nbs/04_basis.ipynb #7562aa9b
 def _add_products(A, F, change) -> None:
     "Add products of features with changes of weights to the upper triangle of A."
     for sign in (1.0, -1.0):
@@ -173,13 +173,16 @@ class FeatureTable:
         self.weights, self.grams = np.zeros(len(X)), np.zeros((0, 0, 0))   # of the last sums
         if self.shared:
             self.root, self.blocks = cholesky(noise_covariance, lower=True), [slice(0, len(X))]
-        held = self.shared or 8e-6 * len(X) * width <= memory_mb
-        self.features = cache(self._features) if held else self._features
+        self.hold = self.shared or 8e-6 * len(X) * width <= memory_mb
+        self.held: dict[int, np.ndarray] = {}
 
-    def _features(self, i: int) -> np.ndarray:
+    def features(self, i: int) -> np.ndarray:
         "The features of a block in which noise is independent; raw ones if they are mixed late."
+        if i in self.held: return self.held[i]
         made, s = self.basis.raw if self.late else self.basis, self.blocks[i]
-        return self._whitened(made(self.X[s], None if self.spread is None else self.spread[s]))
+        F = self._whitened(made(self.X[s], None if self.spread is None else self.spread[s]))
+        if self.hold: self.held[i] = F
+        return F
 
     def _whitened(self, values: np.ndarray) -> np.ndarray:
         "Values of all cells in mixtures whose noise is independent."
