@@ -7,7 +7,7 @@ __all__ = ['toggle_switch_field', 'toggle_switch', 'linear_field', 'linear_syste
            'neurogenesis_field', 'neurogenesis', 'myeloid_field', 'myeloid', 'boolean_network', 'repressilator_field',
            'repressilator', 'true_field', 'averaged', 'counts', 'true_production_jacobian', 'knock_out']
 
-# %% ../nbs/16_datasets.ipynb #1bccf34f
+# %% ../nbs/16_datasets.ipynb #8f5c7e16
 import inspect
 import json
 from collections.abc import Callable
@@ -27,6 +27,7 @@ from .adata import Key
 from .blocks import check_numbers
 from .fields import FunctionField, VectorField
 from .genejacobian import find_names
+from .noise import neighbour_means
 from .simulation import (
     HillNetwork, _with_programmes, _with_targets, hill, hill_slope, random_rules, simulate)
 
@@ -155,7 +156,7 @@ def _grown(
     return _cells_of(
         field, X, system.genes, noise, rng, uns, plane, outliers, group=group, time=times)
 
-# %% ../nbs/16_datasets.ipynb #a5140357
+# %% ../nbs/16_datasets.ipynb #7caeb1cc
 def toggle_switch(
     n_cells: int = 500,       # Number of cells
     *,
@@ -172,8 +173,7 @@ def toggle_switch(
     (progenitor, Gata1-high, Spi1-high), `time`. `obsm`: `X_pca`, `velocity_pca`, `X_embedding`
     (the plane of the two genes), `true_jacobian` (n_cells, 2, 2) as [cell, effector, regulator].
     `varm["PCs"]`, `uns["pca_mean"]`, `var["use_for_pca"]`: the PCA. `uns["system"]`: name and
-    parameters. `uns["network"]`: signed edges, a table (effector, regulator, sign). Raises
-    ValueError on parameters out of range."""
+    parameters. `uns["network"]`: edges (effector, regulator, sign). Raises ValueError."""
     check_numbers("zero or a positive number", scatter=scatter)
     high, low = _follow(toggle_switch_field(**parameters), [[2.0, 0.0]], [50.0])[0]
     half, genes = (high - low) / 2, ["Gata1", "Spi1"]
@@ -241,7 +241,7 @@ def ying_field() -> FunctionField:   # States (n_cells, 2), any sign
 _SYSTEMS = json.loads((files("vfjac") / "networks.json").read_text(encoding="utf-8"))
 _PUBLISHED = "HSC", "GSD", "VSC", "mCAD"
 
-# %% ../nbs/16_datasets.ipynb #e063b4e7
+# %% ../nbs/16_datasets.ipynb #38814011
 def ying(
     n_cells: int = 1000,       # Number of cells
     *,
@@ -254,8 +254,7 @@ def ying(
     """Simulate cells on a landscape with four valleys (`ying_field`), started evenly in a square.
 
     Laid out as by `toggle_switch`; `obs["group"]` is the valley reached (both low, x2 high, x1
-    high, both high), `X_embedding` the plane of x1 and x2; no `uns["network"]`. Raises ValueError
-    on parameters out of range."""
+    high, both high), `X_embedding` the plane of x1 and x2; no network. Raises ValueError."""
     return _grown(
         _System(**_SYSTEMS["ying"]), ying_field, n_cells, noise=noise, thickness=thickness,
         seed=seed, max_time=max_time, outliers=outliers)
@@ -328,7 +327,7 @@ def neurogenesis_field(
 
     return FunctionField(velocity, jacobian)
 
-# %% ../nbs/16_datasets.ipynb #8351e71d
+# %% ../nbs/16_datasets.ipynb #4b3dad7e
 def neurogenesis(
     n_cells: int = 1000,   # Number of cells
     **options,             # Of `ying`, max_time here 8; a, K, n of `neurogenesis_field`
@@ -336,8 +335,7 @@ def neurogenesis(
     """Simulate cells of the neurogenesis network, from stem cells (Pax6) to three fates.
 
     Laid out as by `toggle_switch`; `obs["group"]` is the fate reached: neuron, astrocyte or
-    oligodendrocyte; `X_embedding` the two decisions, Hes5 - Mash1 and Scl - Olig2. Raises
-    ValueError on parameters out of range."""
+    oligodendrocyte; `X_embedding` is Hes5 - Mash1 and Scl - Olig2. Raises ValueError."""
     known = _SYSTEMS["neurogenesis"]
     extra = [dict(Pax6=0.5, Mash1=0.2, Hes5=0.2).get(gene, 0.0) for gene in known["rules"]]
     start = lambda rng, shape: np.abs(rng.normal(0.3, 0.3, size=shape)) + extra
@@ -353,7 +351,7 @@ def myeloid_field(
     Raises ValueError if a parameter is not positive, or n below 1."""
     return boolean_network_field(_SYSTEMS["myeloid"]["rules"], K, n)
 
-# %% ../nbs/16_datasets.ipynb #005a27b9
+# %% ../nbs/16_datasets.ipynb #f25a6f90
 def myeloid(
     n_cells: int = 1000,   # Number of cells
     **options,             # Of `ying`, max_time here 8; K, n of `myeloid_field`
@@ -362,8 +360,7 @@ def myeloid(
 
     Laid out as by `toggle_switch`; `obs["group"]` is the fate reached: erythrocyte,
     megakaryocyte, monocyte or granulocyte; `X_embedding` is Gata1 - Pu.1 and
-    Fli1 - EKLF + Gfi1 - EgrNab, a corner for each fate. Raises ValueError on parameters out of
-    range."""
+    Fli1 - EKLF + Gfi1 - EgrNab, a corner for each fate. Raises ValueError."""
     return _grown(_of_rules(**_SYSTEMS["myeloid"]), myeloid_field, n_cells, **options)
 
 # %% ../nbs/16_datasets.ipynb #c0cba0d6
@@ -402,7 +399,7 @@ def repressilator_field(
 
     return FunctionField(velocity, jacobian)
 
-# %% ../nbs/16_datasets.ipynb #31c0bf5a
+# %% ../nbs/16_datasets.ipynb #8eb0e6e2
 def repressilator(
     n_cells: int = 1000,       # Number of cells
     *,
@@ -412,8 +409,7 @@ def repressilator(
     """Simulate cells of a three-gene oscillator (LacI, TetR, CI) from random starts to its cycle.
 
     Laid out as by `toggle_switch`; `obs["group"]` is the phase, by the gene that is highest
-    (LacI-high, TetR-high, CI-high); `X_embedding` the first two components. Raises ValueError on
-    parameters out of range."""
+    (LacI-high, TetR-high, CI-high); `X_embedding` the first two components. Raises ValueError."""
     system = _of_rules(**_SYSTEMS["repressilator"])
     return _grown(system, repressilator_field, n_cells, max_time=max_time, **options)
 
@@ -457,15 +453,6 @@ def _nearest(X: np.ndarray, k: int, what="n_neighbors") -> csr_array:
     at = np.repeat(np.arange(len(X)), k - 1), near.ravel()
     return coo_array((np.maximum(distance, 1e-12).ravel(), at), shape=(len(X),) * 2).tocsr()
 
-# %% ../nbs/16_datasets.ipynb #1115c937
-def _averaging(distances: csr_array, symmetric: bool) -> csr_array:
-    "Return the matrix that averages over each cell and its neighbours."
-    linked = (distances > 0).astype(float)
-    if symmetric: linked = linked.maximum(linked.T)
-    linked = linked.tocsr()
-    linked.setdiag(1.0)
-    return csr_array(linked.multiply(1 / linked.sum(axis=1)[:, None]))
-
 # %% ../nbs/16_datasets.ipynb #ebe5f250
 def _store_graph(adata: AnnData, distances: csr_array) -> None:
     "Write a neighbour graph where scanpy and scVelo write it."
@@ -477,7 +464,7 @@ def _store_graph(adata: AnnData, distances: csr_array) -> None:
     keys = dict(zip(("connectivities_key", "distances_key"), Key.graphs[1:]))
     adata.uns[Key.neighbors] = dict(keys, params=params)
 
-# %% ../nbs/16_datasets.ipynb #12eaa808
+# %% ../nbs/16_datasets.ipynb #66ca9e7d
 def averaged(
     adata: AnnData,             # Cells of this notebook; they are left as they are
     n_neighbors: int = 30,      # Neighbours averaged over, the cell among them; 1 averages nothing
@@ -500,7 +487,7 @@ def averaged(
     scatter = state_noise * adata.X.std(axis=0)
     X = adata.X + scatter * rng.normal(size=adata.shape)
     if pure_noise: V = np.sqrt((V**2).mean()) * rng.normal(size=adata.shape)
-    W = _averaging(_nearest(X, n_neighbors), symmetric)
+    W = neighbour_means(_nearest(X, n_neighbors), both_ways=symmetric)
     given, at, plane = (W @ Z if states else Z for Z in (X, adata.X, adata.obsm[_EMBEDDING]))
     uns = {key: adata.uns[key] for key in (_NETWORK,) if key in adata.uns}
     uns[_SYSTEM] = {**adata.uns[_SYSTEM]} | dict(log=log, pure_noise=pure_noise)

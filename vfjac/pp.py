@@ -77,7 +77,7 @@ def _read_tables(adata, layers=None, velocity_key=None) -> _Tables:
         f"averages, 'Ms' and 'Mu' (scVelo), 'M_s' and 'M_u' (dynamo); or 'spliced' and velocities "
         f"with their γ and graph. Other names: layers=(spliced, unspliced)")
 
-# %% ../nbs/17_pp.ipynb #dee2d294
+# %% ../nbs/17_pp.ipynb #df45b7e5
 def _layer(adata, key) -> csr_array:
     "Return a layer, sparse float64. Raises ValueError for NaN, infinite and negative numbers."
     table = csr_array(adata.layers[key], dtype=np.float64, copy=True)
@@ -86,8 +86,8 @@ def _layer(adata, key) -> csr_array:
     genes = adata.var_names[table.indices[bad]]
     raise ValueError(
         f"layers[{key!r}] holds NaN, infinite or negative numbers in {genes.nunique():,} genes "
-        f"(first: {table.data[bad][0]:g}, {genes[0]}): expected counts; put 0 where nothing was "
-        f"counted, leave these genes out, or start from the layer before it was scaled")
+        f"(first: {table.data[bad][0]:g}, {genes[0]}): expected counts, 0 where there are none; "
+        f"leave these genes out, or start from the layer before it was scaled")
 
 # %% ../nbs/17_pp.ipynb #71f0036b
 def _molecule(z) -> float:
@@ -102,7 +102,7 @@ def _molecule(z) -> float:
         if (np.abs(z / worth - np.rint(z / worth)) < 0.1).all(): return worth
     return np.nan
 
-# %% ../nbs/17_pp.ipynb #1ee66746
+# %% ../nbs/17_pp.ipynb #6f4402fa
 def _whole_counts(table: csr_array, name="the layer") -> tuple[csr_array, np.ndarray]:
     "Return counts and the worth of a molecule in each cell, also from cells divided by their size."
     if (table.data == np.rint(table.data)).all(): return table, np.ones(table.shape[0])
@@ -111,10 +111,9 @@ def _whole_counts(table: csr_array, name="the layer") -> tuple[csr_array, np.nda
     if np.isfinite(worth).all(): return np.rint(_divided(table, worth)), worth
     raise ValueError(
         f"{name} is not counts: {np.mean(table.data != np.rint(table.data)):.0%} of its numbers "
-        f"are broken (the largest is {table.data.max():.3g}), and not multiples of one molecule in "
-        f"each cell: expected whole numbers. After a logarithm or a correction, start again from "
-        f"the counts of velocyto, kallisto or STARsolo; shares of ambiguous reads (alevin-fry): "
-        f"round them")
+        f"are broken (the largest is {table.data.max():.3g}), and no multiples of one molecule: "
+        f"expected whole numbers. After a logarithm or a correction, start again from the counts; "
+        f"shares of ambiguous reads (alevin-fry): round them")
 
 # %% ../nbs/17_pp.ipynb #5d87bc15
 def _with_counts(adata, pair, known, averages, velocity) -> _Tables:
@@ -324,7 +323,7 @@ def _read_gamma(adata: AnnData) -> tuple[str, np.ndarray, np.ndarray] | None:
         if np.isfinite(gamma).any(): return where, gamma, unit
     return None
 
-# %% ../nbs/17_pp.ipynb #23ecc02e
+# %% ../nbs/17_pp.ipynb #d0c0e177
 def _choose_gamma(adata, Ms, Mu, usable=True):
     "Return γ where β = 1, NaN without molecules, and where it is from."
     gamma, said = _steady_state_gamma(Ms, Mu), "computed, steady state of extreme cells"
@@ -334,8 +333,7 @@ def _choose_gamma(adata, Ms, Mu, usable=True):
     known, bad = (rates > 0) & (s > 0), adata.var_names[(rates <= 0) & (gamma > 0)]
     if len(bad): warn_user(
         f"γ of {where} is not above 0 in {len(bad)} genes (first: {', '.join(bad[:3])}; the least "
-        f"is {np.nanmin(rates):.3g}): expected rates; theirs are computed; without this column, "
-        f"all are")
+        f"is {np.nanmin(rates):.3g}): expected rates; theirs are computed")
     if not usable or not known.any() or not 1 / 3 < np.median(u[known] / (rates * s)[known]) < 3:
         return gamma, f"{said} ({where} has another unit, or other averages)"
     if known.all(): return rates, f"{where}, where β = 1"
@@ -366,24 +364,22 @@ def _choose_trusted(adata, Ms, Mu, made, gamma):
 # %% ../nbs/17_pp.ipynb #e5a924db
 def _mean_squares(table): return np.einsum("ij,ij->j", table, table, dtype=np.float64) / len(table)
 
-# %% ../nbs/17_pp.ipynb #f0e830bb
+# %% ../nbs/17_pp.ipynb #dfea370a
 def _average(adata, tables, W):
     "Return averages of both kinds, where they are from, and whether those that were there agree."
     made, said, agree = [], [], tables.pair[1] != "new"
     for key in tables.pair:
-        name = tables.averages.get(key)
+        name, off = tables.averages.get(key), 0.0
         given = None if name is None else _molecules(adata, name)
-        if key not in tables.counts or W is None:
-            made.append(_from_velocity(adata, tables, made) if given is None else given)
-            velocity = f"v + γ Ms of layers[{tables.velocity!r}]"
-            said.append(velocity if given is None else f"layers[{name!r}] as it is")
-            continue
-        made.append(_averaged(W, tables.normalised(key)))
-        off = 0 if given is None else np.linalg.norm(made[-1] - given) / np.linalg.norm(given)
+        counted = key in tables.counts and W is not None
+        if counted: made.append(_averaged(W, tables.normalised(key)))
+        else: made.append(_from_velocity(adata, tables, made) if given is None else given)
+        if given is not None: off = np.linalg.norm(made[-1] - given) / np.linalg.norm(given)
         agree = agree and off < 0.05
-        anew = f"made anew from {key} counts (it differs by {off:.0%})"
-        how = f"layers[{name!r}] {'as it is' if off < 1e-3 else anew}"
-        said.append(f"{key} averaged" if given is None else how)
+        if given is None: said.append(
+            f"{key} averaged" if counted else f"v + γ Ms of layers[{tables.velocity!r}]")
+        elif off < 1e-3: said.append(f"layers[{name!r}] as it is")
+        else: said.append(f"layers[{name!r}] made anew from {key} counts (it differs by {off:.0%})")
     return *made, ", ".join(said), agree
 
 # %% ../nbs/17_pp.ipynb #479e9fae
@@ -393,16 +389,15 @@ def _averaged(W, table) -> np.ndarray:
     for s in row_blocks(table.shape[1], 1, 8 * 32): out[:, s] = W @ by_gene[:, s].toarray()
     return out
 
-# %% ../nbs/17_pp.ipynb #eedabb91
+# %% ../nbs/17_pp.ipynb #c959f0b2
 def _from_velocity(adata, tables, made) -> np.ndarray:
     "Return what velocities say of unspliced molecules, NaN for genes without one."
     rates = _read_gamma(adata)
     if rates is None or tables.velocity is None or not made: raise ValueError(
         f"no counts of {tables.pair[1]} molecules, and velocities don't tell them: that needs γ "
-        f"({'not found' if rates is None else rates[0]}) and, in obsp, the graph that "
-        f"layers[{tables.velocity!r}] is proved to be averaged over "
-        f"({'found' if made else 'not found'}); keep layers[{tables.pair[1]!r}], or prepare before "
-        f"cells are left out")
+        f"({'not found' if rates is None else rates[0]}) and the graph that they are proved to be "
+        f"averaged over ({'found' if made else 'not found'}); keep layers[{tables.pair[1]!r}], or "
+        f"prepare before cells are left out")
     V = dense(adata.layers[tables.velocity])
     V[:, ~_told(V)] = np.nan
     return (rates[2] * V + rates[1] * made[0]).astype(np.float32)
@@ -429,7 +424,7 @@ def check_kinds(
         f"layers[{pair[1]!r}], expected 10-40 % in cells): are the layers swapped? Exchange them "
         f"then, or, of counts, take layers={pair[::-1]}; in nuclei it may be right")
 
-# %% ../nbs/17_pp.ipynb #4a0f1f1b
+# %% ../nbs/17_pp.ipynb #7b4d96e8
 def _check_order(tables) -> None:
     "Warn where both kinds of molecules go together no more than those of different cells."
     S, U = tables.counts.values()
@@ -440,8 +435,7 @@ def _check_order(tables) -> None:
     if share < 0.65: warn_user(
         f"unspliced molecules rise with spliced ones in {share:.0%} of the {len(genes)} best "
         f"counted genes (by chance 50 %, expected 80 % or more): are cells or genes of one layer "
-        f"in another order? Join both by name; else hardly anything varies, and velocities say "
-        f"nothing")
+        f"in another order? Join both by name; else hardly anything varies")
 
 # %% ../nbs/17_pp.ipynb #115a4d55
 def _choose_velocity(adata, tables, made, trusted, named=False):
@@ -559,7 +553,7 @@ def _checked(adata, keep):
         explain_missing(adata, missing, adata.var_names, "keep")
     return adata, [*keep]
 
-# %% ../nbs/17_pp.ipynb #c1dd5d28
+# %% ../nbs/17_pp.ipynb #8fa1e429
 def prepare(
     adata: AnnData,                   # Counts, or what velocity tools made from them; not changed
     *,
@@ -575,11 +569,10 @@ def prepare(
     """Return cells whose states, loadings, velocities, γ and graph are of one quantity.
 
     `layers`: averages Ms (also X) and Mu, molecules of a cell of median size; velocity, Mu - γ Ms
-    in units where β = 1, NaN where `var["has_velocity"]` is false; raw counts spliced and
-    unspliced, where there are any, with the sizes of cells in `obs`. `obsm`, `varm`: components of
-    Ms on the genes that have a velocity. `obsp["connectivities"]`: the graph. `uns["prepare"]`: the
-    report. Raises TypeError unless this is an AnnData, KeyError for names that are not there,
-    ValueError for layers that are no counts, or not enough of them."""
+    in units where β = 1, NaN where `var["has_velocity"]` is false; counts spliced and unspliced,
+    where there are any, with sizes in `obs`. `obsm`, `varm`: components of Ms on the genes that
+    have a velocity. `obsp["connectivities"]`: the graph. `uns["prepare"]`: the report. Raises
+    TypeError, KeyError for names that are not there, ValueError for what are no counts, or few."""
     adata, keep = _checked(adata, keep)
     tables, how = _read_tables(adata, layers, velocity_key), {}
     at, how["genes"] = _choose_genes(adata, tables, keep, min_shared_counts, n_top_genes)

@@ -332,7 +332,7 @@ def _expected_false(inclusion):
     out[order] = np.cumsum(1 - inclusion[order]) / np.arange(1, len(order) + 1)
     return out
 
-# %% ../nbs/07_production.ipynb #958f50d5
+# %% ../nbs/07_production.ipynb #1b09ce9b
 @dataclass(frozen=True, eq=False)
 class ProductionFit:
     "What genes are made at as a field of regulators; tables of pairs are (n_genes, n_regulators)."
@@ -397,7 +397,7 @@ class ProductionFit:
             f"{len(genes)} names are not those of the {len(names)} genes of the fit in their "
             f"order: leave them out, the fit knows them")
         columns = dict(
-            value=self.mean, stderr=self.stderr, z=self.z,
+            sign=np.where(self.mean > 0, "+", "-"), value=self.mean, stderr=self.stderr, z=self.z,
             fdr=self.levels, inclusion=self.inclusion, score=self.score,
             proxy=np.broadcast_to(self.states.proxy, self.mean.shape), called=self.called(fdr))
         e, r = np.indices(self.mean.shape).reshape(2, -1)
