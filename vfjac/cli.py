@@ -347,14 +347,15 @@ def _told(error: BaseException) -> str:
     for start, advice in _NEXT.items(): said += advice * said.startswith(start)
     return said or f"{type(error).__name__}: the machine gave no reason"
 
-# %% ../nbs/29_cli.ipynb #987fc211
+# %% ../nbs/29_cli.ipynb #87a9f73d
 def main(
     argv: list[str] | None = None,  # Words after `vfjac`; None takes those of the shell
 ) -> int:                           # Exit status: 0; 2, a mistake; 130, Ctrl-C; 143, SIGTERM
     "The command `vfjac`."
     try: args = parser().parse_args(argv)
     except SystemExit as stop: return int(stop.code or 0)
-    sys.modules.setdefault("rfc3987_syntax", None)   # of jsonschema: takes two seconds, checks IRIs
+    slow = "rfc3987_syntax"   # of jsonschema: two seconds to import, for IRIs that nothing here has
+    sys.modules.setdefault(slow, None)   # type: ignore[arg-type]
     say = lambda message, *_, **__: print(f"vfjac: note: {_one_line(message)}", file=sys.stderr)
     try:
         with stopping(), warnings.catch_warnings():
