@@ -252,7 +252,7 @@ def how_to_read(gj: GeneJacobian | None, of: str) -> str:
     return (f"∂f / ∂x: how {_CHANGE[of]}. {FALLS_RISES} Colours end where 2 % of the cells go "
             f"beyond. {faint} outside the field's support.")
 
-# %% ../nbs/27_tables.ipynb #85b93cb0
+# %% ../nbs/27_tables.ipynb #66ff67e4
 class _Words(_Compared):
     "What is seen, in words."
     @property
@@ -288,9 +288,9 @@ class _Words(_Compared):
         if sets is None: return "Set A is kept: select other cells to compare with it."
         (n_a, n_b), table = map(len, sets), self.differences(*sets)
         row = table.set_index(["effector", "regulator"]).loc[self.pair]
-        said = f"A ({n_a:,} cells) less B ({n_b:,} cells): {row.mean_a:.2g} − {row.mean_b:.2g}"
-        said = f"{said} = {row.value:+.2g}".replace(" -", " −")
-        return f"{said} ± {row.stderr:.2g}, FDR {row.fdr:.1g}" if "fdr" in table else said
+        error = f" ± {row.stderr:.2g}, FDR {row.fdr:.1g}" if "fdr" in table else ""
+        return (f"A ({n_a:,} cells) less B ({n_b:,} cells): {row.value:+.2g}{error} "
+                f"(means {row.mean_a:.2g} and {row.mean_b:.2g})").replace("-", "−")
 
     def note(self) -> str:
         "Return which cells are drawn, which the numbers are over, and what to know of the data."
