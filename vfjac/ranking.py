@@ -392,7 +392,7 @@ def _pooled_stderr(gj, effectors, regulators, mode="reg", exclude_diagonal=False
     G = gj._gram(pairs.posterior, np.arange(gj.n_cells), np.full(gj.n_cells, 1 / gj.n_cells))
     return np.diagonal(mean_errors(pairs.posterior, G, left, right))
 
-# %% ../nbs/23_ranking.ipynb #f4065881
+# %% ../nbs/23_ranking.ipynb #987ef121
 def _group_table(gj, group, found, *, mode, pairs, top, exclude_diagonal):
     "Return the table of one group."
     if exclude_diagonal: found["value"] = without_diagonal(found["value"], *pairs)
@@ -405,7 +405,8 @@ def _group_table(gj, group, found, *, mode, pairs, top, exclude_diagonal):
         found = {k: np.expand_dims(v, axis) for k, v in pooled.items()}
         del names["effector" if mode == "reg" else "regulator"]
     *at, rank = rank_lists(found["value"], MODES[mode], top)
-    table = {side: names[side][i] for side, i in zip(("effector", "regulator"), at) if side in names}
+    where = dict(zip(("effector", "regulator"), at))
+    table = {side: own[where[side]] for side, own in names.items()}
     table |= dict(group=np.full(len(rank), group, dtype=object), value=found.pop("value")[*at])
     others = {k: found.pop(k)[*at] for k in list(found)}
     return pd.DataFrame(table | dict(rank=rank) | others, copy=False)
@@ -456,7 +457,7 @@ def _in_both(pairs, named):
         f"left out: {_first(lone)}")
     return both
 
-# %% ../nbs/23_ranking.ipynb #2446cb1f
+# %% ../nbs/23_ranking.ipynb #e43eec51
 def rank_jacobian_genes(
     data: AnnData | GeneJacobian,     # AnnData with a fitted field, or a GeneJacobian
     groups=None,                      # Column of obs, or labels, (n_cells,); None is one group
@@ -489,8 +490,7 @@ def rank_jacobian_genes(
     if mode == "switch": pairs = (_in_both(pairs, (effectors, regulators)),) * 2
     parts = cell_parts(data, gj, groups)
     how: dict = dict(memory_mb=memory_mb, cores=cores)
-    if top is None and mode not in ("reg", "eff"):
-        check_tables(pairs, 5 * len(parts) + 6, memory_mb)
+    if not (top or mode in ("reg", "eff")): check_tables(pairs, 5 * len(parts) + 6, memory_mb)
     scaled = normalize and mode not in ("effect", "z", "score")   # where the scale does not cancel
     scale = max_abs(gj, *pairs, **how) if scaled else None
     of_mode: dict = dict(abs=abs, scale=scale, cells=data) | how
