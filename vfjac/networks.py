@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Network', 'jacobian_network', 'differential_network', 'conserved_network', 'save_network', 'network_layout']
 
-# %% ../nbs/25_networks.ipynb #c1382762
+# %% ../nbs/25_networks.ipynb #40b8ef26
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,9 +14,10 @@ import pandas as pd
 from anndata import AnnData
 
 from .adata import with_symbols
+from .blocks import did_you_mean
 from .genejacobian import GeneJacobian
 from .ranking import (
-    _differences, _divided, _pair_statistic, _two_sets, cell_parts, check_tables, did_you_mean,
+    _differences, _divided, _pair_statistic, _two_sets, cell_parts, check_tables,
     false_discovery, looked_at, mark_proxies, rank_lists, surest_mode, warn_once, without_diagonal)
 
 # %% ../nbs/25_networks.ipynb #c01ea040

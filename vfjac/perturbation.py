@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['gene_level', 'cell_numbers', 'Perturbation', 'perturb', 'perturb_cells']
 
-# %% ../nbs/26_perturbation.ipynb #a9696c2a
+# %% ../nbs/26_perturbation.ipynb #452bb6d5
 from collections.abc import Mapping
 from numbers import Real
 from typing import NamedTuple
@@ -16,11 +16,11 @@ from anndata import AnnData
 
 from . import dynamics
 from .adata import dense, explain_missing, gene_columns, listed, read_states, with_symbols
-from .blocks import check_numbers, row_blocks, warn_user
+from .blocks import check_numbers, did_you_mean, row_blocks, warn_user
 from .embedding import local_maps
 from .genejacobian import GeneJacobian, find_names, group_rows, in_order_of
 from .motion import FieldCells, field_cells, velocity_jacobian
-from .ranking import cell_labels, chosen_effectors, did_you_mean
+from .ranking import cell_labels, chosen_effectors
 
 # %% ../nbs/26_perturbation.ipynb #018c83ae
 def gene_level(data, gj, rows, gene: str, layer: str | None = None) -> np.ndarray:

@@ -4,14 +4,13 @@
 
 # %% auto #0
 __all__ = ['warn_once', 'MODES', 'NO_ERRORS', 'as_gene_jacobian', 'at_cells', 'effector_values', 'mix_outputs', 'per_deviation',
-           'did_you_mean', 'cell_labels', 'cell_sets', 'cell_parts', 'chosen_genes', 'chosen_effectors', 'looked_at',
-           'mark_proxies', 'check_tables', 'without_diagonal', 'max_abs', 'switch_score', 'rank_lists', 'surest_mode',
-           'long_table', 'rank_jacobian_genes', 'rank_divergence_genes', 'false_discovery', 'compare_groups']
+           'cell_labels', 'cell_sets', 'cell_parts', 'chosen_genes', 'chosen_effectors', 'looked_at', 'mark_proxies',
+           'check_tables', 'without_diagonal', 'max_abs', 'switch_score', 'rank_lists', 'surest_mode', 'long_table',
+           'rank_jacobian_genes', 'rank_divergence_genes', 'false_discovery', 'compare_groups']
 
-# %% ../nbs/23_ranking.ipynb #477d58bd
+# %% ../nbs/23_ranking.ipynb #532a07b0
 from collections.abc import Callable
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import cache, partial
 from typing import cast
 
@@ -23,7 +22,7 @@ from scipy.special import ndtr
 from scipy.stats import false_discovery_control
 
 from .adata import check_adata, listed, select_genes, with_symbols
-from .blocks import check_budget, count_cores, fold_cells, warn_user
+from .blocks import check_budget, count_cores, did_you_mean, fold_cells, warn_user
 from .fields import GaussianField
 from .genejacobian import (
     GeneJacobian, find_cells, find_names, fold_entries, group_rows, in_order_of)
@@ -113,26 +112,6 @@ def per_deviation(gj: GeneJacobian) -> GeneJacobian:
     scale = (1.0 if gj.scale is None else gj.scale) / np.sqrt(f * x)
     return replace(gj, loadings=gj.loadings * np.sqrt(x / f)[:, None], scale=scale)
 
-# %% ../nbs/23_ranking.ipynb #8f355f31
-def did_you_mean(name, names) -> str:
-    "Return what may be meant by a name that is not there, as '; did you mean late?', or nothing."
-    plain = {str(there).strip().lower(): str(there) for there in names}
-    near = get_close_matches(str(name).strip().lower(), plain, 3)
-    return f"; did you mean {', '.join(plain[like] for like in near)}?" if near else ""
-
-# %% ../nbs/23_ranking.ipynb #6b49180c
-def _check_distinct(labels) -> None:
-    "Raise ValueError for labels that differ and read alike."
-    try: kinds = pd.Categorical(labels).categories
-    except TypeError: return   # lists and the like, which are refused later
-    alike: dict = {}
-    for label in kinds: alike.setdefault(str(label).strip(), []).append(label)
-    if twice := [same for same in alike.values() if len(same) > 1]:
-        shown = " and ".join(f"{label!r} ({type(label).__name__})" for label in twice[0])
-        raise ValueError(
-            f"group labels {shown} read alike, {len(twice)} of {len(kinds)} groups: expected one "
-            f"way to write each; labels.astype(str).str.strip() makes them one group")
-
 # %% ../nbs/23_ranking.ipynb #99aee04f
 def _column_of_obs(data, name):
     "Return the labels of a column of obs. Raises TypeError for a GeneJacobian, which has none."
@@ -144,7 +123,7 @@ def _column_of_obs(data, name):
     labels = data.obs[name]   # in the order of the cells, whatever they are called
     return labels.array if isinstance(labels, pd.Series) else labels
 
-# %% ../nbs/23_ranking.ipynb #3b3cea66
+# %% ../nbs/23_ranking.ipynb #8de695a8
 def cell_labels(data, gj, groups) -> np.ndarray | pd.Categorical:
     """Return the label of each cell of `gj`, all cells of the data or some.
 
@@ -159,7 +138,6 @@ def cell_labels(data, gj, groups) -> np.ndarray | pd.Categorical:
     if np.ndim(labels) != 1 or len(labels) != len(cells): raise ValueError(
         f"group labels of the shape {np.shape(labels)} for {len(cells)} cells: expected one label "
         f"a cell, (n_cells,)")
-    _check_distinct(labels)
     if np.array_equal(gj.cells, cells): return labels
     return pd.Series(labels)[find_names(gj.cells, cells, "cells")].array
 
