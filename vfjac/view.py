@@ -54,7 +54,7 @@ def static_svg(tables: Tables, most: int = 600) -> str:
     note = f"{tables.symbols}. {FALLS_RISES} Darkest from ±{end:.2g}. Run the cell to explore."
     return _SVG.format(said=html.escape(tables.sentence()), note=html.escape(note), dots=dots)
 
-# %% ../nbs/27_view.ipynb #0fd84ef1
+# %% ../nbs/27_view.ipynb #07d62845
 def _with_vega(script: str) -> str:
     "Return a script with Vega in it, or with its address where vl-convert cannot be had."
     try: return vega_bundle(script)
@@ -92,8 +92,10 @@ class LinkedChart(anywidget.AnyWidget):
 
 def _columns_of(df: pd.DataFrame) -> dict[str, list]:
     "Return the columns of a table as plain lists; NaN and infinities are None."
-    plain = lambda x: None if isinstance(x, float) and not np.isfinite(x) else x
-    return {name: [plain(x) for x in column.tolist()] for name, column in df.items()}
+    def plain(values: np.ndarray) -> list:
+        if values.dtype.kind != "f" or np.isfinite(values).all(): return values.tolist()
+        return [x if np.isfinite(x) else None for x in values.tolist()]
+    return {name: plain(column.to_numpy()) for name, column in df.items()}
 
 # %% ../nbs/27_view.ipynb #dd8ea181
 _SMALL = {"description_width": "initial"}
@@ -208,7 +210,7 @@ class _Drawing(_Board):
         live.show(redrawn(self._spec, cells, means, params, tables.boxes), tables.outlines)
         self._panel = panel
 
-# %% ../nbs/27_view.ipynb #d6bf9f0a
+# %% ../nbs/27_view.ipynb #42b7084d
 _HEADLINE = (
     '<div style="line-height:1.45;margin:4px 0 0"><span style="font-size:18px;font-weight:600">{}.'
     '</span><br><span>{}</span><br><span style="font-size:12px;opacity:.75">{}. {}</span></div>')
@@ -233,16 +235,17 @@ class _Following(_Drawing):
     def _follow(self, change=None) -> None:
         "Show what the state says: pickers, chart, sentence, message."
         if change is not None and change["name"] == "basis": return   # another source is opened
-        self.problem = ""
+        told, self.problem = self.problem, ""
         self._show_pickers()
+        self.chart_widget.theme = self.state.theme
         chosen = {name: getattr(self.state, name) for name in _DRAWN}
+        if chosen == self._drawn and not told: return   # the last of several changes
         if chosen != self._drawn:
             try: self._draw()
             except Exception as error:
                 return self._say(f"This could not be drawn: {error}", problem=True)
             if self._drawn is not None: self._past, self._future = [*self._past, self._drawn], []
             self._drawn = chosen
-        self.chart_widget.theme = self.state.theme
         self._say_words()
 
     def _say_words(self) -> None:

@@ -72,6 +72,7 @@ def timed(work):
 def readme_table(quick, folder):
     "What people wait for, and its CPU seconds."
     from vfjac.cli import blood
+    for function in (vf.explore, vf.report, vf.pp.prepare, vf.fit_production): assert function   # imported by now
     raw, regulators = blood(500 if quick else 2000)
     fitted, prepared = timed(lambda: vf.pp.prepare(raw, keep=regulators, report=True)[0])
     fitted += timed(lambda: vf.fit_production(prepared, regulators))[0]
