@@ -124,7 +124,7 @@ def coregulation(
     found = []
     for group, rows in group_rows(cell_labels(data, gj, groups), gj.n_cells).items():
         values, errors = mean_hessian(gj, *names, rows)
-        table = _triples(*(None if part is None else part[:, *once] for part in (values, errors)), k)
+        table = _triples(values[:, *once], None if errors is None else errors[:, *once], k)
         effector, pair = np.divmod(table.index, len(once[0]))
         at = effector, *(side[pair] for side in once)
         triple = {name: side[i] for name, side, i in zip(_SIDES, names, at)}
