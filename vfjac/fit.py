@@ -279,7 +279,7 @@ def check_parameters(**params) -> None:
             wrong.append(f"{name} = {value!r}: expected {expected}")
     if wrong: raise ValueError("; ".join(wrong))
 
-# %% ../nbs/06_fit.ipynb #5d034034
+# %% ../nbs/06_fit.ipynb #2cd9852d
 def fit_warnings(fit: Fit, V: np.ndarray, asked: int | None) -> list[str]:
     "Return what a reader of a fit must know, a sentence for each."
     n, M, rms2 = len(fit.valid), len(fit.control_idx), (V**2).mean()
@@ -301,9 +301,9 @@ def fit_warnings(fit: Fit, V: np.ndarray, asked: int | None) -> list[str]:
               f"another beta"),
         (not few and fit.stopped == "sigma2" and fit.sigma2 > 1e-4 * rms2,
          f"the loop stopped at its absolute limit, residual variance 1e-8; {remedy}"),
-        (not fit.converged, f"not converged after {fit.iterations} iterations: {what} still changed "
-                            f"by {fit.changes[-1]:.1e} (ecr = {fit.params['ecr']:.1e}); raise "
-                            f"MaxIter, or ecr"),
+        (not fit.converged, f"not converged after {fit.iterations} iterations: {what} still "
+                            f"changed by {fit.changes[-1]:.1e} (ecr = {fit.params['ecr']:.1e}); "
+                            f"raise MaxIter, or ecr"),
     ) if said]
 
 # %% ../nbs/06_fit.ipynb #bd787cc0

@@ -272,7 +272,7 @@ def prove_averaging(
     if norms[1][1] < 1e-3 * np.sqrt(len(Y)): fall["single"] = 0.0   # all is within reach
     return {name: Proof(fall[name], fall["averaged"], fall["single"]) for name in mixed}
 
-# %% ../nbs/03_noise.ipynb #3aed5d28
+# %% ../nbs/03_noise.ipynb #af84748b
 def undo_average(
     W: csr_array,             # Averaging matrix, (n_cells, n_cells)
     Y: np.ndarray,            # Averages, (n_cells, n_columns); NaN is not known
@@ -289,7 +289,7 @@ def undo_average(
     if not columns.size or known.mean() < 0.95:
         raise ValueError(
             f"{(~known).sum() if columns.size else len(Y)} of {len(Y)} cells have no value: "
-            f"averages can be undone with 5 % of them missing; leave these cells out before averaging")
+            f"averages can be undone with 5 % of them missing; average without these cells")
     A, left, order = _arranged(W, Y[:, columns], known)
     (left, mean, scale), form = _standardised(left), _symmetric_form(A)
     out, missed = np.full(Y.shape, np.nan), np.zeros(len(columns))
