@@ -680,7 +680,7 @@ def true_production_jacobian(
     J = _hill_network(genes).jacobian(states, rows.tolist())
     return J[:, :, columns] * (scale[rows, None] / scale[columns])
 
-# %% ../nbs/16_datasets.ipynb #50529ddf
+# %% ../nbs/16_datasets.ipynb #4156b626
 def knock_out(
     adata: AnnData,       # Cells of `counts`, all or some, with all genes
     regulator: str,       # Gene that is no longer made
@@ -694,7 +694,7 @@ def knock_out(
     if not genes.index.equals(adata.var_names): raise ValueError(
         f"{adata.n_vars} genes: expected the {len(genes)} of the simulation, in their order")
     scale, off = genes["scale"].to_numpy(), find_names(regulator, genes.index).tolist()
-    u, s = (adata.layers[f"true_{name}"] / scale for name in Key.counts[::-1])
+    u, s = (adata.layers["true_" + name] / scale for name in Key.counts[::-1])
     run = partial(
         simulate, _hill_network(genes), u, s, np.full(adata.n_obs, time), genes["gamma"].to_numpy(),
         splicing=beta, noise=noise, seed=seed)

@@ -402,14 +402,13 @@ def _from_velocity(adata, tables, made) -> np.ndarray:
     V[:, ~_told(V)] = np.nan
     return (rates[2] * V + rates[1] * made[0]).astype(np.float32)
 
-# %% ../nbs/17_pp.ipynb #02848996
+# %% ../nbs/17_pp.ipynb #801b0185
 def check_kinds(
     S,                       # Spliced molecules, (n_cells, n_genes), dense or sparse
     U,                       # Unspliced molecules, (n_cells, n_genes)
     pair: tuple[str, str],   # Layers that they are from
 ) -> None:
     "Raise ValueError where one kind holds the other; warn where they look swapped."
-    if pair[1] in ("new", "M_n"): return   # they are a part of all
     for high, low, (more, less) in ((S, U, pair), (U, S, pair[::-1])):
         n = int((low > 0).sum())
         if n >= 1000 and not (low > high).sum(): raise ValueError(
@@ -437,18 +436,20 @@ def _check_order(tables) -> None:
         f"counted genes (by chance 50 %, expected 80 % or more): are cells or genes of one layer "
         f"in another order? Join both by name; else hardly anything varies")
 
-# %% ../nbs/17_pp.ipynb #115a4d55
+# %% ../nbs/17_pp.ipynb #a8cb24fd
+_MADE = "Mu - γ Ms"
+
 def _choose_velocity(adata, tables, made, trusted, named=False):
     "Return velocities, which genes have one, and where they are from: `made`, or those named."
-    if tables.velocity is None: return made, trusted, "Mu - γ Ms"
+    if tables.velocity is None: return made, trusted, _MADE
     V = dense(adata.layers[tables.velocity]).astype(np.float32)
     both = trusted & _told(V)
     along = np.einsum("ij,ij->j", V, made, dtype=np.float64)[both] / len(V)
     in_unit = np.square(along) / _mean_squares(made)[both]   # each gene in its own unit of time
     share = in_unit.sum() / _mean_squares(V)[both].sum() if both.any() else 0
-    said = f"layers[{tables.velocity!r}] (of which Mu - γ Ms explains {share:.0%})"
-    if share > 0.99: return made, trusted, f"Mu - γ Ms, as {said}"
-    if not named: return made, trusted, f"Mu - γ Ms, not {said}"
+    said = f"layers[{tables.velocity!r}] (of which {_MADE} explains {share:.0%})"
+    if share > 0.99: return made, trusted, f"{_MADE}, as {said}"
+    if not named: return made, trusted, f"{_MADE}, not {said}"
     warn_user(
         f"{said} is used, since it is named: its unit and its noise are not those of these "
         f"averages; without velocity_key, velocities are computed")
@@ -499,13 +500,13 @@ def _add_components(cells, Ms, velocity, trusted, n_components) -> str:
     genes = f"{trusted.sum():,} genes with a velocity ({share:.0%} of the variance)"
     return f"{d} components of Ms of the {genes}"
 
-# %% ../nbs/17_pp.ipynb #6660d8f5
+# %% ../nbs/17_pp.ipynb #257abd33
 def _report(how: dict[str, str]) -> pd.DataFrame:
     "Return what was found and chosen, and the unit of each array."
     unit = "molecules of a cell of median size, averaged"
     time = ", / time, where splicing has the rate 1"
     counts = "layers['spliced'], layers['unspliced']; obs['size_factor_…']"
-    moving = unit + time if how["velocity"].startswith("Mu") else "as that layer has it"
+    moving = unit + time if how["velocity"].startswith(_MADE) else "as that layer has it"
     arrays = dict(
         counts=(counts, "molecules; 1 for the median cell"), genes=("var_names", ""),
         graph=("obsp['connectivities']", "1 for an edge"),
@@ -516,14 +517,14 @@ def _report(how: dict[str, str]) -> pd.DataFrame:
     rows = [(what, *array, how[what]) for what, array in arrays.items()]
     return pd.DataFrame(rows, columns=["what", "arrays", "unit", "how"])
 
-# %% ../nbs/17_pp.ipynb #c5f7f3ec
+# %% ../nbs/17_pp.ipynb #d8595813
 def _laid_out(adata, tables, W, named, n_components, how) -> AnnData:
     "Return new cells with averages, velocities and components; `how` is told what was chosen."
     Ms, Mu, how["averages"], agree = _average(adata, tables, W)
-    if len(tables.counts) == 2:
-        check_kinds(*(tables.counts[key] for key in tables.pair), pair=tables.pair)
-        _check_order(tables)
-    else: check_kinds(Ms, Mu, pair=tuple(tables.averages.get(key, key) for key in tables.pair))
+    S, U, pair = Ms, Mu, tuple(tables.averages.get(key, key) for key in tables.pair)
+    if counted := len(tables.counts) == 2: (S, U), pair = tables.counts.values(), tables.pair
+    if tables.pair[1] != "new": check_kinds(S, U, pair)   # new molecules are a part of all
+    if counted: _check_order(tables)
     gamma, of_gamma = _choose_gamma(adata, Ms, Mu, agree)
     made = gamma.astype(np.float32) * Ms
     np.subtract(Mu, made, out=made)
