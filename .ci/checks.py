@@ -235,6 +235,28 @@ def check_imports_follow_the_numbers():
             yield f"{number[path.stem]} imports from {number[other]}: only from those before it"
 
 
+def check_keys_stand_in_adata():
+    "Layers, and what stands in obsm, varm, uns and obsp, are called by `Key` of vfjac.adata; no other module spells it."
+    read_tree = lambda path: ast.parse(path.read_text(encoding="utf-8"))
+    table = next(node for node in read_tree(TOP / "vfjac/adata.py").body if getattr(node, "name", "") == "Key")
+    words = {"X", "velocity", "jacobian", "production", "prepare", "total", "new", "truth"}   # English, too
+    known = {node.value for node in ast.walk(table) if isinstance(node, ast.Constant)} - words
+    for path, _ in modules():
+        if path.stem in ("adata", "noise"): continue   # noise comes before adata, and names kinds of graphs
+        tree = read_tree(path)
+        signatures = [node for node in ast.walk(tree) if isinstance(node, ast.arguments)]
+        usual = {id(value) for node in signatures for value in (*node.defaults, *node.kw_defaults)}
+        for node in ast.walk(tree):
+            match node:
+                case ast.Subscript(value=ast.Attribute(attr=part), slice=key): pass
+                case ast.Compare(left=key, comparators=[ast.Attribute(attr=part)]): pass
+                case ast.Call(func=ast.Attribute(value=ast.Attribute(attr=part)), args=[key, *_]): pass
+                case ast.Constant(value=str(word)) if word in known and id(node) not in usual: key, part = node, "uns"
+                case _: continue
+            if part in ("layers", "obsm", "varm", "obsp", "uns") and isinstance(key, ast.Constant | ast.JoinedStr):
+                yield f"{name(path)}, line {node.lineno} spells a key, {ast.unparse(key)}: expected Key of vfjac.adata"
+
+
 def check_ruff(): return passes("ruff", "check", "--no-cache", "--output-format", "concise", ".")
 
 
