@@ -236,7 +236,7 @@ def check_imports_follow_the_numbers():
 
 
 def check_keys_stand_in_adata():
-    "Layers, and what stands in obsm, varm, uns and obsp, are called by `Key` of vfjac.adata; no other module spells it."
+    "Layers, and what stands in obsm, varm, uns and obsp, are called by `Key` of vfjac.adata and spelt nowhere else."
     read_tree = lambda path: ast.parse(path.read_text(encoding="utf-8"))
     table = next(node for node in read_tree(TOP / "vfjac/adata.py").body if getattr(node, "name", "") == "Key")
     words = {"X", "velocity", "jacobian", "production", "prepare", "total", "new", "truth"}   # English, too
