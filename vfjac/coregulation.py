@@ -106,9 +106,8 @@ def coregulation(
     """Return which genes change what a regulator does to an effector: mean second derivatives.
 
     Positive: where the coregulator is high, the regulator's entry is larger. `fdr` is adjusted over
-    all triples of a group. Without known errors stderr, z and fdr are NaN, and the
-    largest values come first. Raises TypeError for a field without scalar kernels, KeyError for
-    unknown genes."""
+    all triples of a group; without known errors it is NaN, and the largest values come first.
+    Raises TypeError for a field without scalar kernels, KeyError for unknown genes."""
     check_numbers("a whole number, 1 or more", k=k)
     data = with_symbols(data, gene_symbols)
     gj = as_gene_jacobian(data, basis, of=of, units=units)
