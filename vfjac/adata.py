@@ -6,10 +6,10 @@
 __all__ = ['Data', 'Key', 'basis_key', 'listed', 'check_adata', 'check_unique', 'gene_columns', 'dense', 'read_expression',
            'read_mask', 'renamed', 'with_symbols', 'in_our_words', 'answer_words', 'read_states', 'Loadings',
            'read_loadings', 'quiet_loadings', 'select_genes', 'explain_missing', 'layer_velocities', 'read_velocities',
-           'warn_of_absent', 'refuse_fill_values', 'velocity_layers', 'tell_velocity_kind', 'warn_of_units',
-           'read_averages', 'field_from_vecfld', 'PlacedField', 'read_field', 'cell_velocities', 'write_field',
-           'averaging_traces', 'FitData', 'read_fit_data', 'fingerprint', 'pack_jacobian', 'write_jacobian',
-           'StoredJacobian', 'read_jacobian']
+           'warn_of_absent', 'refuse_fill_values', 'velocity_layers', 'tell_velocity_kind', 'projected_layer',
+           'warn_of_units', 'read_averages', 'field_from_vecfld', 'PlacedField', 'read_field', 'cell_velocities',
+           'write_field', 'averaging_traces', 'FitData', 'read_fit_data', 'fingerprint', 'pack_jacobian',
+           'write_jacobian', 'StoredJacobian', 'read_jacobian']
 
 # %% ../nbs/14_adata.ipynb #0a619474
 import hashlib
@@ -669,7 +669,7 @@ def tell_velocity_kind(
     if basis.lower().startswith(_DRAWN): return "displacement"
     loadings = quiet_loadings(adata, Qkey, basis)
     displaced = basis_key("grid_velocity", basis) in adata.uns   # dynamo's cell_velocities was here
-    layer, told = _projected_layer(adata, V, loadings)
+    layer, told = projected_layer(adata, V, loadings)
     if told == "right": return "projection"
     if told: warn_user(
         f"{source}: velocities were projected {told}, so they do not belong to "
@@ -681,7 +681,7 @@ def tell_velocity_kind(
     return "displacement" if displaced else "unknown"
 
 # %% ../nbs/14_adata.ipynb #1a935333
-def _projected_layer(adata, V, loadings) -> tuple:
+def projected_layer(adata, V, loadings) -> tuple:
     "Return the layer that velocities were projected from, whatever it is called, and how."
     some = np.flatnonzero(np.isfinite(V).all(axis=1))
     if loadings is None or loadings.values.shape[1] != V.shape[1] or not len(some): return None, ""
@@ -739,7 +739,7 @@ def _source_layer(adata, source):
     key, found = source.removeprefix("obsm:"), None
     if key in adata.obsm:
         loadings = quiet_loadings(adata, basis=key.removeprefix(f"{Key.velocity}_"))
-        found = _projected_layer(adata, _table(adata.obsm[key], key), loadings)[0]
+        found = projected_layer(adata, _table(adata.obsm[key], key), loadings)[0]
     return found or next(iter(velocity_layers(adata)), None)
 
 # %% ../nbs/14_adata.ipynb #7648f11f

@@ -20,9 +20,9 @@ from anndata import AnnData
 from .adata import (
     Key, Loadings, PlacedField, StoredJacobian, averaging_traces, basis_key, cell_velocities,
     check_adata, check_unique, dense, field_from_vecfld, fingerprint, gene_columns,
-    layer_velocities, listed, pack_jacobian, quiet_loadings, read_averages, read_expression,
-    read_field, read_jacobian, read_loadings, read_states, read_velocities, renamed, select_genes,
-    tell_velocity_kind, warn_of_absent, warn_of_units, with_symbols, write_field, write_jacobian)
+    layer_velocities, listed, pack_jacobian, projected_layer, quiet_loadings, read_averages,
+    read_expression, read_field, read_jacobian, read_loadings, read_states, read_velocities,
+    renamed, select_genes, tell_velocity_kind, warn_of_absent, warn_of_units, with_symbols, write_field, write_jacobian)
 from .blocks import check_budget, warn_user
 from .differentiation import analytical_jacobian, autodiff_field, numerical_jacobian
 from .embedding import LiftedField, lift_field
@@ -231,7 +231,8 @@ def _single_cells(adata, X, V, source, smoothing, tune, where):
     likely = chain(read_averages(adata), islice(guesses, LIKELIEST))
     found, n_tried = find_averaging(likely, tables)
     if found is None:
-        if (single := _before_logarithm(adata, X, *where)) is not None: return single
+        if (single := _before_logarithm(adata, X, V, source, *where)) is not None:
+            return single
         if (evidence := _evidence_of_sharing(adata, X, V)) > LOOK_ON:
             found, more = find_averaging(guesses, tables)
             n_tried += more
@@ -266,13 +267,16 @@ def _guessed_averages(adata, X):
         yield from state_averages(states[:, :30], name=f"the first 30 components of {name}")
 
 # %% ../nbs/19_tools.ipynb #46e667ee
-def _before_logarithm(adata, X, basis, Qkey, extra, most=10_000_000):
+def _before_logarithm(adata, X, V, source, basis, Qkey, extra, most=10_000_000):
     "Return single cells and the record, where a logarithm followed the averaging; else None."
-    layer = next((key for key in Key.velocities if key in adata.layers), None)
-    projected = basis is not None and extra.get("velocity_kind") == "projection"
-    if not projected or layer is None or adata.X is None: return None
+    if basis is None or extra.get("velocity_kind") != "projection" or adata.X is None: return None
     loadings = quiet_loadings(adata, Qkey, basis)
     if loadings is None or loadings.table != "X" or loadings.scale is not None: return None
+    Q = loadings.values if extra.get("dims") is None else loadings.values[:, extra["dims"]]
+    layer = source.rpartition("layer:")[2]
+    if layer not in adata.layers:
+        layer = projected_layer(adata, V, replace(loadings, values=Q))[0]
+    if layer is None: return None
     if adata.n_obs * len(loadings.genes) > most: return None
     x = read_expression(adata, adata.var_names.get_indexer(loadings.genes))
     v = layer_velocities(adata, layer, loadings.genes)
@@ -282,7 +286,6 @@ def _before_logarithm(adata, X, basis, Qkey, extra, most=10_000_000):
     if found is None or not found.proved("states"): return None
     states, velocities, record = undo_smoothing(tables["states"], tables["velocities"], found)
     if record.kind != "undone" or states.min() <= -0.9: return None
-    Q = loadings.values if extra.get("dims") is None else loadings.values[:, extra["dims"]]
     record = replace(record, graph=f"{record.graph}, before a logarithm was taken")
     return X + (np.log1p(states) - x) @ Q, velocities / (1 + states) @ Q, record
 
