@@ -43,7 +43,7 @@ class Key:
     counts = "spliced", "unspliced"                        # layers
     averages = {counts: (("Ms", "Mu"), ("M_s", "M_u")),    # layers: averaged over neighbours
                 ("total", "new"): (("M_t", "M_n"),)}
-    velocities = "velocity", "velocity_S", "velocity_T"    # layers, the likeliest first
+    velocities = "velocity", "velocity_S", "velocity_T"    # layers; append: 1st scVelo's, 2nd dynamo's
     believed = "velocity_genes"                            # var: genes whose velocity is believed
     states, velocity = "X", "velocity"                     # obsm, of a basis: X_pca, velocity_pca
     pca = "X_pca"                                          # obsm
@@ -528,7 +528,7 @@ def _asked_names(adata, wanted, known, what) -> tuple[list[str], bool]:
 # %% ../nbs/14_adata.ipynb #e78401a6
 def explain_missing(adata: AnnData, missing: list[str], available, what: str) -> None:
     "Raise the KeyError for genes, asked for as `what`, of which none has loadings."
-    find_names(missing, available, f"genes with loadings (asked for as {what})", adata.var)
+    find_names(missing, available, f"genes that can be asked for as {what}", adata.var)
 
 # %% ../nbs/14_adata.ipynb #15f3700a
 def _gene_hint(adata, gene, available) -> str:

@@ -180,7 +180,7 @@ def _plane_view(cells, n, size, boxes) -> alt.Chart:
         **place)
 
 # %% ../nbs/20_linked.ipynb #4e8e18b9
-def _five_views(
+def _views(
     cells, means, genes: list, groups: list, shown, n: int, size: dict, columns: int, *,
     titles: tuple, colour, arrows=None, boxes=None, called=False
 ) -> alt.ConcatChart:
@@ -289,7 +289,7 @@ def linked_chart(
     cells_csv, means_csv = _csv(rows), _csv(squares)
     known = linked_params(df, means, effector, regulator, **names)
     size = dict(width=width, height=height)
-    chart = _five_views(
+    chart = _views(
         _named_data("cells", cells_csv), _named_data("means", means_csv), _genes_of(squares),
         known["groups"], rows.columns, len(rows), size, columns,
         titles=(x_title, y_title, along_title), arrows=arrows, boxes=boxes,

@@ -14,7 +14,7 @@ from .charts import (
     INK, QUIET, _BARE, _PAIR, _fair_domain, _genes_of, _placed, _rounded, _table, significant,
     symmetric_domain)
 from .linked import (
-    _csv, _filled, _five_views, _jitter, _param_values, _seen, cell_colour)
+    _csv, _filled, _views, _jitter, _param_values, _seen, cell_colour)
 
 # %% ../nbs/20_pairpage.ipynb #267df8c5
 def _whole(numbers: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, float]]:
@@ -180,7 +180,7 @@ def pair_chart(
     shown = ["error"] * ("error" in entries)
     if expression is not None: shown += ["effector_x", "along"]
     cell_rows, mean_rows = _page_columns(base), _page_means(base, list(tables["limits"]))
-    views = _five_views(
+    views = _views(
         cell_rows, mean_rows, [tables[side + "s"] for side in _PAIR], tables["groups"], shown,
         len(rows), dict(width=width, height=230), 2,
         titles=(x_title, y_title, "regulator expression"),

@@ -1,4 +1,4 @@
-// A report: the numbers of any pair, worked out from what the page holds. `data` is made by vfjac.explorer.
+// A report: the numbers of any pair, worked out from what the page holds. `data` is made by vfjac.webpage.
 function unpacked(packed) { // whole numbers and the size of one in each column
   const raw = Uint8Array.from(atob(packed.bytes), c => c.charCodeAt(0));
   const whole = packed.size === 2 ? new Int16Array(raw.buffer) : new Int8Array(raw.buffer);
