@@ -210,6 +210,20 @@ def _slider(df: pd.DataFrame) -> alt.Parameter:
         name=f"{df['coregulator'].iloc[0]}, sd ")
     return alt.param(name="shift", value=shifts[len(shifts) // 2], bind=bind)
 
+# %% ../nbs/21_diagrams.ipynb #e2c8c073
+def _moved(df: pd.DataFrame, x, y) -> tuple[str, str, alt.Chart]:
+    "Return the coregulator, what its lines are, and those of its lowest and highest shift."
+    gene, shifts = df["coregulator"].iloc[0], np.unique(df["shift"]).tolist()
+    ends = [shifts[0], shifts[-1]]
+    colour = alt.Stroke(
+        "shift:N", title=_plain(f"{gene} moved by, sd"),
+        scale=alt.Scale(domain=ends, range=[REPRESSES, ACTIVATES]),
+        legend=alt.Legend(orient="bottom", **_LEGEND))
+    lines = _drawn(df[df["shift"].isin(ends)], 4).mark_line(strokeWidth=1.5)
+    words = (f" Blue and orange lines: {gene} moved by {ends[0]:g} and {ends[1]:g} sd; "
+             f"dark: by {shifts[len(shifts) // 2]:g}, or as a slider says.")
+    return gene, words, lines.encode(x=x, y=y("mean:Q"), stroke=colour)
+
 # %% ../nbs/21_diagrams.ipynb #20ad1736
 def _ends(df: pd.DataFrame) -> list[float]:
     "Return between which numbers all curves of a table and zero lie."
@@ -218,7 +232,7 @@ def _ends(df: pd.DataFrame) -> list[float]:
     ends = significant(pd.concat([*parts, pd.Series([0.0])]).agg(["min", "max"]))
     return ends.tolist()
 
-# %% ../nbs/21_diagrams.ipynb #f1a8d8a3
+# %% ../nbs/21_diagrams.ipynb #d5ea7d3d
 def response_chart(
     curve: pd.DataFrame,                     # From `response_curve`, `coregulation_curve`, one pair
     density: pd.DataFrame | None = None,     # From `response_density`, tiles behind the curve
@@ -239,7 +253,8 @@ def response_chart(
     title, words, y_title = _pair_words(effector, regulator, of, df.attrs.get("level", False))
     against = dict(velocity=f"expression of {regulator}", production=f"state of {regulator}, sd")
     x_title = x_title or against[of]
-    base, moves = _drawn(df, 4).encode(x=_place(alt.X, "x", x_title)), "shift" in df
+    x = _place(alt.X, "x", x_title)
+    base, moves = _drawn(df, 4).encode(x=x), "shift" in df
     if moves: base = base.transform_filter("abs(datum.shift - shift) < 1e-6")
     slider, scale = ([_slider(df)], alt.Scale(domain=_ends(df))) if moves else ([], alt.Undefined)
     y = lambda column: alt.Y(
@@ -249,6 +264,9 @@ def response_chart(
         y=y("mean:Q"), tooltip=_tips_of(df, "x:Q", "mean:Q", "stderr:Q", "count:Q", format=".3~g"))
     ends = [df.loc[df["mean"].agg(end)] for end in ("idxmin", "idxmax")]
     low, high = (f"{row['mean']:.2g}, at {row['x']:.2g}" for row in ends)
+    if moves:
+        gene, told, lines = _moved(df, x, y)
+        title, behind = f"{title}, as {gene} moves", behind | {told: lines}
     said = "Line: mean of the cells in each bin." + "".join(behind)
     layers = [*behind.values(), _zero_line(color=QUIET, strokeDash=[3, 3]), line]
     return alt.LayerChart(layer=layers).add_params(*slider).properties(

@@ -24,12 +24,14 @@ from .perturbation import perturb_cells
 from .ranking import as_gene_jacobian, cell_labels, long_table, looked_at
 from .source import asked_embedding, find_embeddings
 
-# %% ../nbs/31_pl.ipynb #cf753145
+# %% ../nbs/31_pl.ipynb #0cf134f9
 def _saved(chart, save: str | Path | None):
     "Return a chart that has been written to the file, if one is named."
     if save is None: return chart
     check_ending(save, ".html", ".png", ".svg", ".pdf", ".json")
-    if Path(save).suffix.lower() == ".html": save_html(chart, save)
+    name = getattr(chart.title, "text", None)
+    titles = dict(title=name) if isinstance(name, str) else {}
+    if Path(save).suffix.lower() == ".html": save_html(chart, save, **titles)
     else: chart.save(str(save))
     return chart
 
@@ -134,7 +136,7 @@ def kinetics(
     titles = dict(x_title=along) if isinstance(along, str) else {}
     return _saved(diagrams.kinetics_heatmap(table, **titles | chart), save)
 
-# %% ../nbs/31_pl.ipynb #f9c475db
+# %% ../nbs/31_pl.ipynb #6d803eb9
 def coregulation(
     adata: AnnData,                 # AnnData with a fitted field
     effector: str,                  # Gene whose production or velocity changes
@@ -146,7 +148,7 @@ def coregulation(
     gene_symbols: str | None = None,   # Column of var with genes' names; None is var_names
     save: str | Path | None = None,    # File to write: .html, .png, .svg, .pdf, .json
     **chart,                        # Of `diagrams.response_chart`: x_title, width, height
-) -> alt.LayerChart:                # A line with its 95 % band, and a slider
+) -> alt.LayerChart:                # A line with its 95 % band, a slider, lines at its ends
     "Draw an entry along its regulator, and how it changes as a third gene moves."
     asked = with_symbols(adata, gene_symbols), effector, regulator, coregulator
     curve = coregulation_curve(*asked, of=of, basis=basis)
