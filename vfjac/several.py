@@ -8,6 +8,7 @@ __all__ = ['fit_each', 'consensus', 'compare_donors']
 # %% ../nbs/27_several.ipynb #182f18d0
 from collections.abc import Mapping
 from types import SimpleNamespace
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 import pandas as pd
@@ -15,50 +16,72 @@ from anndata import AnnData
 from scipy.stats import false_discovery_control, norm, t as student
 
 from .adata import check_adata
-from .blocks import check_budget
+from .blocks import check_budget, warn_user
 from .genejacobian import GeneJacobian, _ratio, group_rows
 from .ranking import as_gene_jacobian, cell_labels, chosen_genes
-from .regulation import fit_production
+from .regulation import fit_production, proxy_regulators
 from .tools import fit_vector_field
 
 # %% ../nbs/27_several.ipynb #866df7b9
 def fit_each(
     adata: AnnData,            # Cells of all donors; not changed
-    by=None,                   # Column of obs, or labels, (n_cells,): a field for the cells of each
-    layers=None,               # Or names of velocities (layers, keys of obsm): a field for each
+    groups=None,               # Column of obs, or labels, (n_cells,): a field for each (donor)
+    layers=None,               # Or a list of velocities (layers, keys of obsm): a field for each
     *,
-    of: str = "velocity",      # Or "production" (`by` only)
+    of: str = "velocity",      # Or "production" (`groups` only)
     basis: str | None = "pca",   # Basis of the states, the same for all
     **options,                 # Of `fit_vector_field`, or of `fit_production`: regulators
 ) -> dict[str, GeneJacobian]:  # Name of the donor or layer → its lazy tensor
     """Fit a field to the cells of each donor, or to each of several velocities.
 
-    All are seen through the same loadings. Raises ValueError unless one of `by` and `layers` is
-    given and names two at least, and KeyError for what is not there."""
+    All are seen through the same loadings. Warnings of a fit name its donor or velocity. Raises
+    ValueError unless one of `groups` and `layers` is given and names two at least, and KeyError
+    for what is not there."""
     check_adata(adata)
-    if (by is None) == (layers is None):
-        raise ValueError("expected by= (donors, batches) or layers= (velocities), one of them")
-    if by is None: parts = {name: (adata.copy(), dict(velocity_key=name)) for name in layers}
-    else:
-        labels = cell_labels(adata, SimpleNamespace(cells=adata.obs_names.to_numpy()), by)
-        rows = group_rows(labels, adata.n_obs)
-        parts = {str(name): (adata[at].copy(), {}) for name, at in rows.items()}
+    if (groups is None) == (layers is None) or of not in ("velocity", "production"):
+        raise ValueError(
+            f"groups={groups!r}, layers={layers!r}, of={of!r}: expected groups= (donors, batches) "
+            "or layers= (velocities), one of them, of 'velocity' or 'production'")
+    if of == "production" and layers is not None:
+        raise ValueError("of='production' is fitted to counts, not to velocities: give groups=")
+    parts = _donors(adata, groups) if layers is None else _velocities(adata, layers)
     if len(parts) < 2:
         raise ValueError(f"{list(parts)}: expected two donors or velocities at least")
-    if of == "production" and layers is not None:
-        raise ValueError("of='production' is fitted to counts, not to velocities: give by=")
     fields = {}
     for name, (part, key) in parts.items():
-        if of == "production": fit_production(part, **options)
-        else: fit_vector_field(part, basis, **key, **options)
-        fields[name] = as_gene_jacobian(part, basis, of=of)
+        with catch_warnings(record=True) as said:
+            simplefilter("always")
+            if of == "production": fit_production(part, **options)
+            else: fit_vector_field(part, basis, **key, **options)
+            fields[name] = as_gene_jacobian(part, basis, of=of)
+        for message in dict.fromkeys(str(warning.message) for warning in said):
+            warn_user(f"{name}: {message}")
     return fields
+
+# %% ../nbs/27_several.ipynb #7fcfb057
+def _donors(adata, groups) -> dict:
+    "Return the cells of each donor; warns of cells without a label and of donors with few cells."
+    labels = cell_labels(adata, SimpleNamespace(cells=adata.obs_names.to_numpy()), groups)
+    rows = group_rows(labels, adata.n_obs)
+    if lost := adata.n_obs - sum(map(len, rows.values())):
+        warn_user(f"{lost} cells without a label are left out")
+    if few := [f"{name} ({len(at)})" for name, at in rows.items() if len(at) < 100]:
+        warn_user(f"few cells: {', '.join(few)}; their fields, and what is compared, are unsure")
+    return {str(name): (adata[at].copy(), {}) for name, at in rows.items()}
+
+# %% ../nbs/27_several.ipynb #fab997eb
+def _velocities(adata, layers) -> dict:
+    "Return the cells and the key of each velocity. Raises TypeError unless these are a list."
+    if isinstance(layers, str): raise TypeError(f"layers={layers!r}: expected a list of names")
+    return {name: (adata.copy(), dict(velocity_key=name)) for name in layers}
 
 # %% ../nbs/27_several.ipynb #93bd75b6
 def _means(fields, effectors, regulators, errors: bool = False):
     "Return names of effectors and regulators, means of the fields, and their errors, if asked for."
     if not isinstance(fields, Mapping) or len(fields) < 2:
-        raise TypeError("fields: expected a dict of two GeneJacobians or more, as of fit_each")
+        raise TypeError(
+            f"fields are a {type(fields).__name__}: expected a dict of two GeneJacobians or more, "
+            "as vf.tl.fit_each returns")
     gj = next(iter(fields.values()))
     names = chosen_genes(gj, gj, effectors, "effectors"), chosen_genes(gj, gj, regulators)
     for name, gj in fields.items():
@@ -128,8 +151,11 @@ def compare_donors(
 ) -> pd.DataFrame:   # effector, regulator, mean_a, mean_b, value, stderr, low, high, p, fdr
     """Return the difference of every pair between conditions, mean of donors `a` less that of `b`.
 
-    Intervals (95 %) and p are of Student's test with the donors as the unit, equal variances.
-    Raises KeyError for unknown donors, ValueError for fewer than two or one in both."""
+    Intervals (95 %) and p are of Student's test with the donors as the unit, equal variances; NaN
+    for regulators that are proxies in one of them. Raises TypeError unless fields are a dict and
+    donors lists, KeyError for unknown donors, ValueError for fewer than two or one in both."""
+    if not isinstance(fields, Mapping) or isinstance(a, str) or isinstance(b, str):
+        raise TypeError("expected the dict of vf.tl.fit_each and two lists of names of donors")
     a, b = list(a), list(b)
     if unknown := [d for d in a + b if d not in fields]:
         raise KeyError(f"{', '.join(map(str, unknown))}: not among the donors {', '.join(fields)}")
@@ -143,6 +169,7 @@ def compare_donors(
     squares = sum(np.square(part - part.mean(axis=0)).sum(axis=0) for part in (of_a, of_b))
     value, stderr = mean_a - mean_b, np.sqrt(squares / free * (1 / len(a) + 1 / len(b)))
     p = 2 * student.sf(np.abs(_ratio(value, stderr)), free)
+    p[:, np.isin(names[1], [name for d in a + b for name in proxy_regulators(fields[d])])] = np.nan
     half = student.ppf(0.975, free) * stderr
     return _table(
         names, mean_a=mean_a, mean_b=mean_b, value=value, stderr=stderr, low=value - half,
