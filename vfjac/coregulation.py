@@ -18,8 +18,8 @@ from scipy.stats import false_discovery_control
 
 from .adata import with_symbols
 from .blocks import check_budget, check_numbers, row_blocks, warn_user
-from .fields import GaussianField
-from .genejacobian import GeneJacobian, _ratio, group_rows, project_moment
+from .fields import GaussianField, SumField
+from .genejacobian import GeneJacobian, _ratio, find_names, group_rows, project_moment
 from .kernels import Kernel, componentwise_median
 from .posterior import Posterior, effector_part
 from .ranking import as_gene_jacobian, cell_labels, chosen_effectors, chosen_genes
@@ -52,11 +52,13 @@ def mean_second_derivatives(
 # %% ../nbs/27_coregulation.ipynb #dfd1f50c
 def _parts(field, posterior, left) -> Iterator[tuple[GaussianField, Posterior | None, np.ndarray]]:
     "Yield fields of one kernel, their posteriors, and the loadings of the effectors on outputs."
-    if not isinstance(field, GaussianField):
+    if isinstance(field, SumField):   # a draw of the posterior
+        for part in field.parts: yield from _parts(part, None, left)
+    elif not isinstance(field, GaussianField):
         raise TypeError(
             f"second derivatives of a {type(field).__name__}: expected a field of scalar kernels, "
             f"as vf.fit_vector_field and vf.fit_production fit it")
-    if not field.by_output: yield field, posterior, left
+    elif not field.by_output: yield field, posterior, left
     else:
         errors = posterior.outputs() if posterior else [None] * left.shape[1]
         yield from zip(field.outputs(), errors, left.T[:, :, None])
@@ -226,7 +228,7 @@ def coregulation_curve(
     Raises KeyError for unknown genes."""
     data = with_symbols(data, gene_symbols)
     gj = as_gene_jacobian(data, basis, cell_idx, of)
-    at = [list(gj.genes).index(name) for name in chosen_genes(gj, gj, [regulator, coregulator])]
+    at = find_names([regulator, coregulator], gj.genes, "genes")
     levels = np.asarray(gj.states) @ gj.loadings[at].T
     step = levels[:, 1].std() * gj._sides[1][at[1]]
     curves = []
