@@ -60,7 +60,7 @@ def _stored_tensor(adata: AnnData, key: str | None, stored: StoredJacobian) -> G
     there = set(stored.effectors) <= set(gj.effectors) and set(stored.regulators) <= set(gj.genes)
     return gj if there and not stored.doubts else None
 
-# %% ../nbs/28_webpage.ipynb #200bbdc0
+# %% ../nbs/28_webpage.ipynb #d76b6e13
 _ROOM = 16_000_000   # numbers at most: 21 MB
 
 def _page_room(stored: StoredJacobian, gj: GeneJacobian | None) -> tuple[int, bool]:
@@ -106,6 +106,16 @@ class _Page:
         "Return the entries, stored or computed now, (n_cells, n_effectors, n_regulators)."
         if self.stored.genes is not None: return self.stored.genes[self.rows]
         return np.asarray(self.tensor.block(*self.pairs))
+
+    def count(self) -> str:
+        "Return how many genes are on the page, of how many, and how others come there."
+        there = self.pairs if self.gj is None else (self.gj.effectors, self.gj.genes)
+        names = ", ".join(
+            f"{len(held):,} of {len(known):,} {side}" if len(held) < len(known)
+            else f"{len(held):,} {side}"
+            for held, known, side in zip(self.pairs, there, ("effectors", "regulators")))
+        if " of " not in names: return names
+        return f"{names} are on this page: vf.report(effectors=[…], regulators=[…]) takes others"
 
     def words(self) -> str:
         "Return what a reader must know of the numbers."
@@ -249,7 +259,7 @@ def jacobian_chart(
     titles: dict = dict(x_title=f"{page.place} 1", y_title=f"{page.place} 2")
     return pair_chart(entries, cells, expression, of=page.of, **titles)
 
-# %% ../nbs/28_webpage.ipynb #3d4b3bd1
+# %% ../nbs/28_webpage.ipynb #6a007276
 def report(
     adata: AnnData,                 # The data, with a stored Jacobian of genes or a fitted field
     path: str | Path,               # Where to write the page, `.html`; an older file is replaced
@@ -274,8 +284,6 @@ def report(
     genes = dict(regulators=regulators, effectors=effectors)
     page = _read_page(adata, of, basis, embedding, groups, max_cells, seed, **genes)
     chart, data = _page_parts(page)
-    n_effectors, n_regulators = map(len, page.pairs)
-    count = f"{n_effectors:,} effectors, {n_regulators:,} regulators"
     words = dict(title=title or "Jacobian", lead=title or "")
-    foot = f"Jacobian of {page.of}: {count}. {page.words()}"
+    foot = f"Jacobian of {page.of}: {page.count()}. {page.words()}"
     return save_html(chart, path, **words, foot=foot, data=data)
