@@ -5,15 +5,19 @@
 # %% auto #0
 __all__ = ['draw_fields', 'over_draws', 'drawn_fixed_points']
 
-# %% ../nbs/27_draws.ipynb #dda46c39
+# %% ../nbs/27_draws.ipynb #011b58e0
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from inspect import signature
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from . import dynamics
+from .adata import with_symbols
 from .blocks import check_budget, check_numbers
 from .embedding import LiftedField
 from .genejacobian import GeneJacobian
@@ -47,16 +51,29 @@ def draw_fields(
     without: dict = dict(posterior=None) if isinstance(at, FieldCells) else dict(fit=None)
     for field in known.draws(draws, seed): yield replace(at, field=_one_field(field), **without)
 
-# %% ../nbs/27_draws.ipynb #588c1d1e
-def _by_name(table: pd.DataFrame, numbers: list) -> pd.DataFrame:
-    "Return the numbers of a table, indexed by what tells its rows apart."
+# %% ../nbs/27_draws.ipynb #c2097940
+def _by_name(table: pd.DataFrame, numbers: list, among: pd.DataFrame) -> pd.DataFrame:
+    "Return numbers of rows named as some of `among`, indexed by what tells rows apart."
     first = list(table).index(numbers[0])
-    words = [c for c in table.columns[first:] if not pd.api.types.is_numeric_dtype(table[c])]
-    names = [*table.columns[:first], *words]
-    row = table.groupby(names, sort=False, observed=True, dropna=False).cumcount()
-    return table.assign(row=row).set_index([*names, "row"])[numbers]
+    later = (c for c in table.columns[first:] if not pd.api.types.is_numeric_dtype(table[c]))
+    names = [*table.columns[:first], *(c for c in later if c != "change")]
+    for c in names: table = table[table[c].isin(among[c])]
+    keys = [table[c] for c in names] or [table.index]
+    row = table.groupby(keys, sort=False, observed=True, dropna=False).cumcount()
+    return table.set_index([*keys, row])[numbers]
 
-# %% ../nbs/27_draws.ipynb #67085312
+# %% ../nbs/27_draws.ipynb #262438e0
+_EVERY = dict(top=None, k=10**9, genes=10**9)   # what asks for all rows
+
+
+def _uncut(ask: Callable, args: tuple, how: dict) -> dict:
+    "Return all arguments of a question by name, without the cuts; empty if it has none."
+    plain = {name: own.default for name, own in signature(ask).parameters.items()}
+    given = dict(zip(list(plain)[1:], args)) | how
+    cuts = [c for c in _EVERY if isinstance((plain | given).get(c), Integral)]
+    return given | {c: _EVERY[c] for c in cuts} if cuts else {}
+
+# %% ../nbs/27_draws.ipynb #1b92a165
 def over_draws(
     ask: Callable,                  # The question, such as vf.tl.divergence: from data to a table
     data: AnnData | GeneJacobian | FieldCells,   # AnnData with a fitted field, or its parts
@@ -67,43 +84,55 @@ def over_draws(
     basis: str | None = "pca",      # Basis of the velocity field; None is gene space
     cell_idx=None,                  # Cells: positions, a mask or names; None is all
     groups=None,                    # Column of obs, or labels, for a question that takes groups
+    gene_symbols: str | None = None,   # Column of var with genes' names; None is var_names
     **how,                          # Further arguments of the question, by name
 ) -> pd.DataFrame:                  # Its table, and of each number lower, upper, same_sign; share
     """Return the answer to a question, with 95 % intervals from fields drawn from the posterior.
 
     `same_sign` is the share of draws in which the number has the sign of the estimate, `share`
     that in which the row is there at all: with `top=10`, the probability to be among the first
-    ten. The question gets the lazy tensor, or of a basis that is not linear the field and its
-    cells, without errors. Raises ValueError for a field without posterior."""
+    ten. Intervals and `same_sign` are over all draws, whether the row is in the top or not; NaN if
+    a draw lacks the number, as where the question hides its cut (no argument `top`, `k` or
+    `genes`) or all rows don't fit the memory. Errors get none. The question gets the lazy tensor, or of a basis that is not linear
+    the field and its cells, without errors. Raises ValueError for a field without posterior."""
+    data = with_symbols(data, gene_symbols)
     at = data if isinstance(data, FieldCells) else as_gene_jacobian(data, basis, cell_idx, of)
     if isinstance(at, GeneJacobian) and isinstance(at.field, LiftedField):
         at = field_cells(data, basis, cell_idx)
     if groups is not None: how["groups"] = cell_labels(data, at, groups)
-    def answer(one):
+    def answer(one, *args, **how):
         found = ask(one, *args, **how)
         return getattr(found, "edges", found)   # of a network
-    estimate = answer(replace(next(draw_fields(at, 1)), field=at.field))
-    numbers = [c for c in estimate if estimate[c].dtype.kind == "f"]
+    estimate = answer(replace(next(draw_fields(at, 1)), field=at.field), *args, **how)
+    floats = estimate.select_dtypes("floating")
+    numbers = [c for c in floats if c not in ("stderr", "z", "p", "fdr")]
     shape = draws, len(estimate), len(numbers)
     check_budget(shape, 2048, "ask of fewer cells, or take fewer draws")
-    index = _by_name(estimate, numbers).index
-    rows = (_by_name(answer(one), numbers).reindex(index) for one in draw_fields(at, draws, seed))
-    return _with_intervals(estimate, numbers, np.array([each.to_numpy() for each in rows]))
+    index, every = _by_name(estimate, numbers, estimate).index, _uncut(ask, args, how)
+    drawn, there = np.empty(shape), np.empty(shape[:2], bool)
+    for i, one in enumerate(draw_fields(at, draws, seed)):
+        rows = _by_name(answer(one, *args, **how), numbers, estimate)
+        there[i] = rows.index.get_indexer(index) >= 0
+        if every and not there[i].all():
+            with suppress(MemoryError): rows = _by_name(answer(one, **every), numbers, estimate)
+        drawn[i] = rows.reindex(index)
+    drawn[:, np.isnan(drawn).any(axis=0)] = np.nan
+    return _with_intervals(estimate, numbers, drawn, there)
 
-# %% ../nbs/27_draws.ipynb #25624f7e
-def _with_intervals(estimate, numbers, drawn) -> pd.DataFrame:
-    "Return a table with what draws, (n_draws, n_rows, n_numbers), say of its numbers."
-    there, table = ~np.isnan(drawn), estimate.copy()
+# %% ../nbs/27_draws.ipynb #2809a9ae
+def _with_intervals(estimate, numbers, drawn, there) -> pd.DataFrame:
+    "Return a table with what draws, (n_draws, n_rows, n_numbers), say; `there`: of each row."
+    table = estimate.copy()
     same = (np.sign(drawn) == np.sign(estimate[numbers].to_numpy())).sum(axis=0)
-    with np.errstate(invalid="ignore"): same = same / there.sum(axis=0)
+    with np.errstate(invalid="ignore"): same = same / (~np.isnan(drawn)).sum(axis=0)
     bounds = pd.DataFrame(drawn.reshape(len(drawn), -1)).quantile([0.025, 0.975]).to_numpy()
     lower, upper = bounds.reshape(2, *same.shape)
     for i, name in enumerate(numbers):
         columns = dict(lower=lower, upper=upper, same_sign=same)
         table = table.assign(**{f"{name}_{what}": of[:, i] for what, of in columns.items()})
-    return table.assign(share=there.any(axis=2).mean(axis=0))
+    return table.assign(share=there.mean(axis=0))
 
-# %% ../nbs/27_draws.ipynb #553e28cd
+# %% ../nbs/27_draws.ipynb #0ce4e70c
 def drawn_fixed_points(
     data: AnnData | GeneJacobian | FieldCells,   # AnnData with a fitted field, or its parts
     basis: str | None = "pca",   # Basis of the field; None is gene space
@@ -127,4 +156,5 @@ def drawn_fixed_points(
         growth = found.eigenvalues.real.max(axis=1, initial=-np.inf)
         for i, own in enumerate(owner):
             if found.kind[i] == table["kind"][own]: drawn[-1][own] = [growth[i], *found.states[i]]
-    return _with_intervals(table, numbers, np.array(drawn))
+    values = np.array(drawn)
+    return _with_intervals(table, numbers, values, ~np.isnan(values[:, :, 0]))
