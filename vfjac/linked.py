@@ -95,22 +95,23 @@ def arrows_table(
         angle=np.degrees(np.arctan2(u, v)).round(),
         size=(60 + 160 * speed / (speed.max() or 1)).round())
 
-# %% ../nbs/20_linked.ipynb #51612739
+# %% ../nbs/20_linked.ipynb #648022a9
 _CHOSEN = "datum.effector == effector_name && datum.regulator == regulator_name"
 _MEANS = ("means_title + (mean_top > 1.005 * mean_limit ? "
           "', darkest beyond ±' + format(mean_limit, '.2~g') : '')")
 
-def _means_view(base: alt.Chart, genes: list, side: int, called=False) -> alt.LayerChart:
-    "Return means over the cells that are seen, effectors × regulators, the chosen pair framed."
+def _means_view(base: alt.Chart, genes: list, side: int, known=()) -> alt.LayerChart:
+    "Return means over the seen cells, effectors × regulators; `known`: if of error, called."
     step = float(np.clip(side / max(map(len, genes)), 9, 34))
-    tips = _tips((*_PAIR, "error"), "mean")
+    tips = _tips((*_PAIR, *["error"] * ("error" in known)), "mean")
     ends = [_js("-mean_limit"), _js("mean_limit")]
     squares = _squares(
         base, genes, step, ends, "mean", _CHOSEN, tips, limit=80, cursor="pointer")
     dots = _told(base).transform_filter("datum.called").mark_circle(
         size=step * 0.9, color=INK, stroke="white", strokeWidth=0.8, opacity=1, cursor="pointer"
     ).encode(**_gene_axes(genes, step, 80), tooltip=tips)
-    words = "Click a square. Dot: called." if called else "Click a square to choose its pair."
+    words = "Click a square to choose its pair."
+    if "called" in known: words = "Click a square. Dot: called."
     title = _titled(_js(_MEANS), [words], "group")
     return (squares + dots).properties(name="means", title=title)
 
@@ -179,17 +180,17 @@ def _plane_view(cells, n, size, boxes) -> alt.Chart:
         cells.transform_filter(_EXPRESSED), "plane", n, size, boxes, title, line, color=_ENTRY,
         **place)
 
-# %% ../nbs/20_linked.ipynb #4e8e18b9
+# %% ../nbs/20_linked.ipynb #b2e0dd9e
 def _views(
     cells, means, genes: list, groups: list, shown, n: int, size: dict, columns: int, *,
-    titles: tuple, colour, arrows=None, boxes=None, called=False
+    titles: tuple, colour, arrows=None, boxes=None, known=()
 ) -> alt.ConcatChart:
     "Return views of n cells, with the columns `shown`, and of means over `genes` (two lists)."
     x_title, y_title, along_title = titles
     boxes, side = boxes or {}, min(size.values()) - 20
     views = [
         _first_view(cells, n, size, boxes, x_title, y_title, colour, arrows),
-        _means_view(means, genes, side, called)]
+        _means_view(means, genes, side, known)]
     if plane := "effector_x" in shown: views.append(_plane_view(cells, n, size, boxes))
     if "along" in shown:
         views.append(_response_view(cells, along_title, n, size, "error" in shown))
@@ -260,7 +261,7 @@ def linked_params(
         colour_limit=end(shades, quantile), colour_top=float(significant(top)),
         groups=groups, chosen_group=groups.index(group) if group else -1)
 
-# %% ../nbs/20_linked.ipynb #a4939135
+# %% ../nbs/20_linked.ipynb #14870fb8
 _ABOUT = ("One entry of the Jacobian in linked views: cells on an embedding, means of the chosen "
           "pairs, the plane of the two genes, the response, the groups")
 
@@ -293,7 +294,7 @@ def linked_chart(
         _named_data("cells", cells_csv), _named_data("means", means_csv), _genes_of(squares),
         known["groups"], rows.columns, len(rows), size, columns,
         titles=(x_title, y_title, along_title), arrows=arrows, boxes=boxes,
-        called="called" in means,
+        known=means.columns,
         colour=cell_colour(colour, colour_title, colour_names or known["groups"]))
     if title is not None:
         headline, *below = [title] if isinstance(title, str) else title
@@ -307,7 +308,7 @@ def _named_data(name: str, data: dict) -> alt.Chart:
     "Return a chart of rows that stand under their name in the datasets."
     return alt.Chart({"name": name, "format": data["format"]})
 
-# %% ../nbs/20_linked.ipynb #f9bed8a2
+# %% ../nbs/20_linked.ipynb #93a8b7c5
 def redrawn(spec: dict, df: pd.DataFrame, means: pd.DataFrame, params: dict, boxes=None) -> dict:
     "Return what `linked_chart` would make of these, from a specification that it made before."
     squares, cells = linked_squares(means), _csv(linked_rows(df))["values"]
@@ -317,7 +318,7 @@ def redrawn(spec: dict, df: pd.DataFrame, means: pd.DataFrame, params: dict, box
     drawn, genes = old["layer"][0]["encoding"], _genes_of(squares)
     if [drawn[axis]["scale"]["domain"] for axis in "yx"] != genes:
         base, side = _named_data("means", _csv(squares)), spec["usermeta"]["panel"]
-        new = _means_view(base, genes, side, "called" in means).to_dict(validate=False)
+        new = _means_view(base, genes, side, means.columns).to_dict(validate=False)
         old.update({key: new[key] for key in old})
     for param in spec["params"]:
         values = params
