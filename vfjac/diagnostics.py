@@ -144,25 +144,37 @@ def _is_good(figure: float, expected: str) -> bool:
     if sign == "<": return figure < float(limit)
     return expected == "known" or figure == float(sign == "yes")
 
-# %% ../nbs/22_diagnostics.ipynb #b2ba04e0
-def _judged(figures: dict, **words) -> pd.DataFrame:
-    "Return figures beside what is expected, and what they mean; sentences are filled with words."
+# %% ../nbs/22_diagnostics.ipynb #26d42d4d
+def _judged(figures: dict, doubt: str = "", **words) -> pd.DataFrame:
+    "Return figures beside what is expected, and what they mean; in doubt, some are never good."
     rows = []
     for question, figure in figures.items():
         about, verdict = _WORDS["questions"][question], "unknown"
         if figure is not None and np.isfinite(figure):
             verdict = "good" if _is_good(figure, about["expected"]) else "look"
-        meaning = about.get(verdict, "").format(figure=figure, **words)
+        said = verdict
+        if verdict == "good" and doubt and "doubted" in about: verdict, said = "look", "doubted"
+        meaning = about.get(said, "").format(figure=figure, doubt=doubt, **words)
         rows.append((question, figure, about["expected"], verdict, meaning))
     return pd.DataFrame(rows, columns=["question", "figure", "expected", "verdict", "meaning"])
 
-# %% ../nbs/22_diagnostics.ipynb #38f6baae
+# %% ../nbs/22_diagnostics.ipynb #b8a3c63f
+def _doubt(adata, basis, smoothing) -> str:
+    "Return why figures may be those of averages; nothing where noise is that of single cells."
+    key = next((key for key in Key.velocities if key in adata.layers), None)
+    options = ", basis=None" * (basis is None) + (f", velocity_key={key!r}" if key else "")
+    kind = "unknown" if smoothing is None else smoothing.kind
+    return _WORDS["doubts"].get(kind, "").format(
+        smoothing=smoothing, call=f"vf.fit_vector_field(adata{options})")
+
+# %% ../nbs/22_diagnostics.ipynb #1d1c7b31
 _TINY = np.finfo(float).tiny
 
 def _velocity_figures(placed, data, n_shuffles, n_cells, seed) -> dict:
     "Return what refits to some of the cells tell of a field of velocities."
     field, smoothing = placed.field, placed.smoothing
-    shared = smoothing is not None and smoothing.kind == "shared"
+    kind = "untested" if smoothing is None else smoothing.kind
+    shared, known = kind == "shared", kind != "untested"
     trend = 0.0 if field.slope is None else 3.0
     cells = _refit(
         field, data.states, data.velocities, data.inlier_probability, trend, n_cells, seed)
@@ -172,7 +184,7 @@ def _velocity_figures(placed, data, n_shuffles, n_cells, seed) -> dict:
     parts = _held_out_cells(cells.X, shared, seed)
     z = None if placed.posterior is None else _mean_z(placed)
     return {
-        "noise that is independent between cells": None if smoothing is None else float(not shared),
+        "noise that is independent between cells": float(not shared) if known else None,
         "held-out velocity R²": _held_out_r2(cells, data.ridge, parts)[0],
         "share of inliers": float((data.inlier_probability > 0.5).mean()),
         "coefficients used, of those there are": path.degrees_of_freedom(data.ridge) / len(path.w),
@@ -180,7 +192,7 @@ def _velocity_figures(placed, data, n_shuffles, n_cells, seed) -> dict:
         "share of the Jacobian that differs between cells": _share_that_differs(field, cells.X),
         "entries of the mean whose sign is sure": None if z is None else float((abs(z) > 2).mean())}
 
-# %% ../nbs/22_diagnostics.ipynb #6e1da85f
+# %% ../nbs/22_diagnostics.ipynb #e0077a68
 def diagnose(
     adata: AnnData,              # The data, with a fitted field
     basis: str | None = "pca",   # Basis of a field of velocities; None is gene space
@@ -214,7 +226,8 @@ def diagnose(
         "cells outside the support": float(cells["outside"].mean()),
         "genes with next to no loading": float(weak.mean()) if len(weak) else None}
     unit = _WORDS["units"][stored.get("velocity_kind", "unknown")]
-    return Diagnosis(_judged(figures, smoothing=smoothing), cells, genes, unit)
+    table = _judged(figures, _doubt(adata, basis, smoothing), smoothing=smoothing)
+    return Diagnosis(table, cells, genes, unit)
 
 # %% ../nbs/22_diagnostics.ipynb #e1286419
 def _share_that_differs(field, X) -> float:
