@@ -325,7 +325,7 @@ def _shared(adata, tables, source, n_tried, evidence) -> Smoothing:
         f"{where}: averages over {found.graph}, as inversion proves. The velocities ({source}) "
         "come from averages in a way that can't be undone, so neighbours share their noise")
     if Key.velocity in where: reason += (
-        f"; a linear projection of {where} could be undone: fit in a linear basis with "
+        f"; a linear projection of {where} could be undone: fit with basis='pca' and "
         f"velocity_key={where[8:-2]!r}")
     return Smoothing(
         "shared", found.graph, state_score=found.score("states"), n_cells=adata.n_obs,
