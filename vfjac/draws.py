@@ -73,7 +73,7 @@ def _uncut(ask: Callable, args: tuple, how: dict) -> dict:
     cuts = [c for c in _EVERY if isinstance((plain | given).get(c), Integral)]
     return given | {c: _EVERY[c] for c in cuts} if cuts else {}
 
-# %% ../nbs/27_draws.ipynb #1b92a165
+# %% ../nbs/27_draws.ipynb #e00bf29a
 def over_draws(
     ask: Callable,                  # The question, such as vf.tl.divergence: from data to a table
     data: AnnData | GeneJacobian | FieldCells,   # AnnData with a fitted field, or its parts
@@ -93,8 +93,9 @@ def over_draws(
     that in which the row is there at all: with `top=10`, the probability to be among the first
     ten. Intervals and `same_sign` are over all draws, whether the row is in the top or not; NaN if
     a draw lacks the number, as where the question hides its cut (no argument `top`, `k` or
-    `genes`) or all rows don't fit the memory. Errors get none. The question gets the lazy tensor, or of a basis that is not linear
-    the field and its cells, without errors. Raises ValueError for a field without posterior."""
+    `genes`) or all rows don't fit the memory. Errors get none. The question
+    gets the lazy tensor, or of a basis that is not linear the field and its cells, without errors.
+    Raises ValueError for a field without posterior."""
     data = with_symbols(data, gene_symbols)
     at = data if isinstance(data, FieldCells) else as_gene_jacobian(data, basis, cell_idx, of)
     if isinstance(at, GeneJacobian) and isinstance(at.field, LiftedField):
