@@ -1080,7 +1080,7 @@ def _dims(dims, fitted, d, adata, basis, own=True):
     key = basis_key(Key.states, basis)
     if dims is not None and np.size(dims):
         given = np.asarray(dims)
-        if not (np.isreal(given).all() and given.ndim < 2 and np.all(given == given // 1)
+        if not (given.dtype.kind in "biuf" and given.ndim < 2 and np.all(given == given // 1)
                 and 0 <= given.min() <= given.max() <= 1_000_000): raise ValueError(
             f"the stored field's dims are {given!r}: expected positions of components; fit again")
         dims = np.arange(int(given)) if given.ndim == 0 else given.astype(int)

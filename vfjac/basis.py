@@ -78,7 +78,8 @@ class Basis:
     def factor(self) -> Factor:
         "A factor of the kernels between control points."
         K = self.kernel(self.control_points, self.control_points)
-        if self.rows > 1: K *= 2 * self.kernel.kernel.beta   # K has the unit of beta, features none
+        if isinstance(self.kernel, MatrixKernel):   # K has the unit of beta, features none
+            K *= 2 * self.kernel.kernel.beta
         ridge = self.jitter * lapack.dlange("1", K.T)
         return Factor(K, ridge, rcond=0.0 if self.jitter else 1e-10)
 
@@ -129,8 +130,9 @@ class Basis:
     def field(self, z: np.ndarray) -> Any:
         "The field with the coordinates `z` (size, d); with matrix-valued kernels (size, 1)."
         points, C, kernel = self.control_points, self.coefficients(z), self.kernel
-        if self.rows == 1: return stacked_field(points, C, kernel.beta, kernel.profile)
-        return MatrixGaussianField(points, C, float(kernel.kernel.beta), kernel.eta)
+        if isinstance(kernel, MatrixKernel):
+            return MatrixGaussianField(points, C, float(kernel.kernel.beta), kernel.eta)
+        return stacked_field(points, C, kernel.beta, kernel.profile)
 
 # %% ../nbs/04_basis.ipynb #c7766de9
 class Sums(NamedTuple):

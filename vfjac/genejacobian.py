@@ -161,7 +161,7 @@ def group_rows(groups, n_cells: int) -> dict:
     try: labels = pd.Categorical(groups.to_series() if hasattr(groups, "to_series") else groups)
     except TypeError: labels = pd.Categorical([()])   # of lists
     if not all(map(pd.api.types.is_scalar, labels.categories)):
-        raise ValueError("group labels are lists or the like: expected words, as of .astype(str)")
+        raise ValueError("group labels are lists or the like: expected words or numbers")
     if len(labels) != n_cells:
         raise ValueError(f"{len(labels)} labels for {n_cells} cells: expected one label a cell")
     rows = {label: np.flatnonzero(labels.codes == i) for i, label in enumerate(labels.categories)}
