@@ -43,7 +43,7 @@ class Key:
     counts = "spliced", "unspliced"                        # layers
     averages = {counts: (("Ms", "Mu"), ("M_s", "M_u")),    # layers: averaged over neighbours
                 ("total", "new"): (("M_t", "M_n"),)}
-    velocities = "velocity", "velocity_S", "velocity_T"    # layers; append: 1st scVelo's, 2nd dynamo's
+    velocities = "velocity", "velocity_S", "velocity_T"    # layers: scVelo's, dynamo's, others
     believed = "velocity_genes"                            # var: genes whose velocity is believed
     states, velocity = "X", "velocity"                     # obsm, of a basis: X_pca, velocity_pca
     pca = "X_pca"                                          # obsm

@@ -65,6 +65,8 @@ def _donors(adata, groups) -> dict:
     rows = group_rows(labels, adata.n_obs)
     if lost := adata.n_obs - sum(map(len, rows.values())):
         warn_user(f"{lost} cells without a label are left out")
+    if tiny := [str(name) for name, at in rows.items() if len(at) < 10]:
+        raise ValueError(f"fewer than 10 cells of {', '.join(tiny)}: leave them out")
     if few := [f"{name} ({len(at)})" for name, at in rows.items() if len(at) < 100]:
         warn_user(f"few cells: {', '.join(few)}; their fields, and what is compared, are unsure")
     return {str(name): (adata[at].copy(), {}) for name, at in rows.items()}
@@ -78,14 +80,15 @@ def _velocities(adata, layers) -> dict:
 # %% ../nbs/27_several.ipynb #93bd75b6
 def _means(fields, effectors, regulators, errors: bool = False):
     "Return names of effectors and regulators, means of the fields, and their errors, if asked for."
-    if not isinstance(fields, Mapping) or len(fields) < 2:
+    known = isinstance(fields, Mapping) and len(fields) > 1
+    if not known or not all(isinstance(gj, GeneJacobian) for gj in fields.values()):
         raise TypeError(
             f"fields are a {type(fields).__name__}: expected a dict of two GeneJacobians or more, "
             "as vf.tl.fit_each returns")
     gj = next(iter(fields.values()))
     names = chosen_genes(gj, gj, effectors, "effectors"), chosen_genes(gj, gj, regulators)
     for name, gj in fields.items():
-        if lacking := [*set(names[0]) - set(gj.effectors), *set(names[1]) - set(gj.genes)]:
+        if lacking := (set(names[0]) - set(gj.effectors)) | (set(names[1]) - set(gj.genes)):
             raise ValueError(
                 f"{name!r} lacks {', '.join(sorted(lacking)[:5])}: expected the same genes in all "
                 f"fields; name effectors and regulators that all have")
@@ -156,7 +159,7 @@ def compare_donors(
     donors lists, KeyError for unknown donors, ValueError for fewer than two or one in both."""
     if not isinstance(fields, Mapping) or isinstance(a, str) or isinstance(b, str):
         raise TypeError("expected the dict of vf.tl.fit_each and two lists of names of donors")
-    a, b = list(a), list(b)
+    a, b = list(map(str, a)), list(map(str, b))
     if unknown := [d for d in a + b if d not in fields]:
         raise KeyError(f"{', '.join(map(str, unknown))}: not among the donors {', '.join(fields)}")
     if min(len(set(a)), len(set(b))) < 2 or len(set(a + b)) < len(a + b):

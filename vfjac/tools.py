@@ -22,7 +22,8 @@ from .adata import (
     check_adata, check_unique, dense, field_from_vecfld, fingerprint, gene_columns,
     layer_velocities, listed, pack_jacobian, projected_layer, quiet_loadings, read_averages,
     read_expression, read_field, read_jacobian, read_loadings, read_states, read_velocities,
-    renamed, select_genes, tell_velocity_kind, warn_of_absent, warn_of_units, with_symbols, write_field, write_jacobian)
+    renamed, select_genes, tell_velocity_kind, warn_of_absent, warn_of_units, with_symbols,
+    write_field, write_jacobian)
 from .blocks import check_budget, warn_user
 from .differentiation import analytical_jacobian, autodiff_field, numerical_jacobian
 from .embedding import LiftedField, lift_field

@@ -16,7 +16,15 @@ import numpy as np
 import pandas as pd
 
 from vfjac.coregulation import coregulation, mean_hessian
-from vfjac.datasets import averaged, boolean_network, counts, random_rules, true_field, true_production_jacobian
+from vfjac.datasets import (
+    averaged,
+    boolean_network,
+    counts,
+    random_rules,
+    toggle_switch,
+    true_field,
+    true_production_jacobian,
+)
 from vfjac.fields import GaussianField
 from vfjac.genejacobian import GeneJacobian
 from vfjac.posterior import Posterior
@@ -27,13 +35,14 @@ from vfjac.tools import fit_vector_field
 SIDES = "effector", "regulator", "coregulator"
 
 
-def of_velocity(seed, average):
-    "Triples of a random network, with the truth of each."
-    cells = boolean_network(random_rules(10, seed=seed), 1500, noise=0.3 if average else 0.1, seed=seed)
+def of_velocity(seed, average=False, switch=False, noise=0.1):
+    "Triples of a random network of ten genes, or of a bistable switch of two, with the truth of each."
+    if switch: cells = toggle_switch(1500, noise=noise, seed=seed)
+    else: cells = boolean_network(random_rules(10, seed=seed), 1500, noise=0.3 if average else noise, seed=seed)
     X = cells.X.copy()
     if average: cells = averaged(cells)
     fit_vector_field(cells)
-    field, step = true_field(cells), 1e-4 * np.eye(10)
+    field, step = true_field(cells), 1e-4 * np.eye(X.shape[1])
     H = np.stack([(field.jacobian(X + h) - field.jacobian(X - h)).mean(axis=0) for h in step], axis=-1) / 2e-4
     found = coregulation(cells, None, k=10**6)
     return found.assign(truth=H[tuple(cells.var_names.get_indexer(found[side]) for side in SIDES)])
@@ -84,8 +93,10 @@ def main():
     sets = range(100, 100 + parser.parse_args().sets)
     warnings.simplefilter("ignore")
     rows = {
-        "velocity, noise of each cell": [of_velocity(seed, False) for seed in sets],
-        "velocity, averaged over neighbours": [of_velocity(seed, True) for seed in sets],
+        "velocity, noise of each cell": [of_velocity(seed) for seed in sets],
+        "velocity, a tenth of that noise": [of_velocity(seed, noise=0.01) for seed in sets],
+        "velocity, averaged over neighbours": [of_velocity(seed, average=True) for seed in sets],
+        "velocity, bistable switch": [of_velocity(seed, switch=True) for seed in sets],
         "production, depth 3": [of_production(seed, 3) for seed in sets[:5]],
         "production, depth 30": [of_production(seed, 30) for seed in sets[:5]],
     }
