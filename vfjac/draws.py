@@ -73,6 +73,19 @@ def _uncut(ask: Callable, args: tuple, how: dict) -> dict:
     cuts = [c for c in _EVERY if isinstance((plain | given).get(c), Integral)]
     return given | {c: _EVERY[c] for c in cuts} if cuts else {}
 
+# %% ../nbs/27_draws.ipynb #bb917d22
+def _field_at(data, basis, cell_idx, of) -> GeneJacobian | FieldCells:
+    "Return the lazy tensor; of a basis that is not linear, the field and its cells."
+    at = data if isinstance(data, FieldCells) else as_gene_jacobian(data, basis, cell_idx, of)
+    lifted = isinstance(at, GeneJacobian) and isinstance(at.field, LiftedField)
+    return field_cells(data, basis, cell_idx) if lifted else at
+
+# %% ../nbs/27_draws.ipynb #ca6518ba
+def _answer(ask, one, *args, **how) -> pd.DataFrame:
+    "Return the table that a question gives; of a network its edges."
+    found = ask(one, *args, **how)
+    return getattr(found, "edges", found)
+
 # %% ../nbs/27_draws.ipynb #e00bf29a
 def over_draws(
     ask: Callable,                  # The question, such as vf.tl.divergence: from data to a table
@@ -93,18 +106,12 @@ def over_draws(
     that in which the row is there at all: with `top=10`, the probability to be among the first
     ten. Intervals and `same_sign` are over all draws, whether the row is in the top or not; NaN if
     a draw lacks the number, as where the question hides its cut (no argument `top`, `k` or
-    `genes`) or all rows don't fit the memory. Errors get none. The question
-    gets the lazy tensor, or of a basis that is not linear the field and its cells, without errors.
-    Raises ValueError for a field without posterior."""
+    `genes`) or all rows don't fit the memory. The question gets the lazy tensor, or of a basis that
+    is not linear the field and its cells, without errors. ValueError without a posterior."""
     data = with_symbols(data, gene_symbols)
-    at = data if isinstance(data, FieldCells) else as_gene_jacobian(data, basis, cell_idx, of)
-    if isinstance(at, GeneJacobian) and isinstance(at.field, LiftedField):
-        at = field_cells(data, basis, cell_idx)
+    at = _field_at(data, basis, cell_idx, of)
     if groups is not None: how["groups"] = cell_labels(data, at, groups)
-    def answer(one, *args, **how):
-        found = ask(one, *args, **how)
-        return getattr(found, "edges", found)   # of a network
-    estimate = answer(replace(next(draw_fields(at, 1)), field=at.field), *args, **how)
+    estimate = _answer(ask, replace(next(draw_fields(at, 1)), field=at.field), *args, **how)
     floats = estimate.select_dtypes("floating")
     numbers = [c for c in floats if c not in ("stderr", "z", "p", "fdr")]
     shape = draws, len(estimate), len(numbers)
@@ -112,10 +119,11 @@ def over_draws(
     index, every = _by_name(estimate, numbers, estimate).index, _uncut(ask, args, how)
     drawn, there = np.empty(shape), np.empty(shape[:2], bool)
     for i, one in enumerate(draw_fields(at, draws, seed)):
-        rows = _by_name(answer(one, *args, **how), numbers, estimate)
+        rows = _by_name(_answer(ask, one, *args, **how), numbers, estimate)
         there[i] = rows.index.get_indexer(index) >= 0
         if every and not there[i].all():
-            with suppress(MemoryError): rows = _by_name(answer(one, **every), numbers, estimate)
+            with suppress(MemoryError):
+                rows = _by_name(_answer(ask, one, **every), numbers, estimate)
         drawn[i] = rows.reindex(index)
     drawn[:, np.isnan(drawn).any(axis=0)] = np.nan
     return _with_intervals(estimate, numbers, drawn, there)
