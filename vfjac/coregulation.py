@@ -13,8 +13,6 @@ from typing import cast
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from scipy.special import ndtr
-from scipy.stats import false_discovery_control
 
 from .adata import with_symbols
 from .blocks import check_budget, check_numbers, row_blocks, warn_user
@@ -22,7 +20,8 @@ from .fields import GaussianField, SumField
 from .genejacobian import GeneJacobian, _ratio, find_names, group_rows, project_moment
 from .kernels import Kernel, componentwise_median
 from .posterior import Posterior, effector_part
-from .ranking import as_gene_jacobian, cell_labels, chosen_effectors, chosen_genes
+from .ranking import (
+    as_gene_jacobian, cell_labels, chosen_effectors, chosen_genes, false_discovery)
 from .response import response_curve
 
 # %% ../nbs/27_coregulation.ipynb #f9a852b8
@@ -151,7 +150,7 @@ def _triples(values, errors, k) -> pd.DataFrame:
     if errors is None: errors = z = fdr = np.full(values.shape, np.nan)
     else:
         z = _ratio(values, errors)
-        fdr = false_discovery_control(2 * ndtr(-np.abs(z)), axis=None)
+        fdr = false_discovery(z)[1]
     columns = dict(value=values, stderr=errors, z=z, fdr=fdr)
     table = pd.DataFrame({name: np.ravel(part) for name, part in columns.items()})
     by = "value" if np.isnan(z).all() else "z"

@@ -269,6 +269,10 @@ class SumField(_KernelField):
         "Weighted sums of the Jacobians, see `GaussianField.mean_jacobian`."
         return self._sum("mean_jacobian", X, weights)
 
+    def derivative_along(self, X: np.ndarray, U: np.ndarray, order: int = 1) -> np.ndarray:
+        "First or second derivative along directions, see `GaussianField.derivative_along`."
+        return self._sum("derivative_along", X, U, order)
+
 # %% ../nbs/02_fields.ipynb #8a5210c4
 def default_step(X: np.ndarray) -> float:
     """A fiftieth of the states' spread (root mean variance); for states that coincide, but for

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['find_names', 'known_elsewhere', 'in_order_of', 'find_cells', 'sum_jacobians', 'sum_products', 'project_moment',
-           'fold_entries', 'group_rows', 'some_outputs', 'Quantiles', 'GeneJacobian']
+           'fold_entries', 'group_rows', 'some_outputs', 'Quantiles', 'GeneJacobian', 'false_rates']
 
 # %% ../nbs/12_genejacobian.ipynb #6a4c22ba
 from collections import Counter
@@ -633,21 +633,20 @@ class GeneJacobian(_Errors):
         tables = []
         for group, values in means.items():
             z = _ratio(values, errors[group])
-            known = dict(value=values, stderr=errors[group], z=z, fdr=_adjusted(z, doubt))
+            rates = false_rates(np.where(doubt < 1, 2 * ndtr(-np.abs(z)), np.nan))
+            known = dict(value=values, stderr=errors[group], z=z, fdr=np.fmax(rates, doubt))
             e, r = np.nonzero(known["fdr"] <= fdr)
             table = pd.DataFrame(dict(effector=rows[e], regulator=cols[r], group=group))
             table = table.assign(**{name: part[e, r] for name, part in known.items()})
             tables.append(table.sort_values("z", key=lambda z: -z.abs(), kind="stable"))
         return pd.concat(tables, ignore_index=True)
 
-def _adjusted(z, doubt):
-    "False discovery rates of pairs (Benjamini-Hochberg), or their doubt if it is larger."
-    at = np.flatnonzero(doubt < 1)
-    at = at[np.argsort(np.abs(z.flat[at]))]   # least certain first
-    rates, adjusted = 2 * ndtr(-np.abs(z.flat[at])), np.ones(z.shape)
-    rates *= at.size / np.arange(at.size, 0, -1)
-    adjusted.flat[at] = np.minimum.accumulate(np.minimum(rates, 1))
-    return np.maximum(adjusted, doubt)
+def false_rates(p: np.ndarray) -> np.ndarray:
+    "False discovery rates of p-values over all tests (Benjamini & Hochberg 1995), NaN where p is."
+    from scipy.stats import false_discovery_control   # half a second, when it is asked for
+    rates, tested = np.full(np.shape(p), np.nan), ~np.isnan(p)
+    if tested.any(): rates[tested] = false_discovery_control(p[tested])
+    return rates
 
 def _ratio(values, errors):
     return np.divide(values, errors, out=np.zeros_like(values), where=errors > 0)

@@ -19,13 +19,12 @@ import pandas as pd
 from anndata import AnnData
 from scipy.sparse import csr_array, diags_array
 from scipy.special import ndtr
-from scipy.stats import false_discovery_control
 
 from .adata import check_adata, listed, select_genes, with_symbols
 from .blocks import check_budget, count_cores, did_you_mean, fold_cells, warn_user
 from .fields import GaussianField
 from .genejacobian import (
-    GeneJacobian, find_cells, find_names, fold_entries, group_rows, in_order_of)
+    GeneJacobian, false_rates, find_cells, find_names, fold_entries, group_rows, in_order_of)
 from .posterior import effector_part, mean_errors
 from .projection import project_pairs
 from .regulation import has_production, production_score, proxy_regulators
@@ -520,10 +519,8 @@ def false_discovery(
     z: np.ndarray,     # Values over their standard error, any shape; NaN was not tested
 ) -> tuple[np.ndarray, np.ndarray]:   # Two-sided p-values and rates, NaN where z is
     "Return p-values, and false discovery rates over all tests (Benjamini & Hochberg, 1995)."
-    p, tested = 2 * ndtr(-np.abs(z)), ~np.isnan(z)
-    fdr = np.full(np.shape(z), np.nan)
-    if tested.any(): fdr[tested] = false_discovery_control(p[tested])
-    return p, fdr
+    p = 2 * ndtr(-np.abs(z))
+    return p, false_rates(p)
 
 # %% ../nbs/23_ranking.ipynb #6440e293
 def _two_sets(data, gj, a, b, groups) -> tuple[np.ndarray, np.ndarray]:

@@ -13,11 +13,11 @@ from warnings import catch_warnings, simplefilter
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from scipy.stats import false_discovery_control, norm, t as student
+from scipy.stats import norm, t as student
 
 from .adata import check_adata
 from .blocks import check_budget, warn_user
-from .genejacobian import GeneJacobian, _ratio, group_rows
+from .genejacobian import GeneJacobian, _ratio, false_rates, group_rows
 from .ranking import as_gene_jacobian, cell_labels, chosen_genes
 from .regulation import fit_production, proxy_regulators
 from .tools import fit_vector_field
@@ -77,14 +77,19 @@ def _velocities(adata, layers) -> dict:
     if isinstance(layers, str): raise TypeError(f"layers={layers!r}: expected a list of names")
     return {name: (adata.copy(), dict(velocity_key=name)) for name in layers}
 
-# %% ../nbs/27_several.ipynb #93bd75b6
-def _means(fields, effectors, regulators, errors: bool = False):
-    "Return names of effectors and regulators, means of the fields, and their errors, if asked for."
+# %% ../nbs/27_several.ipynb #8c0fc909
+def _check_fields(fields) -> None:
+    "Raise TypeError unless these are a dict of two lazy tensors or more."
     known = isinstance(fields, Mapping) and len(fields) > 1
     if not known or not all(isinstance(gj, GeneJacobian) for gj in fields.values()):
         raise TypeError(
             f"fields are a {type(fields).__name__}: expected a dict of two GeneJacobians or more, "
             "as vf.tl.fit_each returns")
+
+# %% ../nbs/27_several.ipynb #93bd75b6
+def _means(fields, effectors, regulators, errors: bool = False):
+    "Return names of effectors and regulators, means of the fields, and their errors, if asked for."
+    _check_fields(fields)
     gj = next(iter(fields.values()))
     names = chosen_genes(gj, gj, effectors, "effectors"), chosen_genes(gj, gj, regulators)
     for name, gj in fields.items():
@@ -105,9 +110,7 @@ def _table(names, **columns) -> pd.DataFrame:
     table = pd.DataFrame(dict(
         effector=np.repeat(effectors, shape[1]), regulator=np.tile(regulators, shape[0])))
     for name, values in columns.items(): table[name] = np.ravel(values)
-    known = table["p"].notna()
-    table["fdr"] = np.nan
-    table.loc[known, "fdr"] = false_discovery_control(table.loc[known, "p"])
+    table["fdr"] = false_rates(table["p"].to_numpy())
     order = np.lexsort((-table["value"].abs(), table["p"].fillna(1)))
     return table.iloc[order].reset_index(drop=True)
 
@@ -157,8 +160,9 @@ def compare_donors(
     Intervals (95 %) and p are of Student's test with the donors as the unit, equal variances; NaN
     for regulators that are proxies in one of them. Raises TypeError unless fields are a dict and
     donors lists, KeyError for unknown donors, ValueError for fewer than two or one in both."""
-    if not isinstance(fields, Mapping) or isinstance(a, str) or isinstance(b, str):
-        raise TypeError("expected the dict of vf.tl.fit_each and two lists of names of donors")
+    _check_fields(fields)
+    if isinstance(a, str) or isinstance(b, str):
+        raise TypeError(f"donors {a!r} and {b!r}: expected two lists of their names")
     a, b = list(map(str, a)), list(map(str, b))
     if unknown := [d for d in a + b if d not in fields]:
         raise KeyError(f"{', '.join(map(str, unknown))}: not among the donors {', '.join(fields)}")
