@@ -7,7 +7,7 @@ __all__ = ['directional_derivative', 'second_derivative', 'divergence', 'determi
            'curvature', 'torsion', 'eigenvalues', 'Modes', 'eigenmodes', 'gene_modes', 'sensitivity',
            'gene_sensitivity', 'support', 'outside_support', 'FixedPoints', 'fixed_points', 'Paths', 'integrate']
 
-# %% ../nbs/13_dynamics.ipynb #17104612
+# %% ../nbs/13_dynamics.ipynb #3b3f60b6
 import warnings
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +19,7 @@ from scipy.sparse import block_diag
 
 from .blocks import map_blocks, row_blocks
 from .fields import (
-    GaussianField, MatrixGaussianField, RescaledField, VectorField, as_field, as_states,
+    GaussianField, MatrixGaussianField, RescaledField, SumField, VectorField, as_field, as_states,
     default_step)
 
 # %% ../nbs/13_dynamics.ipynb #d85f816c
@@ -37,32 +37,36 @@ def _over_jacobians(func, field, X, *others) -> np.ndarray:
     work = lambda s: func(field.jacobian(X[s]), *(other[s] for other in others))
     return map_blocks(work, row_blocks(len(X), 3 * X.shape[1] ** 2))
 
-# %% ../nbs/13_dynamics.ipynb #196012ec
+# %% ../nbs/13_dynamics.ipynb #3ccc8edf
+_CLOSED = GaussianField, SumField   # fields with derivatives along a direction in closed form
+
+
 def directional_derivative(field: VectorField, X: np.ndarray, U: np.ndarray) -> np.ndarray:
     """`J u` at states (n_cells, d), for one direction a cell or one for all, (n_cells, d).
 
     A Gaussian field needs no J. Raises ValueError on shapes that do not fit."""
     field, X, U = _prepared(field, X, U)
-    if isinstance(field, GaussianField): return field.derivative_along(X, U)
+    if isinstance(field, _CLOSED): return field.derivative_along(X, U)
     return _over_jacobians(lambda J, u: np.einsum("nij,nj->ni", J, u), field, X, U)
 
-# %% ../nbs/13_dynamics.ipynb #f2af49fb
+# %% ../nbs/13_dynamics.ipynb #dfed5eab
 def second_derivative(field: VectorField, X: np.ndarray, U: np.ndarray) -> np.ndarray:
     """`d²f(x + s u) / ds²` at s = 0, as `directional_derivative`; exact for Gaussian fields.
 
     Raises ValueError on shapes that do not fit."""
     field, X, U = _prepared(field, X, U)
-    if isinstance(field, GaussianField): return field.derivative_along(X, U, 2)
+    if isinstance(field, _CLOSED): return field.derivative_along(X, U, 2)
     step = getattr(field, "step", None) or default_step(X)
     h = 0.5 * step / np.maximum(np.linalg.norm(U, axis=1, keepdims=True), np.finfo(float).tiny)
     first = lambda k: directional_derivative(field, X + k * h * U, U)
     return (8 * (first(1) - first(-1)) - first(2) + first(-2)) / (12 * h)
 
-# %% ../nbs/13_dynamics.ipynb #0695a5b9
+# %% ../nbs/13_dynamics.ipynb #1f3df0e1
 def divergence(field: VectorField, X: np.ndarray) -> np.ndarray:
     "Divergence at states (n_cells, d), the trace of the Jacobian: (n_cells,), 1 / time."
     field, X = _prepared(field, X)
     if isinstance(field, GaussianField): return field.divergence(X)
+    if isinstance(field, SumField): return np.sum([divergence(f, X) for f in field.parts], axis=0)
     return _over_jacobians(lambda J: np.trace(J, axis1=1, axis2=2), field, X)
 
 # %% ../nbs/13_dynamics.ipynb #72e1bb5a
@@ -199,10 +203,11 @@ def gene_sensitivity(J, left, right, effectors, regulators) -> np.ndarray:
     own = np.einsum("rd,nde,re->nr", left[regulators], M, right[regulators])
     return entries / (1 + own)[:, None, :]
 
-# %% ../nbs/13_dynamics.ipynb #75737672
+# %% ../nbs/13_dynamics.ipynb #b7b8a55f
 def _kernel_mass(field, X) -> np.ndarray:
     "Sum of a field's kernels at every state, (n_cells,); NaN for a field that has none."
     field, X = _prepared(field, X)
+    if isinstance(field, SumField): return _kernel_mass(field.parts[0], X)
     if isinstance(field, RescaledField):
         return _kernel_mass(field.field, (X - field.shift) / field.scale)
     if not isinstance(field, (GaussianField, MatrixGaussianField)): return np.full(len(X), np.nan)
