@@ -137,9 +137,11 @@ def _flattened(states, counts):
     return replace(states, values=values, scale=scale, noise=states.noise / unit**2)
 
 # %% ../nbs/07_production.ipynb #f2148802
+_N_CHOOSE = 2000   # genes, the most counted, that states, kernel and ridge are chosen from
+
 def _regulator_states(S, U, regulators, size_s, size_u) -> RegulatorStates:
-    "Return states from the 2,000 most counted genes; `S` of all genes, `U` of the regulators."
-    genes = np.union1d(np.argsort(-S.mean(axis=0), kind="stable")[:2000], regulators)
+    "Return states from the most counted genes; `S` of all genes, `U` of the regulators."
+    genes = np.union1d(np.argsort(-S.mean(axis=0), kind="stable")[:_N_CHOOSE], regulators)
     at = np.searchsorted(genes, regulators)
     Y, Y_u = root_counts(S[:, genes], size_s), root_counts(U, size_u)
     mean, mean_u = Y.mean(axis=0), Y_u.mean(axis=0)
@@ -428,7 +430,7 @@ def _checked_counts(S, U, regulators):
 def _fit_twice(S, U, regulators, states, n_tune, seed) -> tuple:
     "Return states, target, covariate, field with errors, ridge; sizes corrected by a first field."
     size_s, size_u = size_factors(S), size_factors(U)
-    most = np.argsort(-U.sum(axis=0), kind="stable")[:2000]   # others would outvote them
+    most = np.argsort(-U.sum(axis=0), kind="stable")[:_N_CHOOSE]   # others would outvote them
     for first in (True, False):
         at = states or _regulator_states(S, U[:, regulators], regulators, size_s, size_u)
         Y, share = production_target(U, size_s, size_u)
