@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['Factor', 'stacked_field', 'Basis', 'Sums', 'FeatureTable', 'RidgeFit', 'RidgePath', 'tune_widths']
 
-# %% ../nbs/04_basis.ipynb #f245e69c
+# %% ../nbs/04_basis.ipynb #c9b612a2
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -147,22 +147,23 @@ class Sums(NamedTuple):
         least = 1e-14 * self.v2 + np.finfo(float).tiny
         return np.maximum(self.v2 - explained, least) / self.N
 
-# %% ../nbs/04_basis.ipynb #7562aa9b
+# %% ../nbs/04_basis.ipynb #37cdb8bf
 def _add_products(A, F, change) -> None:
     "Add products of features with changes of weights to the upper triangle of A."
     for sign in (1.0, -1.0):
         some = sign * change > 0
         if not some.any(): continue
-        W = (F if some.all() else F[some]) * np.sqrt(np.abs(change[some]))[:, None]
+        W = F if some.all() else F[some]
+        if (change[some] != sign).any(): W = W * np.sqrt(np.abs(change[some]))[:, None]
         dsyrk(sign, W.T, beta=1.0, c=A.T, lower=1, overwrite_c=1)
 
 class FeatureTable:
-    "The features of cells, block by block: held where memory allows, else made again."
+    "The features of cells, block by block: held as far as memory allows, else made again."
     def __init__(
         self,
         basis: Basis,              # The features
         X: np.ndarray,             # States, (n, d)
-        memory_mb: float = 500,    # Hold the features if they take less than this, MB
+        memory_mb: float = 500,    # Most memory for features that are held, MB
         *,
         spread: np.ndarray | None = None,   # Covariances of what is not known of states, (n, d, d)
         noise_covariance: np.ndarray | None = None,   # Of noise between cells, (n, n)
@@ -171,20 +172,25 @@ class FeatureTable:
         self.shared = noise_covariance is not None
         width = basis.size * basis.rows + (0 if spread is None else X.shape[1] ** 2)
         self.blocks = list(row_blocks(len(X), 4 * width))
-        self.late = basis.jitter and basis.factor.rcond > 1e-7 and len(X) > 8 * basis.size
-        self.weights, self.grams = np.zeros(len(X)), np.zeros((0, 0, 0))   # of the last sums
+        self.late = basis.jitter and basis.factor.rcond > 1e-7 and len(X) > 3 * basis.size
+        self.V, self.weights = np.zeros((0, 0)), np.zeros(0)   # of the last sums
         if self.shared:
             self.root, self.blocks = cholesky(noise_covariance, lower=True), [slice(0, len(X))]
-        self.hold = self.shared or 8e-6 * len(X) * width <= memory_mb
+        self.n_held = int(memory_mb * len(self.blocks) / (8e-6 * len(X) * width)) + self.shared
         self.held: dict[int, np.ndarray] = {}
 
-    def features(self, i: int) -> np.ndarray:
-        "The features of a block in which noise is independent; raw ones if they are mixed late."
-        if i in self.held: return self.held[i]
-        made, s = self.basis.raw if self.late else self.basis, self.blocks[i]
-        F = self._whitened(made(self.X[s], None if self.spread is None else self.spread[s]))
-        if self.hold: self.held[i] = F
-        return F
+    def features(self, i: int, some=slice(None)) -> np.ndarray:
+        """The features of cells of a block, in which noise is independent; raw if mixed late.
+
+        `some` are rows of the block."""
+        if i >= self.n_held: return self._made(np.r_[self.blocks[i]][some])
+        if i not in self.held: self.held[i] = self._made(self.blocks[i])
+        by_cell = self.held[i].reshape(-1, self.basis.rows, self.held[i].shape[1])
+        return by_cell[some].reshape(-1, self.held[i].shape[1])
+
+    def _made(self, rows):
+        make, spread = self.basis.raw if self.late else self.basis, self.spread
+        return self._whitened(make(self.X[rows], None if spread is None else spread[rows]))
 
     def _whitened(self, values: np.ndarray) -> np.ndarray:
         "Values of all cells in mixtures whose noise is independent."
@@ -193,36 +199,43 @@ class FeatureTable:
 
     def sums(self, V: np.ndarray, P: np.ndarray) -> Sums:
         "The sums for outputs `V` (n, k) and weights `P` (n,); the same for any number of threads."
-        rows, V = self.basis.rows, self._whitened(V)
-        change, n_parts = self._change(P), min(4, len(self.blocks))
-        products: list = [0.0] * n_parts
-        def work(part):
-            for i in range(part, len(self.blocks), n_parts):
-                F, s = self.features(i), self.blocks[i]
-                products[part] += F.T @ (V[s] * P[s, None]).reshape(len(F), -1)
-                _add_products(self.grams[part], F, np.repeat(change[s], rows))
-        parallel_for(work, range(n_parts))
-        A, b = self.grams.sum(axis=0), np.sum(products, axis=0)
-        A = A + A.T   # of triangles
+        change = self._change(self._whitened(V), P)
+        parts = [range(i, len(self.blocks), 4) for i in range(min(4, len(self.blocks)))]
+        for A, b in parallel_for(lambda part: self._products(part, change), parts):
+            self.A, self.b = self.A + A, self.b + b
+        A, b, rows = self.A + self.A.T, self.b, self.basis.rows   # of triangles
         A.flat[::len(A) + 1] /= 2
         if self.late: A, b = self.basis.mixed(self.basis.mixed(A).T), self.basis.mixing.T @ b
-        v2 = P @ V**2
+        v2 = P @ self.V**2
         return Sums(A, b, v2 if rows == 1 else v2.sum(keepdims=True), float(P.sum() * rows))
+
+    def _change(self, V, P) -> np.ndarray:
+        "How weights differ from those of the last sums, where they do; all if most of them do."
+        if known := np.array_equal(V, self.V): changed = np.abs(P - self.weights) > 1e-13
+        if not known or 2 * changed.sum() > len(P):
+            self.A = self.b = 0.0
+            self.V, self.weights, changed = V, 0 * P, P > 0
+        change = np.where(changed, P - self.weights, 0)
+        self.weights = self.weights + change
+        return change
+
+    def _products(self, part, change) -> tuple:
+        "Raw sums of the blocks of a part over changes of weights, of A the upper triangle."
+        size, rows = len(self.basis.mixing) if self.late else self.basis.size, self.basis.rows
+        A, b = np.zeros((size, size)), np.zeros((size, self.V.shape[1] // rows))
+        for i in part:
+            s = self.blocks[i]
+            some = np.flatnonzero(change[s])
+            if not some.size: continue
+            if some.size == s.stop - s.start: some = slice(None)
+            F, p = self.features(i, some), np.repeat(change[s][some], rows)
+            b += F.T @ (self.V[s][some].reshape(len(F), -1) * p[:, None])
+            _add_products(A, F, p)
+        return A, b
 
     def fit(self, V: np.ndarray, P: np.ndarray, ridge: float) -> "RidgeFit":
         "The fit to outputs `V` (n, k) with weights `P` (n,)."
         return RidgeFit(self.sums(V, P), ridge)
-
-    def _change(self, P) -> np.ndarray:
-        "How weights differ from those of the last sums, where they do; all if most of them do."
-        changed = np.abs(P - self.weights) > 1e-12 * P
-        if 2 * changed.sum() > len(P) or not self.grams.size:
-            size = len(self.basis.mixing) if self.late else self.basis.size
-            self.grams = np.zeros((min(4, len(self.blocks)), size, size))
-            self.weights, changed = 0 * P, P > 0
-        change = np.where(changed, P - self.weights, 0)
-        self.weights = self.weights + change
-        return change
 
     def predict(self, z: np.ndarray) -> np.ndarray:
         "Outputs at the cells for coordinates `z` (size, k): an array (n, rows * k)."
@@ -259,7 +272,7 @@ class RidgeFit:
         "Effective number of coefficients of each output, the trace of the hat matrix."
         return float(len(self.sums.A) - self.ridge * np.square(self.root).sum())
 
-# %% ../nbs/04_basis.ipynb #8d7e3ac5
+# %% ../nbs/04_basis.ipynb #12c75f6a
 class RidgePath:
     "The fits for every ridge, from one reduction to tridiagonal form."
     def __init__(self, sums: Sums):   # The sums over cells
@@ -303,11 +316,16 @@ class RidgePath:
 
     def best_ridge(self) -> float:
         "The ridge of most evidence, to a twentieth of a decade, with two cells a coefficient."
+        @cache
         def score(e):   # with fewer cells a field passes through all velocities, noise included
-            loose = self.degrees_of_freedom(10.0**e) > self.sums.N / 2
-            return not loose, self.log_evidence(10.0**e)
-        best = max(np.arange(-6, 6.01, 0.5), key=score)
-        return float(10 ** max(best + np.arange(-0.45, 0.46, 0.05), key=score))
+            beyond = self.degrees_of_freedom(10 ** (e / 20)) - self.sums.N / 2
+            return -max(beyond, 0.0), self.log_evidence(10 ** (e / 20))
+        best = 0
+        for step in (10, 1):   # uphill
+            while abs(best) < 130 - step:
+                here, best = best, max((best, best - step, best + step), key=score)
+                if best == here: break
+        return float(10 ** (best / 20))
 
 # %% ../nbs/04_basis.ipynb #e416f459
 def _evidence_slope(basis, X, V, P, ridge) -> tuple[float, np.ndarray]:

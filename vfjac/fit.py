@@ -27,7 +27,7 @@ from .fields import LARGEST, GaussianField, MatrixGaussianField
 from .kernels import PROFILES, Kernel, MatrixKernel
 from .posterior import Posterior, noise_correlation, posterior_of
 
-# %% ../nbs/06_fit.ipynb #da7a0b6b
+# %% ../nbs/06_fit.ipynb #4dc11b00
 def _finite_cells(X, V) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "States and velocities of the usable cells, and their rows. Raises ValueError if few."
     try: X, V = (np.asarray(a, dtype=np.float64) for a in (X, V))
@@ -36,8 +36,8 @@ def _finite_cells(X, V) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     shapes = f"states {X.shape} and velocities {V.shape}"
     if X.ndim != 2 or X.shape != V.shape or not X.shape[1]:
         raise ValueError(f"{shapes}: expected tables (n_cells, d) of the same shape")
-    valid = np.flatnonzero(np.isfinite(X + V).all(axis=1))
-    X, V, n = X[valid], V[valid], len(X)
+    valid, n = np.flatnonzero(np.isfinite(X + V).all(axis=1)), len(X)
+    if len(valid) < n: X, V = X[valid], V[valid]
     if len(valid) < 2:
         raise ValueError(
             f"{len(valid)} of {n} cells have a finite state and velocity, expected at least 2; "
@@ -393,7 +393,7 @@ def total_spread(
     "Return the root of the states' total variance."
     return float(np.sqrt(X.var(axis=0).sum())) or 1.0
 
-# %% ../nbs/06_fit.ipynb #b6e714aa
+# %% ../nbs/06_fit.ipynb #cb521d5f
 @dataclass(frozen=True, eq=False)
 class Family:
     "Features of one kind for some cells: plain kernels with a trend, or matrix-valued ones."
@@ -403,7 +403,8 @@ class Family:
     noise_covariance: np.ndarray | None = None   # That of noise between cells, any unit, (n, n)
 
     def some(self, rows: np.ndarray) -> "Family":
-        "The same for some of the cells."
+        "The same for some of the cells, in order."
+        if len(rows) == len(self.X): return self
         parts = dict(X=self.X[rows])
         if self.spread is not None: parts["spread"] = np.asarray(self.spread, dtype=float)[rows]
         if self.noise_covariance is not None:
@@ -416,22 +417,25 @@ class Family:
         kernel = Kernel(beta, self.profile)
         return Basis(control_points, kernel, trend, self.X.mean(axis=0), total_spread(self.X))
 
-    def table(self, basis: Basis, memory_mb: float = 500) -> FeatureTable:
+    def table(self, basis: Basis, memory_mb: float = 200) -> FeatureTable:
         "The features of the cells."
         return FeatureTable(
             basis, self.X, memory_mb, spread=self.spread, noise_covariance=self.noise_covariance)
 
-# %% ../nbs/06_fit.ipynb #75738ec9
-def _tries(family, V, P, control_points, settings, trends, bar=None) -> tuple[pd.DataFrame, tuple]:
+# %% ../nbs/06_fit.ipynb #6d904f51
+def _tries(family, V, P, control_points, settings, trends, bar=None, tables=None) -> tuple:
     "The settings with ridge and evidence; the best, its path and its table of features."
     best: tuple = (dict(log_evidence=-np.inf),)
-    rows = []
+    rows, tables = [], {} if tables is None else tables
     for setting in settings:
-        basis = family.basis(control_points, trend=max(trends), **setting)
-        table = family.table(basis)
+        key = *setting.values(), max(trends)
+        if key not in tables:
+            basis = family.basis(control_points, trend=max(trends), **setting)
+            tables[key] = family.table(basis, 20)
+        table = tables[key]
         sums = table.sums(V, P)   # the sums without the trend are among those with it
         for trend in trends:
-            r = basis.size if trend else basis.root.shape[1]
+            r = table.basis.size if trend else table.basis.root.shape[1]
             path = RidgePath(sums._replace(A=sums.A[:r, :r], b=sums.b[:r]))
             row = setting | dict(trend=trend, ridge=path.best_ridge())
             row["log_evidence"] = path.log_evidence(row["ridge"])
@@ -480,13 +484,14 @@ def _grid(family, beta, eta, best=None) -> list[dict]:
     if eta is not None: etas = np.array([eta])
     return [dict(beta=float(b), eta=float(e)) for b in betas for e in etas]
 
-# %% ../nbs/06_fit.ipynb #2ae9313e
+# %% ../nbs/06_fit.ipynb #6f01caa7
 def _search(family, V, control_points, beta, eta, trends, robust, bar) -> tuple:
     "The settings with the largest evidence: what was tried, the best, and the cells' weights."
     P, tried, settings = _first_weights(V, robust), [], _grid(family, beta, eta)
+    tables: dict = {}   # settings come again, with weights of which few have changed
     while True:
         table, (row, path, features) = _tries(
-            family, V, P, control_points, settings, trends, bar)
+            family, V, P, control_points, settings, trends, bar, tables)
         best = {name: row[name] for name in ("beta", "eta", "trend") if name in row}
         tried.append(best)
         if robust:
@@ -515,7 +520,7 @@ def _enough(tuned, X, M, seed):
 KERNELS = dict(divergence_free=0.0, curl_free=1.0, mixed=None)   # matrix-valued: share of curl-free
 ROUGHER = dict(beta=1.5, ridge=0.3)   # the prior of the errors against that of the field
 
-# %% ../nbs/06_fit.ipynb #5fa24057
+# %% ../nbs/06_fit.ipynb #9f131a0e
 def _grouped(first, of, labels):
     "The first row of each label, in order, and which of them stands for every cell."
     at, which = np.unique(labels, axis=0, return_index=True, return_inverse=True)[1:]
@@ -526,20 +531,31 @@ def first_of_copies(
     *tables: np.ndarray,   # Tables of the same cells, (n, …), finite
 ) -> tuple[np.ndarray, np.ndarray]:   # Rows of the distinct cells, (m,); for every cell which, (n,)
     "Return the first of all cells that are alike in every table, but for rounding."
-    Z = np.hstack([table / total_spread(table) for table in tables])
-    first = of = np.arange(len(Z))
-    if (np.diff(np.sort(Z[:, 0])) <= 0).any(): first, of = _grouped(first, of, Z)
-    gap = None
-    while Z.shape[1] > 1 and len(first) > 20:
-        tree = KDTree(Z[first])
+    scaled = [(table, total_spread(table)) for table in tables]
+    Z = lambda rows: np.hstack([table[rows] / size for table, size in scaled])
+    first = of = np.arange(len(tables[0]))
+    if (np.diff(np.sort(tables[0][:, 0])) <= 0).any(): first, of = _grouped(first, of, Z(first))
+    shadow, gap = _shadow(scaled), None   # where cells are no further apart
+    while len(first) > 20 and shadow.shape[1] > 1:
         if gap is None:
-            some = Z[first[:: max(1, len(first) // 30)]]
-            gap = 1e-3 * np.median(tree.query(some, 11)[0][:, -1])
-        near, twin = (a[:, 1] for a in tree.query(Z[first], 2, distance_upper_bound=gap))
-        if not (rows := np.flatnonzero(np.isfinite(near))).size: break
-        pairs = csr_array((np.ones(len(rows)), (rows, twin[rows])), shape=2 * (len(first),))
+            few = first[:: max(1, len(first) // 30)]
+            apart = sum(cdist(t[few], t[first], "sqeuclidean") / size**2 for t, size in scaled)
+            gap = 1e-3 * np.sqrt(np.median(np.partition(apart, 10, axis=1)[:, 10]))
+        near, twin = KDTree(shadow[first]).query(shadow[first], 4, distance_upper_bound=gap)
+        a, k = np.nonzero(np.isfinite(near) & (twin != np.arange(len(first))[:, None]))
+        b = twin[a, k]
+        alike = np.linalg.norm(Z(first[a]) - Z(first[b]), axis=1) < gap
+        if not alike.any(): break
+        pairs = csr_array((np.ones(alike.sum()), (a[alike], b[alike])), shape=2 * (len(first),))
         first, of = _grouped(first, of, connected_components(pairs, directed=False)[1])
     return first, of
+
+def _shadow(scaled) -> np.ndarray:
+    "Tables, each over its size, in up to five directions at random, (n, 5)."
+    widths = [table.shape[1] for table, _ in scaled]
+    Q = np.linalg.qr(np.random.default_rng(0).normal(size=(sum(widths), min(5, sum(widths)))))[0]
+    parts = zip(scaled, np.split(Q, np.cumsum(widths)[:-1]))
+    return sum(table @ (q / size) for (table, size), q in parts)
 
 # %% ../nbs/06_fit.ipynb #6dce701c
 def _check_kernel(kernel, X, eta, trend, tune, known):
@@ -597,7 +613,7 @@ def _tune(everyone, V, trend, ard, params, bar) -> SimpleNamespace:
     else: tuned.points, tuned.ridge = _enough(tuned, everyone.X, M, seed)
     return tuned
 
-# %% ../nbs/06_fit.ipynb #64003dfe
+# %% ../nbs/06_fit.ipynb #39e0cfdf
 def _fit_all(tuned, cells, V, rule, max_iter, bar) -> tuple[GaussianField, tuple]:
     "Fit all cells with what was tuned: the field, and what `run_em` returns."
     points, best = cells.X[tuned.points[0]], tuned.best
@@ -606,18 +622,19 @@ def _fit_all(tuned, cells, V, rule, max_iter, bar) -> tuple[GaussianField, tuple
         em = run_em(table, V, rule, max_iter, bar)
         return table.basis.field(em[0]), em
     bases = [tuned.family.basis(points, beta, best["trend"]) for beta in best["beta"]]
-    tables = [cells.table(basis, 500 / len(bases)) for basis in bases]
+    tables = [cells.table(basis, 200 / len(bases)) for basis in bases]
     with single_threaded_blas(): em = run_em(_OutputTables(tables), V, rule, max_iter, bar)
     C = np.hstack([basis.coefficients(z) for basis, z in zip(bases, em[0])])
     return stacked_field(points, C, best["beta"], cells.profile), em
 
-# %% ../nbs/06_fit.ipynb #67152f00
+# %% ../nbs/06_fit.ipynb #52fac019
 def _fit_family(everyone, cells, n_given, trend, ard, params) -> Fit:
     "Tune on some cells, fit all of them, and find the errors."
     (X, V, valid), asked = cells, params["M"]
     first = of = np.arange(len(X))
     if everyone.noise_covariance is None: first, of = first_of_copies(X, V)
-    everyone, V = everyone.some(valid[first]), V[first]
+    everyone = everyone.some(valid[first])
+    if len(first) < len(V): V = V[first]
     with progress(desc="tuning", unit=" settings") as bar:
         with single_threaded_blas():   # threads do not pay for small matrices
             tuned = _tune(everyone, V, trend, ard, params, bar)
