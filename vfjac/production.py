@@ -50,15 +50,24 @@ def root_counts(
     return np.sqrt(counts / size[:, None] + 0.375)
 
 # %% ../nbs/07_production.ipynb #564140da
+def _largest(C: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "Return the 60 largest eigenvalues of a symmetric matrix, the largest first, and their vectors."
+    w, Q = eigh(C, subset_by_index=(max(0, len(C) - 60), len(C) - 1))
+    return w[::-1], Q[:, ::-1]
+
+
 def _common_factors(Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     "Return loadings (n_genes, 1 to 60) and each gene's own variance, by factor analysis."
     n, g = Y.shape
-    C = Y.T @ Y / n
-    own = total = np.diag(C).copy()
+    own = total = np.square(Y).mean(axis=0)
+    C = Y.T @ Y / n if g < n else None
     for _ in range(20):
         unit = np.sqrt(own)
-        largest = eigh(C / np.outer(unit, unit), subset_by_index=(max(0, g - 60), g - 1))
-        w, Q = (a[..., ::-1] for a in largest)
+        if C is not None: w, Q = _largest(C / np.outer(unit, unit))
+        else:   # fewer cells than genes: the same from the cells' side
+            Z = Y / (unit * np.sqrt(n))
+            w, Q = _largest(Z @ Z.T)
+            Q = Z.T @ Q / np.sqrt(np.maximum(w, 1e-300))
         rank = max(1, int((w > 1.01 * (1 + np.sqrt(g / n)) ** 2).sum()))
         b = w[:rank] + 1 - g / n
         spikes = np.maximum((b + np.sqrt(np.maximum(b**2 - 4 * w[:rank], 0))) / 2 - 1, 1e-3)
