@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['row_blocks', 'single_threaded_blas', 'check_numbers', 'did_you_mean', 'count_cores', 'parallel_for', 'map_blocks',
-           'map_cells', 'progress', 'warn_user', 'check_budget', 'is_lazy', 'load_blocks', 'map_chunks', 'fold_groups',
-           'fold_cells']
+           'map_cells', 'progress', 'warn_user', 'check_budget', 'is_lazy', 'load_blocks', 'map_chunks', 'fold_chunks',
+           'fold_groups', 'fold_cells']
 
 # %% ../nbs/00_blocks.ipynb #30789a1a
 import os
@@ -214,25 +214,35 @@ def _group_codes(rows, n_cells, n):
     if (codes >= 0).sum() == sum(n_cells): return codes
     raise ValueError("cells are given more than once: repeat none where states are a dask array")
 
-# %% ../nbs/00_blocks.ipynb #7b8ac3d2
-def _fold_chunks(contributions, X, codes, combine, block_rows):
-    "Totals of the groups of a dask array, as tasks of the current dask scheduler."
+# %% ../nbs/00_blocks.ipynb #ed65a487
+def fold_chunks(
+    work: Callable,               # Of a chunk's states, and its arguments
+    X,                            # States, a dask array in chunks of whole rows
+    arguments: Iterable,          # A tuple for each chunk; None leaves the chunk out
+    join: Callable = np.add,      # Puts results of neighbouring chunks together
+) -> Any:                         # The result of all chunks, None if all are left out
+    "Put results of chunks together in pairs, as tasks of the current dask scheduler."
     import dask
+    task, work, join = dask.delayed(_task), dask.delayed(work, traverse=False), dask.delayed(join)
+    each = zip(X.to_delayed().ravel(), arguments)
+    parts = [task(chunk, work, *own) for chunk, own in each if own is not None]
+    while len(parts) > 1:
+        pairs = [parts[i:i + 2] for i in range(0, len(parts), 2)]
+        parts = [join(*pair) if len(pair) > 1 else pair[0] for pair in pairs]
+    return parts[0].compute() if parts else None
+
+def _fold_lazily(contributions, X, codes, combine, block_rows):
+    "Totals of the groups of a dask array."
     def fold(x, start):   # one total a group; None where a group has no cell in the chunk
         own = codes[start:start + len(x)]
         parts = (x[own == g] for g in range(len(contributions)))
         return [_fold_rows(c, part, combine, block_rows) for c, part in zip(contributions, parts)]
     def join(a, b):
         return [y if x is None else x if y is None else combine(x, y) for x, y in zip(a, b)]
-    task, work, join = dask.delayed(_task), dask.delayed(fold, traverse=False), dask.delayed(join)
     starts = np.cumsum([0, *X.chunks[0]]).tolist()
-    parts = [task(chunk, work, start) for chunk, start in zip(X.to_delayed().ravel(), starts)]
-    while len(parts) > 1:
-        pairs = [parts[i:i + 2] for i in range(0, len(parts), 2)]
-        parts = [join(*pair) if len(pair) > 1 else pair[0] for pair in pairs]
-    return parts[0].compute()
+    return fold_chunks(fold, X, ((start,) for start in starts), join)
 
-# %% ../nbs/00_blocks.ipynb #57af22f7
+# %% ../nbs/00_blocks.ipynb #58ba6abc
 def fold_groups(
     contributions: Sequence[Callable],   # One a group, of states (n, d), of any shape
     X,                               # States, (n_cells, d), a numpy or dask array
@@ -251,7 +261,7 @@ def fold_groups(
         raise ValueError(f"{n_cells} cells in the groups: expected at least one; leave it out")
     if is_lazy(X):
         codes = _group_codes(rows, n_cells, len(X))
-        return _fold_chunks(contributions, X, codes, combine, block_rows)
+        return _fold_lazily(contributions, X, codes, combine, block_rows)
     options = (combine, block_rows, count_cores(cores))
     with progress(total=sum(n_cells), desc=what, unit=" cells") as bar:
         return [_fold_rows(c, X[own], *options, bar.update) for c, own in zip(contributions, rows)]

@@ -7,7 +7,7 @@ __all__ = ['KERNELS', 'ROUGHER', 'default_n_control_points', 'inlier_probability
            'Fit', 'check_parameters', 'fit_warnings', 'sparse_vfc', 'velocity_unit', 'in_unit', 'total_spread',
            'Family', 'try_settings', 'first_of_copies', 'fit_field']
 
-# %% ../nbs/06_fit.ipynb #5fc7d689
+# %% ../nbs/06_fit.ipynb #397377d8
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from types import SimpleNamespace
@@ -21,8 +21,9 @@ from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
 from scipy.special import expit
 
-from .basis import Basis, FeatureTable, RidgeFit, RidgePath, stacked_field, tune_widths
-from .blocks import progress, single_threaded_blas, warn_user
+from .basis import (
+    Basis, ChunkTable, FeatureTable, RidgeFit, RidgePath, stacked_field, tune_widths)
+from .blocks import is_lazy, progress, single_threaded_blas, warn_user
 from .fields import LARGEST, GaussianField, MatrixGaussianField
 from .kernels import PROFILES, Kernel, MatrixKernel
 from .posterior import Posterior, noise_correlation, posterior_of
@@ -393,11 +394,11 @@ def total_spread(
     "Return the root of the states' total variance."
     return float(np.sqrt(X.var(axis=0).sum())) or 1.0
 
-# %% ../nbs/06_fit.ipynb #cb521d5f
+# %% ../nbs/06_fit.ipynb #692306bc
 @dataclass(frozen=True, eq=False)
 class Family:
     "Features of one kind for some cells: plain kernels with a trend, or matrix-valued ones."
-    X: np.ndarray             # States of the cells, (n, d)
+    X: np.ndarray             # States of the cells, (n, d), a numpy or dask array
     profile: str | None       # Shape of plain kernels; None: matrix-valued kernels
     spread: np.ndarray | None = None   # Covariances of what is not known of the states, (n, d, d)
     noise_covariance: np.ndarray | None = None   # That of noise between cells, any unit, (n, n)
@@ -419,6 +420,7 @@ class Family:
 
     def table(self, basis: Basis, memory_mb: float = 200) -> FeatureTable:
         "The features of the cells."
+        if is_lazy(self.X): return ChunkTable(basis, self.X)
         return FeatureTable(
             basis, self.X, memory_mb, spread=self.spread, noise_covariance=self.noise_covariance)
 
@@ -592,7 +594,7 @@ class _OutputTables:
 
     def predict(self, z): return np.hstack([t.predict(one) for t, one in zip(self.tables, z)])
 
-# %% ../nbs/06_fit.ipynb #83070058
+# %% ../nbs/06_fit.ipynb #b04ea817
 def _tune(everyone, V, trend, ard, params, bar) -> SimpleNamespace:
     "Search on some of the cells: settings, ridge, and the control points of all."
     M, eta, n_tune, seed = (params[name] for name in ("M", "eta", "n_tune", "seed"))
@@ -611,12 +613,13 @@ def _tune(everyone, V, trend, ard, params, bar) -> SimpleNamespace:
     if ard and d > 1: _own_widths(tuned, few)
     if np.ndim(best["beta"]): tuned.points = _any_cells(everyone.X, M or 300, seed)
     else: tuned.points, tuned.ridge = _enough(tuned, everyone.X, M, seed)
+    tuned.control_points = everyone.X[tuned.points[0]]
     return tuned
 
-# %% ../nbs/06_fit.ipynb #39e0cfdf
+# %% ../nbs/06_fit.ipynb #5a7af36b
 def _fit_all(tuned, cells, V, rule, max_iter, bar) -> tuple[GaussianField, tuple]:
     "Fit all cells with what was tuned: the field, and what `run_em` returns."
-    points, best = cells.X[tuned.points[0]], tuned.best
+    points, best = tuned.control_points, tuned.best
     if not np.ndim(best["beta"]):
         table = cells.table(tuned.family.basis(points, **best))
         em = run_em(table, V, rule, max_iter, bar)
@@ -627,17 +630,18 @@ def _fit_all(tuned, cells, V, rule, max_iter, bar) -> tuple[GaussianField, tuple
     C = np.hstack([basis.coefficients(z) for basis, z in zip(bases, em[0])])
     return stacked_field(points, C, best["beta"], cells.profile), em
 
-# %% ../nbs/06_fit.ipynb #52fac019
+# %% ../nbs/06_fit.ipynb #d79126b2
 def _fit_family(everyone, cells, n_given, trend, ard, params) -> Fit:
     "Tune on some cells, fit all of them, and find the errors."
     (X, V, valid), asked = cells, params["M"]
     first = of = np.arange(len(X))
     if everyone.noise_covariance is None: first, of = first_of_copies(X, V)
     everyone = everyone.some(valid[first])
-    if len(first) < len(V): V = V[first]
+    if len(first) < len(V): X, V = X[first], V[first]
+    here = replace(everyone, X=X) if is_lazy(everyone.X) else everyone
     with progress(desc="tuning", unit=" settings") as bar:
         with single_threaded_blas():   # threads do not pay for small matrices
-            tuned = _tune(everyone, V, trend, ard, params, bar)
+            tuned = _tune(here, V, trend, ard, params, bar)
         rule = EvidenceRule(tuned.ridge, params["robust"], params["ecr"])
         field, (_, fitted, P, ended) = _fit_all(tuned, everyone, V, rule, params["MaxIter"], bar)
         noise, errors = np.broadcast_to(rule.noise, V.shape[1]).copy(), None
@@ -649,10 +653,10 @@ def _fit_family(everyone, cells, n_given, trend, ard, params) -> Fit:
         field, cells, n_given, (fitted[of], P[of], ended), rule, (first[rows], ctrl_idx), noise,
         params, asked, posterior=errors, dof=rule.dof, tuning=tuned.table, width_gain=tuned.gain)
 
-# %% ../nbs/06_fit.ipynb #3d4aabd3
+# %% ../nbs/06_fit.ipynb #36aabb72
 def fit_field(
-    X,                            # States, (n_cells, d); never changed
-    V,                            # Velocities, (n_cells, d), in any unit
+    X,                            # States, (n_cells, d); never changed; or a dask array
+    V,                            # Velocities, (n_cells, d), in any unit; or a dask array
     M: int | None = None,         # Number of control points; None: 300, up to 1,200 where needed
     *,
     kernel: str = "gaussian",     # "gaussian", or "divergence_free", "curl_free", "mixed"
@@ -675,18 +679,22 @@ def fit_field(
     does a little, since each dimension has a noise of its own. Cells with a NaN or infinite value
     are left out with a warning; copies count once. Matrix-valued kernels have no trend, no errors
     and at most 2,000 / d control points unless told otherwise. `tune="ard"` is for states that are
-    genes. Raises ValueError on shapes that do not fit, fewer than 2 usable cells, states that
+    genes. States that are a dask array are summed as tasks of its current scheduler, a chunk of
+    cells each; tables of cells × dimensions are held here. Raises ValueError on shapes that do not fit, fewer than 2 usable cells, states that
     coincide and no velocities. Source: MacKay 1992; outliers as in Ma et al. 2013."""
     names = ("M", "beta", "eta", "theta", "MaxIter", "ecr", "n_tune", "seed", "kernel", "robust")
     params = {name: value for name, value in locals().items() if name in names}
     check_parameters(**params)
+    known, lazily = spread is None and noise_covariance is None, X
+    X, V = (table.compute() if is_lazy(table) else table for table in (X, V))
     unit = velocity_unit(V, X=X)
     cells = _finite_cells(X, np.asarray(V, dtype=np.float64) / unit)
-    _check_kernel(kernel, cells[0], eta, trend, tune, spread is None and noise_covariance is None)
+    _check_kernel(kernel, cells[0], eta, trend, tune, known)
     if noise_covariance is not None: params["robust"] = False   # outliers are seen cell by cell
-    everyone = Family(
-        np.asarray(X, dtype=np.float64), kernel if kernel in PROFILES else None, spread,
-        noise_covariance)
+    states = np.asarray(X, dtype=np.float64)
+    if is_lazy(lazily) and known: states = lazily.rechunk({1: -1})
+    profile = kernel if kernel in PROFILES else None
+    everyone = Family(states, profile, spread, noise_covariance)
     return in_unit(_fit_family(everyone, cells, len(X), trend, tune == "ard", params), unit)
 
 # %% ../nbs/06_fit.ipynb #27ec754e
