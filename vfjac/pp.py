@@ -17,7 +17,7 @@ from scipy.sparse import csr_array, csr_matrix
 
 from .adata import (
     Key, basis_key, check_adata, check_unique, dense, explain_missing, listed, read_averages,
-    read_mask, select_genes)
+    read_mask, select_genes, with_symbols)
 from .blocks import is_lazy, row_blocks, warn_user
 from .genejacobian import find_names
 from .noise import (
@@ -541,7 +541,7 @@ def _laid_out(adata, tables, W, named, n_components, how) -> AnnData:
     return cells
 
 # %% ../nbs/17_pp.ipynb #d6157f4b
-def _checked(adata, keep):
+def _checked(adata, keep, gene_symbols):
     "Return the AnnData in memory and names of genes to keep, or raise what `prepare` raises."
     check_adata(adata)
     if min(adata.shape) < 3:
@@ -550,9 +550,10 @@ def _checked(adata, keep):
         check_unique(names, what.replace("_", " "), f"adata.{what}_make_unique()")
     if any(is_lazy(layer) for layer in adata.layers.values()): adata = adata.to_memory()
     if isinstance(keep, str): return adata, select_genes(adata, keep, adata.var_names, "keep")
-    if missing := [gene for gene in map(str, keep) if gene not in adata.var_names]:
-        explain_missing(adata, missing, adata.var_names, "keep")
-    return adata, [*keep]
+    named = with_symbols(adata, gene_symbols)
+    if missing := [gene for gene in map(str, keep) if gene not in named.var_names]:
+        explain_missing(named, missing, named.var_names, "keep")
+    return adata, [*adata.var_names[named.var_names.get_indexer([*map(str, keep)])]]
 
 # %% ../nbs/17_pp.ipynb #8fa1e429
 def prepare(
@@ -561,6 +562,7 @@ def prepare(
     layers: tuple[str, str] | None = None,  # Layers of both counts; None: the usual ones
     velocity_key: str | None = None,  # Layer of velocities to use as they are; None: Mu - γ Ms
     keep=(),                          # Genes that stay: names, or a yes/no column of var
+    gene_symbols: str | None = None,  # Column of var with the names that `keep` has
     n_neighbors: int = 30,            # Neighbours, with the cell, where no graph is stored
     n_components: int = 30,           # Number of components
     min_shared_counts: int = 20,      # Least molecules of a gene in cells that hold both
@@ -574,7 +576,7 @@ def prepare(
     where there are any, with sizes in `obs`. `obsm`, `varm`: components of Ms on the genes that
     have a velocity. `obsp["connectivities"]`: the graph. `uns["prepare"]`: the report. Raises
     TypeError, KeyError for names that are not there, ValueError for what are no counts, or few."""
-    adata, keep = _checked(adata, keep)
+    adata, keep = _checked(adata, keep, gene_symbols)
     tables, how = _read_tables(adata, layers, velocity_key), {}
     at, how["genes"] = _choose_genes(adata, tables, keep, min_shared_counts, n_top_genes)
     adata, tables = adata[:, at], tables.of_genes(at)
