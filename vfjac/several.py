@@ -22,7 +22,7 @@ from .ranking import as_gene_jacobian, cell_labels, chosen_genes
 from .regulation import fit_production, proxy_regulators
 from .tools import fit_vector_field
 
-# %% ../nbs/27_several.ipynb #866df7b9
+# %% ../nbs/27_several.ipynb #d735a064
 def fit_each(
     adata: AnnData,            # Cells of all donors; not changed
     groups=None,               # Column of obs, or labels, (n_cells,): a field for each (donor)
@@ -34,7 +34,8 @@ def fit_each(
 ) -> dict[str, GeneJacobian]:  # Name of the donor or layer → its lazy tensor
     """Fit a field to the cells of each donor, or to each of several velocities.
 
-    All are seen through the same loadings. Warnings of a fit name its donor or velocity. Raises
+    All are seen through the same loadings. Warnings of a fit name its donor or velocity. Of layers
+    that are samples of one posterior the fields are draws: `over_draws(…, draws=fields)`. Raises
     ValueError unless one of `groups` and `layers` is given and names two at least, and KeyError
     for what is not there."""
     check_adata(adata)
@@ -103,18 +104,26 @@ def _means(fields, effectors, regulators, errors: bool = False):
     stderr = np.array([gj.mean_stderr(None, *names) for gj in fields.values()]) if known else None
     return names, means, stderr
 
-# %% ../nbs/27_several.ipynb #e847f146
-def _table(names, **columns) -> pd.DataFrame:
+# %% ../nbs/27_several.ipynb #cdc54ef9
+def _table(names, doubt: np.ndarray | float = 0.0, **columns) -> pd.DataFrame:
     "Return a row a pair, in the order of p and then of value, and the share of false ones."
     (effectors, regulators), shape = names, tuple(map(len, names))
     table = pd.DataFrame(dict(
         effector=np.repeat(effectors, shape[1]), regulator=np.tile(regulators, shape[0])))
     for name, values in columns.items(): table[name] = np.ravel(values)
-    table["fdr"] = false_rates(table["p"].to_numpy())
+    table["fdr"] = np.maximum(false_rates(table["p"].to_numpy()), np.ravel(doubt))
     order = np.lexsort((-table["value"].abs(), table["p"].fillna(1)))
     return table.iloc[order].reset_index(drop=True)
 
-# %% ../nbs/27_several.ipynb #404444b4
+# %% ../nbs/27_several.ipynb #83071afa
+def _unknown(fields, effectors, regulators) -> tuple[np.ndarray, np.ndarray]:
+    "Return which regulators are proxies in a field, and the doubt that production has of pairs."
+    proxies = [name for gj in fields.values() for name in proxy_regulators(gj)]
+    doubts = (gj.doubt(effectors, regulators) for gj in fields.values())
+    known = [np.zeros((len(effectors), len(regulators))), *(d for d in doubts if d is not None)]
+    return np.isin(regulators, proxies), np.max(known, axis=0)
+
+# %% ../nbs/27_several.ipynb #be1c712d
 def consensus(
     fields: Mapping[str, GeneJacobian],   # Name of the model → its lazy tensor, from `fit_each`
     effectors=None,                       # Names; None is all of the first field
@@ -126,7 +135,8 @@ def consensus(
 
     value: mean of the models; stderr: what one of them doesn't know of its field; between: standard
     deviation of the models; agree: share of models with the sign of the mean; p: the largest of the
-    models. Without known errors stderr, p and fdr are NaN. Raises ValueError if genes differ."""
+    models; fdr: never below the doubt that production has of a pair. Without known errors and of
+    proxies these are NaN. Raises ValueError if genes differ."""
     names, means, errors = _means(fields, effectors, regulators, errors=True)
     unit = np.array([_speed(gj) if rescale else 1.0 for gj in fields.values()])[:, None, None]
     means = means / unit
@@ -138,7 +148,9 @@ def consensus(
         within = np.sqrt(np.square(errors).mean(axis=0))
         p = np.where(agree == 1, 2 * norm.sf(np.abs(_ratio(means, errors))).max(axis=0), 1.0)
     between = means.std(axis=0, ddof=1)
-    return _table(names, value=value, stderr=within, between=between, agree=agree, p=p)
+    proxies, doubt = _unknown(fields, *names)
+    p[:, proxies] = np.nan
+    return _table(names, doubt, value=value, stderr=within, between=between, agree=agree, p=p)
 
 # %% ../nbs/27_several.ipynb #0ff1d3d7
 def _speed(gj: GeneJacobian) -> float:
@@ -147,7 +159,7 @@ def _speed(gj: GeneJacobian) -> float:
     speed = np.sqrt(np.square(gj.field.velocity(np.asarray(gj.states))).sum(axis=1).mean())
     return float(speed) or 1.0
 
-# %% ../nbs/27_several.ipynb #53f62d88
+# %% ../nbs/27_several.ipynb #f3cb9128
 def compare_donors(
     fields: Mapping[str, GeneJacobian],   # Name of the donor → its lazy tensor, from `fit_each`
     a,                                    # Names of the donors of one condition, two at least
@@ -176,7 +188,7 @@ def compare_donors(
     squares = sum(np.square(part - part.mean(axis=0)).sum(axis=0) for part in (of_a, of_b))
     value, stderr = mean_a - mean_b, np.sqrt(squares / free * (1 / len(a) + 1 / len(b)))
     p = 2 * student.sf(np.abs(_ratio(value, stderr)), free)
-    p[:, np.isin(names[1], [name for d in a + b for name in proxy_regulators(fields[d])])] = np.nan
+    p[:, _unknown({d: fields[d] for d in a + b}, *names)[0]] = np.nan
     half = student.ppf(0.975, free) * stderr
     return _table(
         names, mean_a=mean_a, mean_b=mean_b, value=value, stderr=stderr, low=value - half,
