@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['read_counts', 'fit_production', 'has_production', 'production_jacobian', 'proxy_regulators', 'production_score']
 
-# %% ../nbs/18_regulation.ipynb #186347e5
+# %% ../nbs/18_regulation.ipynb #feadc1d3
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -13,7 +13,8 @@ import numpy as np
 from anndata import AnnData
 
 from .adata import (
-    Key, basis_key, check_adata, dense, explain_missing, listed, select_genes, with_symbols)
+    FORMAT, Key, basis_key, check_adata, check_format, dense, explain_missing, listed,
+    select_genes, with_symbols)
 from .blocks import check_numbers, warn_user
 from .fields import GaussianField
 from .genejacobian import GeneJacobian, find_cells, find_names
@@ -133,7 +134,7 @@ def _check_numbers_of(n_cells, n_regulators) -> None:
         f"regulators were given, 88, 84, 82 and 76 % of the calls were no edges. Name all that may "
         f"matter, and believe the calls that stay as more are added")
 
-# %% ../nbs/18_regulation.ipynb #9a8c0d87
+# %% ../nbs/18_regulation.ipynb #c1a3bee8
 def _packed(fit, genes) -> dict:
     "Return what is stored of a fit: arrays only."
     f, p, regulators = fit.field, fit.posterior, genes[fit.regulators]
@@ -144,14 +145,14 @@ def _packed(fit, genes) -> dict:
         coefficients=f.coefficients, beta=float(f.beta), offset=f.offset, slope=f.slope,
         root=p.root, noise=p.noise, noise_shared=p.shared, mean=fit.mean, stderr=fit.stderr,
         inclusion=fit.inclusion, false_share=fit.levels, groups=np.array(groups, dtype=str),
-        own_share=fit.states.own_share)
+        own_share=fit.states.own_share, format=FORMAT)
 
 # %% ../nbs/18_regulation.ipynb #c3f4b2c2
 def has_production(cells: AnnData) -> bool:
     "Return whether a fit of production is stored."
     return Key.production in cells.uns
 
-# %% ../nbs/18_regulation.ipynb #7149de8c
+# %% ../nbs/18_regulation.ipynb #76fbb969
 def _stored(cells):
     "Return what is stored of production. Raises KeyError; ValueError if it is of other cells."
     check_adata(cells)
@@ -162,6 +163,7 @@ def _stored(cells):
         "effectors", "regulators", "coefficients", "mean", "stderr", "inclusion", "false_share"}
     if lacking := needed - set(stored if isinstance(stored, Mapping) else ()): raise ValueError(
         f"uns['production'] lacks {listed(sorted(lacking))}: call vf.fit_production again")
+    check_format(stored, "uns['production']")
     states = cells.obsm.get(basis_key(Key.states, Key.production))
     if states is not None and states.shape[1] == len(stored["regulators"]): return stored
     raise ValueError(
