@@ -41,10 +41,11 @@ from . import (
     datasets as datasets, diagnostics as diagnostics, diagrams as diagrams,
     differentiation as differentiation, draws as draws, dynamics as dynamics,
     embedding as embedding, enrichment as enrichment, explorer as explorer, fates as fates,
-    fields as fields, fit as fit, genejacobian as genejacobian, genesets as genesets, knockout as knockout,
-    linked as linked, motion as motion, networks as networks, pairpage as pairpage,
-    perturbation as perturbation, pl as pl, posterior as posterior, pp as pp,
-    projection as projection, ranking as ranking, regulation as regulation, response as response,
-    sampling as sampling, several as several, tl as tl, tools as tools)
+    fields as fields, fit as fit, genejacobian as genejacobian, genesets as genesets,
+    knockout as knockout, landscape as landscape, linked as linked, motion as motion,
+    networks as networks, pairpage as pairpage, perturbation as perturbation, pl as pl,
+    posterior as posterior, pp as pp, projection as projection, ranking as ranking,
+    regulation as regulation, response as response, sampling as sampling, several as several,
+    tl as tl, tools as tools)
 
 __version__: str

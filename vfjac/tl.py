@@ -9,6 +9,7 @@ from vfjac.enrichment import enrichment
 from vfjac.fates import fates, transition_matrix
 from vfjac.genesets import gene_set_jacobian
 from vfjac.knockout import knock_out
+from vfjac.landscape import landscape, least_action
 from vfjac.motion import (
     acceleration, along_path, curl, curvature, determinant, divergence, eigenmodes, eigenvalues,
     fixed_points, integrate, sensitivity, speed, torsion)
@@ -22,11 +23,11 @@ __all__ = [
     "acceleration", "along_path", "compare_donors", "compare_groups", "consensus",
     "conserved_network", "coregulation", "coregulation_curve", "curl", "curvature",
     "determinant", "differential_network", "divergence", "drawn_fixed_points", "eigenmodes",
-    "eigenvalues", "enrichment", "fates", "fit_each", "fixed_points", "gene_set_jacobian", "hessian",
-    "integrate", "jacobian_network", "kinetics", "knock_out", "laplacian", "over_draws",
-    "perturb", "perturb_cells", "rank_divergence_genes", "rank_jacobian_genes",
-    "response_curve", "response_density", "save_network", "sensitivity", "speed", "torsion",
-    "transition_matrix"]
+    "eigenvalues", "enrichment", "fates", "fit_each", "fixed_points", "gene_set_jacobian",
+    "hessian", "integrate", "jacobian_network", "kinetics", "knock_out", "landscape",
+    "laplacian", "least_action", "over_draws", "perturb", "perturb_cells",
+    "rank_divergence_genes", "rank_jacobian_genes", "response_curve", "response_density",
+    "save_network", "sensitivity", "speed", "torsion", "transition_matrix"]
 
 for _name in __all__:
     _room = answer_words(add_parameters(sys.modules[globals()[_name].__module__]))
