@@ -56,6 +56,7 @@ class Key:
     control, inlier = "control_point", "inlier_prob"       # obs, of a basis
     rates = "vel_params", "vel_params_names"               # varm, uns: dynamo's rates, and columns
     production, prepared = "production", "prepare"         # uns
+    hours = "velocity_hours"                               # uns: hours that a unit of time lasted
     simulated = "truth", "true_states"                     # uns, obsm: of simulated cells
 
 # %% ../nbs/14_adata.ipynb #4ea802ac
