@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['draw_fields', 'over_draws', 'drawn_fixed_points']
 
-# %% ../nbs/27_draws.ipynb #011b58e0
-from collections.abc import Callable, Iterator
+# %% ../nbs/27_draws.ipynb #aed7c16b
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from inspect import signature
@@ -20,8 +20,10 @@ from . import dynamics
 from .adata import with_symbols
 from .blocks import check_budget, check_numbers
 from .embedding import LiftedField
-from .genejacobian import GeneJacobian
+from .fields import VectorField
+from .genejacobian import GeneJacobian, find_names
 from .motion import FieldCells, field_cells, fixed_points
+from .perturbation import cell_numbers
 from .ranking import as_gene_jacobian, cell_labels
 
 # %% ../nbs/27_draws.ipynb #ef9abfac
@@ -33,23 +35,34 @@ def _one_field(drawn):
     trend = {name: a if b is None else b if a is None else a + b for name, a, b in both}
     return replace(field, coefficients=field.coefficients + error.coefficients, **trend)
 
-# %% ../nbs/27_draws.ipynb #23ad404f
+# %% ../nbs/27_draws.ipynb #7d974559
 def draw_fields(
     at: GeneJacobian | FieldCells,   # What is asked about
-    draws: int = 200,                # How many fields
+    draws: int | Mapping = 200,      # How many fields; or fields that are draws, from `fit_each`
     seed: int = 0,                   # Seed of the draws
 ) -> Iterator:                       # The same genes and cells, each with another field
-    """Yield what is asked about with fields drawn from the posterior.
+    """Return what is asked about with fields drawn from the posterior, one after the other.
 
     Raises ValueError for a field that has none."""
+    bare: dict = dict(posterior=None) if isinstance(at, FieldCells) else dict(fit=None)
+    if isinstance(draws, Mapping):
+        return (replace(at, field=_field_of(drawn), **bare) for drawn in draws.values())
     check_numbers("a whole number, 1 or more", draws=draws)
     known = at.posterior if isinstance(at, FieldCells) else at._known if at.has_stderr else None
     if known is None: raise ValueError(
         "this field has no posterior, so none can be drawn: fit it with vf.fit_vector_field "
-        "(tuned, Gaussian kernels, noise that is not shared) or vf.fit_production; the question "
-        "itself, without draws, can be put to any field")
-    without: dict = dict(posterior=None) if isinstance(at, FieldCells) else dict(fit=None)
-    for field in known.draws(draws, seed): yield replace(at, field=_one_field(field), **without)
+        "(tuned, Gaussian kernels, noise that is not shared) or vf.fit_production, or give fields "
+        "of samples, draws=vf.tl.fit_each(adata, layers=[…]); the question itself, without draws, "
+        "can be put to any field")
+    return (replace(at, field=_one_field(f), **bare) for f in known.draws(draws, seed))
+
+# %% ../nbs/27_draws.ipynb #c9dd3d45
+def _field_of(drawn) -> VectorField:
+    "Return the field of what is a draw. Raises TypeError for what has none."
+    if isinstance(drawn, GeneJacobian | FieldCells): return drawn.field
+    raise TypeError(
+        f"draws are a dict of {type(drawn).__name__}: expected a number, or a dict of "
+        f"GeneJacobians, as vf.tl.fit_each(adata, layers=[…]) returns")
 
 # %% ../nbs/27_draws.ipynb #c2097940
 def _by_name(table: pd.DataFrame, numbers: list, among: pd.DataFrame) -> pd.DataFrame:
@@ -62,16 +75,39 @@ def _by_name(table: pd.DataFrame, numbers: list, among: pd.DataFrame) -> pd.Data
     row = table.groupby(keys, sort=False, observed=True, dropna=False).cumcount()
     return table.set_index([*keys, row])[numbers]
 
-# %% ../nbs/27_draws.ipynb #262438e0
+# %% ../nbs/27_draws.ipynb #a5b86854
 _EVERY = dict(top=None, k=10**9, genes=10**9)   # what asks for all rows
 
 
-def _uncut(ask: Callable, args: tuple, how: dict) -> dict:
-    "Return all arguments of a question by name, without the cuts; empty if it has none."
+def _uncut(ask: Callable, given: dict) -> dict:
+    "Return arguments of a question without the cuts; empty if it has none."
     plain = {name: own.default for name, own in signature(ask).parameters.items()}
-    given = dict(zip(list(plain)[1:], args)) | how
     cuts = [c for c in _EVERY if isinstance((plain | given).get(c), Integral)]
     return given | {c: _EVERY[c] for c in cuts} if cuts else {}
+
+# %% ../nbs/27_draws.ipynb #93afe4fb
+def _read_cells(ask: Callable, data, at, given: dict) -> dict:
+    "Return arguments of a question, labels and numbers of cells in place of columns' names."
+    if given.get("groups") is not None:
+        given = given | dict(groups=cell_labels(data, at, given["groups"]))
+    if not isinstance(data, AnnData): return given
+    own = given.get("regulators")
+    if isinstance(own, str) and "against" in signature(ask).parameters:
+        if given.get("against") is None: given = given | dict(against=own)
+    rows = find_names(at.cells, data.obs_names.to_numpy(), "cells")
+    read = {name: cell_numbers(data, at, rows, given[name], given.get("layer"))
+            for name in ("against", "along") if isinstance(given.get(name), str)}
+    return given | read
+
+# %% ../nbs/27_draws.ipynb #af935b4c
+def _default_of(ask: Callable) -> str | None:
+    "Return the field that a question is about; None is production where it is fitted."
+    own = signature(ask).parameters.get("of")
+    if own is not None and own.default is not own.empty: return own.default
+    return "velocity" if getattr(ask, "__module__", "") in _OF_VELOCITY else None
+
+
+_OF_VELOCITY = "vfjac.motion", "vfjac.perturbation"
 
 # %% ../nbs/27_draws.ipynb #bb917d22
 def _field_at(data, basis, cell_idx, of) -> GeneJacobian | FieldCells:
@@ -80,73 +116,85 @@ def _field_at(data, basis, cell_idx, of) -> GeneJacobian | FieldCells:
     lifted = isinstance(at, GeneJacobian) and isinstance(at.field, LiftedField)
     return field_cells(data, basis, cell_idx) if lifted else at
 
-# %% ../nbs/27_draws.ipynb #ca6518ba
-def _answer(ask, one, *args, **how) -> pd.DataFrame:
+# %% ../nbs/27_draws.ipynb #a53a47b6
+def _answer(ask, one, given: dict) -> pd.DataFrame:
     "Return the table that a question gives; of a network its edges."
-    found = ask(one, *args, **how)
+    found = ask(one, **given)
     return getattr(found, "edges", found)
 
-# %% ../nbs/27_draws.ipynb #e00bf29a
+# %% ../nbs/27_draws.ipynb #a845f459
+def _ask_each(ask, drawn_from, given, estimate, numbers) -> tuple[np.ndarray, np.ndarray]:
+    "Return numbers of the estimate's rows in each draw (n_draws, n_rows, …), and which are there."
+    index, every = _by_name(estimate, numbers, estimate).index, _uncut(ask, given)
+    drawn, there = [], []
+    for one in drawn_from:
+        rows = _by_name(_answer(ask, one, given), numbers, estimate)
+        there.append(rows.index.get_indexer(index) >= 0)
+        if every and not there[-1].all():
+            with suppress(MemoryError):
+                rows = _by_name(_answer(ask, one, every), numbers, estimate)
+        drawn.append(rows.reindex(index).to_numpy(dtype=float))
+    numbers_drawn = np.array(drawn)
+    numbers_drawn[:, np.isnan(numbers_drawn).any(axis=0)] = np.nan
+    return numbers_drawn, np.array(there)
+
+# %% ../nbs/27_draws.ipynb #5ebdcdc9
 def over_draws(
     ask: Callable,                  # The question, such as vf.tl.divergence: from data to a table
     data: AnnData | GeneJacobian | FieldCells,   # AnnData with a fitted field, or its parts
     *args,                          # Further arguments of the question
-    draws: int = 200,               # How many fields are drawn
+    draws: int | Mapping = 200,     # How many fields; or fields that are draws, from `fit_each`
     seed: int = 0,                  # Seed of the draws
-    of: str | None = "velocity",    # Or "production"
+    of: str | None = None,          # "velocity" or "production"; None: as the question takes it
     basis: str | None = "pca",      # Basis of the velocity field; None is gene space
     cell_idx=None,                  # Cells: positions, a mask or names; None is all
-    groups=None,                    # Column of obs, or labels, for a question that takes groups
     gene_symbols: str | None = None,   # Column of var with genes' names; None is var_names
-    **how,                          # Further arguments of the question, by name
+    **how,                          # Further arguments of the question, by name: groups, top …
 ) -> pd.DataFrame:                  # Its table, and of each number lower, upper, same_sign; share
     """Return the answer to a question, with 95 % intervals from fields drawn from the posterior.
 
-    `same_sign` is the share of draws in which the number has the sign of the estimate, `share`
-    that in which the row is there at all: with `top=10`, the probability to be among the first
-    ten. Intervals and `same_sign` are over all draws, whether the row is in the top or not; NaN if
-    a draw lacks the number, as where the question hides its cut (no argument `top`, `k` or
-    `genes`) or all rows don't fit the memory. The question gets the lazy tensor, or of a basis that
-    is not linear the field and its cells, without errors. ValueError without a posterior."""
+    An interval holds 95 % of the draws, and of the draws mirrored at the estimate, so an answer
+    that noise shifts is covered. `same_sign` is the share of draws with the sign of the estimate,
+    of those mirrored if that is less; `share` that in which the row is there at all: with `top=10`,
+    the probability to be among the first ten. Intervals are over all draws, whether the row is in
+    the top or not; NaN if a draw lacks the number, as where the question hides its cut (no argument
+    `top`, `k` or `genes`) or all rows don't fit the memory. The question gets the lazy tensor, or
+    of a basis that is not linear the field and its cells, without errors. ValueError without a
+    posterior."""
     data = with_symbols(data, gene_symbols)
-    at = _field_at(data, basis, cell_idx, of)
-    if groups is not None: how["groups"] = cell_labels(data, at, groups)
-    estimate = _answer(ask, replace(next(draw_fields(at, 1)), field=at.field), *args, **how)
+    at = _field_at(data, basis, cell_idx, of or _default_of(ask))
+    bare = next(draw_fields(at, draws if isinstance(draws, Mapping) else 1))
+    given = dict(zip(list(signature(ask).parameters)[1:], args)) | how
+    given = _read_cells(ask, data, at, given)
+    estimate = _answer(ask, replace(bare, field=at.field), given)
     floats = estimate.select_dtypes("floating")
     numbers = [c for c in floats if c not in ("stderr", "z", "p", "fdr")]
-    shape = draws, len(estimate), len(numbers)
-    check_budget(shape, 2048, "ask of fewer cells, or take fewer draws")
-    index, every = _by_name(estimate, numbers, estimate).index, _uncut(ask, args, how)
-    drawn, there = np.empty(shape), np.empty(shape[:2], bool)
-    for i, one in enumerate(draw_fields(at, draws, seed)):
-        rows = _by_name(_answer(ask, one, *args, **how), numbers, estimate)
-        there[i] = rows.index.get_indexer(index) >= 0
-        if every and not there[i].all():
-            with suppress(MemoryError):
-                rows = _by_name(_answer(ask, one, **every), numbers, estimate)
-        drawn[i] = rows.reindex(index)
-    drawn[:, np.isnan(drawn).any(axis=0)] = np.nan
+    n_draws = len(draws) if isinstance(draws, Mapping) else draws
+    check_budget((n_draws, len(estimate), len(numbers)), 2048, "take fewer draws, or cells")
+    drawn, there = _ask_each(ask, draw_fields(at, draws, seed), given, estimate, numbers)
     return _with_intervals(estimate, numbers, drawn, there)
 
-# %% ../nbs/27_draws.ipynb #2809a9ae
+# %% ../nbs/27_draws.ipynb #b68f2568
 def _with_intervals(estimate, numbers, drawn, there) -> pd.DataFrame:
     "Return a table with what draws, (n_draws, n_rows, n_numbers), say; `there`: of each row."
-    table = estimate.copy()
-    same = (np.sign(drawn) == np.sign(estimate[numbers].to_numpy())).sum(axis=0)
-    with np.errstate(invalid="ignore"): same = same / (~np.isnan(drawn)).sum(axis=0)
-    bounds = pd.DataFrame(drawn.reshape(len(drawn), -1)).quantile([0.025, 0.975]).to_numpy()
-    lower, upper = bounds.reshape(2, *same.shape)
+    table, value = estimate.copy(), estimate[numbers].to_numpy()
+    flat = pd.DataFrame(drawn.reshape(len(drawn), -1))
+    low, high = flat.quantile([0.025, 0.975]).to_numpy().reshape(2, *value.shape)
+    with np.errstate(invalid="ignore"):
+        lower, upper = np.fmin(low, 2 * value - high), np.fmax(high, 2 * value - low)
+        same = [(np.sign(x) == np.sign(value)).sum(axis=0) for x in (drawn, 2 * value - drawn)]
+        columns = dict(lower=lower, upper=upper)
+        columns["same_sign"] = np.minimum(*same) / (~np.isnan(drawn)).sum(axis=0)
     for i, name in enumerate(numbers):
-        columns = dict(lower=lower, upper=upper, same_sign=same)
         table = table.assign(**{f"{name}_{what}": of[:, i] for what, of in columns.items()})
     return table.assign(share=there.mean(axis=0))
 
-# %% ../nbs/27_draws.ipynb #0ce4e70c
+# %% ../nbs/27_draws.ipynb #dddfd1b9
 def drawn_fixed_points(
     data: AnnData | GeneJacobian | FieldCells,   # AnnData with a fitted field, or its parts
     basis: str | None = "pca",   # Basis of the field; None is gene space
     *,
-    draws: int = 200,            # How many fields are drawn
+    draws: int | Mapping = 200,  # How many fields; or fields that are draws, from `fit_each`
     seed: int = 0,               # Seed of the draws
     groups=None,                 # Column of obs, or labels: names the group around each point
     **options,                   # Of `fixed_points`
@@ -154,11 +202,12 @@ def drawn_fixed_points(
     """Return fixed points with the share of draws that have one of that kind there, and 95 %
     intervals of where it lies. Raises ValueError for a field without posterior."""
     at = field_cells(data, basis)
+    drawn_from = draw_fields(at, draws, seed)
     labels = None if groups is None else cell_labels(data, at, groups)
     table = fixed_points(at, basis, groups=labels, **options)
     places = list(table.columns[-at.all_states.shape[1]:])
     X, numbers, drawn = table[places].to_numpy(), ["growth", *places], []
-    for one in draw_fields(at, draws, seed):
+    for one in drawn_from:
         found = dynamics.fixed_points(one.field, one.states, starts=X)
         drawn.append(np.full((len(X), len(numbers)), np.nan))
         owner = np.linalg.norm(found.states[:, None] - X, axis=2).argmin(axis=1) if len(X) else []
