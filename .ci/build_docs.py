@@ -31,8 +31,8 @@ PAGE = """<!DOCTYPE html>
 main { max-width: 773px; margin: auto; padding: 0 12px }
 pre { overflow-x: auto; font-size: .875em }
 div.sourceCode pre > code { white-space: pre-wrap } img { max-width: 100% } td, th { padding: .3rem }
-$style$
 $highlighting-css$
+$style$
 </style></head>
 <body><main><h1>$title$</h1>$body$</main>$tail$</body></html>"""
 
@@ -102,7 +102,8 @@ def main():
     address = {name: url for url, name in name_of.items()}
     for name in address: problems[name] += check_texts(PROC / name)   # as Quarto finds them
     (template := OUT / "page.template").write_text(PAGE, encoding="utf-8")
-    style, tail = prerender.dark_style(), prerender.quarto()["format"]["html"]["include-after-body"]["text"]
+    style = prerender.style("light", "body") + "\n" + prerender.style("dark", ".quarto-dark")
+    tail = prerender.quarto()["format"]["html"]["include-after-body"]["text"]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda item: write_page(*item, address, template, style, tail), notebooks.items()))
     for url, found in check_site.check(OUT, notebooks).items(): problems[name_of[url]] += found

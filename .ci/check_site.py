@@ -17,6 +17,7 @@ from notebooks import TOP, read
 from prerender import front_matter, page_url
 
 UNSEEN = ["script", "style", "annotation", "pre", "code", "noscript"]   # words in these are not read as prose
+SIGNATURE = re.compile(r"def \w+\(\n.*\n\)[^\n]*\s*", re.S)   # as nbdev writes it: what is said of parameters is code
 BROKEN = re.compile(r"```|\$\$|\]\(|^#{1,6} |^:::|\\(?:[A-Za-z]{3,}|[lr]\b)", re.M)
 
 
@@ -28,7 +29,8 @@ def parsed(path):
         ids={tag[key] for key in ("id", "name") for tag in soup.find_all(attrs={key: True})},
         links=[a["href"] for a in soup.select("a[href]") if a["href"]], charts=len(soup.select(".vega-chart")),
         loads=[tag.get("src") or tag["href"] for tag in loads],
-        headings=[h.get_text() for h in soup.find_all(re.compile("^h[1-6]$"))])
+        headings=[h.get_text() for h in soup.find_all(re.compile("^h[1-6]$"))],
+        signatures=[pre.get_text() for pre in soup.select("pre") if pre.get_text().startswith("def ")])
     for tag in soup(UNSEEN): tag.decompose()
     page.prose = list(soup.strings)
     return page
@@ -46,6 +48,8 @@ def check_words(page, nb=None):
     found = [m[0] + words[m.end():m.end() + 60] for words in page.prose if (m := BROKEN.search(words))]
     yield from (f"stands on the page as it is written: {words!r}" for words in found)
     yield from (f"a heading that swallowed its text: {h[:80]!r}…" for h in page.headings if len(h) > 160)
+    cut = [s for s in page.signatures if SIGNATURE.fullmatch(s) and re.search(r" # |:NoneType=|\]\(http", s)]
+    yield from (f"a signature as code, not as a table: {signature[:60]!r}…" for signature in cut)
     if nb is None: return
     charts = sum("vega-chart" in str(o.get("data", {})) for c in nb["cells"] for o in c.get("outputs", []))
     for what, there, asked in (("headings", len(page.headings), len(headings(nb))), ("charts", page.charts, charts)):

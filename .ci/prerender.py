@@ -64,9 +64,9 @@ def definition(match):
     "What nbdev shows of a definition: its words first, upright, then its parameters as a table that wraps."
     name, body, back, about, words = match.groups()
     words = re.sub(r"\A\*(.+)\*$", r"\1", words.strip(), count=1, flags=re.M)
-    found = [PARAMETER.fullmatch(line) for line in body.splitlines()]
-    rows = fields_of_classes().get(name) or all(found) and [m.groups() for m in found]
-    if not rows:   # several parameters on a line: nothing is said of them
+    found = [PARAMETER.fullmatch(line) for line in body.splitlines()] if " # " in body else []
+    rows = fields_of_classes().get(name) or [m.groups() for m in found if m]
+    if not rows:   # parameters of which nothing is said, all on one line
         signature = match[0][:match.start(5) - match.start()].strip()
         return f"{words}\n\n{signature}".strip().replace(":NoneType=", "=")
     if (back or about) and name not in fields_of_classes(): rows.append(("returns", back, None, about))
@@ -80,9 +80,10 @@ def definition(match):
 
 
 def words_block(said):
-    "Output in words, its lines wrapped where the page is narrower than they are."
-    kind = lambda line: ' class="row"' if TABLE.search(line) else ""
-    lines = [f"<span{kind(line)}>{escape(line, quote=False)}</span>" for line in said.rstrip().splitlines()]
+    "Output in words, its lines wrapped where the page is narrower than they are; those of a table are not."
+    kind = lambda part: ' class="row"' if TABLE.search(part) else ""
+    parts = re.split(r"\n(?=\n)", said.rstrip())   # tables and paragraphs, blank lines between them
+    lines = [f"<span{kind(part)}>{escape(line, quote=False)}</span>" for part in parts for line in part.split("\n")]
     return fence('<pre class="words"><code>' + "\n".join(lines) + "</code></pre>", "{=html}")
 
 
@@ -184,12 +185,12 @@ def colours(theme):
     return {k: found["body-color"] if v == "inherit" else v for k, v in found.items()}
 
 
-def dark_style():
-    "The dark colours as CSS, for pages that Quarto does not make."
-    c = colours("dark")
+def style(theme, where):
+    "The colours of a theme as CSS, for pages that Quarto does not make."
+    c = colours(theme)
     parts = {"": ("body-color", "body-bg"), " a": ("link-color", None), " code": ("code-color", None),
-             " pre, .quarto-dark pre :is(code, span)": ("pre-color", "code-block-bg")}
-    return "\n".join(f".quarto-dark{k} {{ color: {c[ink]}; background: {c.get(paper, 'transparent')} }}"
+             f" pre, {where} pre :is(code, span)": ("pre-color", "code-block-bg")}
+    return "\n".join(f"{where}{k} {{ color: {c[ink]}; background: {c.get(paper, 'transparent')} }}"
                      for k, (ink, paper) in parts.items())
 
 

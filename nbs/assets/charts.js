@@ -30,10 +30,14 @@
     const least = told.includes('"axis":null') ? 540 : told.includes('"text"') ? 280 : 140;
     return spec.width > 0 ? { ...spec, width: Math.max(Math.min(spec.width, least), spec.width - over) } : spec;
   }
+  const TITLES = ["title", "text", "subtitle"];   // they break where a phone ends
+  const lines = words => typeof words === "string" && words.length > 42 ? words.match(/\S.{0,40}(?=\s|$)|\S+/g)
+    : Array.isArray(words) && words.every(word => typeof word === "string") ? words.flatMap(lines) : words;
   async function draw(div) {
     const night = dark(), old = div.vegaView, narrow = div.clientWidth < 500;
-    const most = narrow ? { labelLimit: 150, fontSize: 12 } : {};   // long names leave no room on a phone
-    const made = JSON.parse(div.querySelector("script").textContent, (key, value) => value > most[key] ? most[key] : value);
+    const most = narrow ? { labelLimit: 150, fontSize: 12, columns: 1 } : {};   // long names leave no room on a phone
+    const short = (key, value) => value > most[key] ? most[key] : narrow && TITLES.includes(key) ? lines(value) : value;
+    const made = JSON.parse(div.querySelector("script").textContent, short);
     const part = name => div.querySelector("." + name) || div.appendChild(
       Object.assign(document.createElement("div"), { className: name }));
     const menus = part("menus"), host = part("picture"), tall = Boolean((made.usermeta || {}).view);

@@ -99,7 +99,6 @@ TWISTS = {   # mistakes that are made everywhere, as what they make of the right
     "rows and columns are exchanged (effectors and regulators, places and figures): `.T` turns a table.": lambda w: w.T,
     "the columns are in the wrong order.": lambda w: w[:, ::-1],
     "both rows and columns are in the wrong order.": lambda w: w[::-1, ::-1],
-    "the numbers are right, but sorted: keep them in the order asked for.": lambda w: np.sort(w),
     "a hundred times too large: in per cent? Then write the sign, %.": lambda w: 100 * w,
     "a hundred times too small.": lambda w: w / 100,
     "ten times too large: look at the decimal point.": lambda w: 10 * w,
@@ -121,6 +120,8 @@ def twist(given: np.ndarray, wanted: np.ndarray, rtol: float) -> str:
             with np.errstate(all="ignore"): value = changed(wanted)
         except IndexError: continue
         if np.isfinite(value).all() and same_numbers(given, value, rtol, atol): return words
+    if wanted.ndim and given.shape == wanted.shape and np.allclose(np.sort(given.flat), np.sort(wanted.flat), rtol, atol):
+        return "the numbers are right, but not in the order asked for."
     with np.errstate(all="ignore"): ratio = (given / wanted)[wanted != 0] if given.shape == wanted.shape else np.ones(1)
     if ratio.size > 1 and 0 < abs(ratio[0]) and np.allclose(ratio, ratio[0], rtol=0.01):
         return f"all are {ratio[0]:.3g} times what was asked for: there is a factor too many, or one is missing."
@@ -153,6 +154,17 @@ def hint(given, wanted, rtol: float = 0.02, atol: float = 0.0) -> str:
     if given * wanted < 0: return "the sign is wrong."
     if wanted == 0: return "it is not that far " + ("above zero." if given > 0 else "below zero.")
     return "too large." if abs(given) > abs(wanted) else "too small."
+
+
+def hint_of_names(given, wanted) -> str:
+    "Say what is wrong with a set of names, without giving the right one away."
+    names = re.split(r"[,;\s]+", given.strip("{[( )]}")) if isinstance(given, str) else given
+    if isinstance(names, Mapping) or np.ndim(names) > 1: return "that is a table: a set of names was asked for."
+    if isinstance(names, Real): return "that is a number: a set of names was asked for."
+    named, right = ({frozenset(words_of(n)): str(n) for n in some} for some in (names, wanted))
+    strange, missing = [named[n] for n in named if n not in right], sum(n not in named for n in right)
+    said = [f"{len(strange)} should not be there: the first, {strange[0]}"] if strange else []
+    return "; ".join(said + [f"{missing} of {len(right)} are missing"] * bool(missing)) + "."
 
 
 class Exercise:
@@ -206,6 +218,7 @@ class Exercise:
 
     def _about(self, given) -> str:
         "What can be said about a wrong answer that nobody expected."
+        if isinstance(self.answer, (set, frozenset)): return hint_of_names(given, self.answer)
         if not self.numbers:
             choose = f" Choose among: {', '.join(self.choices)}." if self.choices else ""
             return f"{given!r} is not it." + choose

@@ -72,7 +72,7 @@ def test_hints():
     right = np.array([[0.5, -1.25], [3.0, 0.25]])
     for wrong, words in ((right.T, "exchanged"), (right[::-1], "reversed"), (right[:, ::-1], "columns are in"),
                          (-right, "sign is not"), (np.abs(right), "absolute"), (right / 2, "half"),
-                         (right.T[:, :1], "shape"), (right * 3.7, "3.7 times"), (right**2, "square")):
+                         (right.T[:, :1], "shape"), (right.flat[[2, 0, 1, 3]].reshape(2, 2), "order asked for"), (right * 3.7, "3.7 times"), (right**2, "square")):
         assert words in hint(wrong, right), words
     for wrong, words in ((5.7, "per cent"), (0.57, "decimal point"), (1 / 0.057, "other way"), (0.06, "two")):
         assert words in hint(wrong, 0.057), words
@@ -102,6 +102,17 @@ def test_numbers():
     pair = Exercise("?", [0.5, -1.25])
     assert ENTRY.check("-3/2").right and pair.check("[0.5, −1.25]").right and pair.check("0.5 -1.25").right
     with raises(WrongAnswer, "one number"): pair.check("0.5")
+
+
+def test_names():
+    genes = Exercise("?", {"Fog1", "Fli1", "EKLF"})
+    assert genes.check(["fog1", "Fli1", "eklf"]).right
+    with raises(WrongAnswer, "^2 should not be there: the first, Spi1; 1 of 3 are missing.$"):
+        genes.check(["Spi1", "Gata2", "Fog1", "Fli1"])
+    with raises(WrongAnswer, "^2 of 3 are missing.$"): genes.check("Fog1")
+    with raises(WrongAnswer, "a table"): genes.check(J)
+    with raises(WrongAnswer, "a number"): genes.check(3)
+    with raises(WrongAnswer, "3 of 3 are missing"): genes.check(set())
 
 
 def test_proofs():
