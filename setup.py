@@ -11,7 +11,8 @@ parser.read(here / "settings.ini", encoding="utf-8")
 cfg = parser["DEFAULT"]
 
 statuses = ["", "1 - Planning", "2 - Pre-Alpha", "3 - Alpha", "4 - Beta", "5 - Production/Stable"]
-pythons = ["3.11", "3.12", "3.13"]
+pythons = ["3.11", "3.12", "3.13", "3.14"]
+extras = ["scvelo", "dynamo", "cellrank", "jax", "torch", "gpu", "dask"]
 readme = here / "README.md"
 
 setup(
@@ -22,7 +23,8 @@ setup(
     long_description_content_type="text/markdown",
     author=cfg["author"],
     url=cfg["git_url"],
-    project_urls={"Documentation": cfg["doc_host"] + cfg["doc_baseurl"]},
+    project_urls={"Documentation": cfg["doc_host"] + cfg["doc_baseurl"], "Issues": cfg["git_url"] + "/issues",
+                  "Changelog": cfg["git_url"] + "/blob/main/CHANGELOG.md"},
     keywords=cfg["keywords"].split(),
     license=cfg["license"],
     license_files=["LICENSE"],
@@ -39,9 +41,7 @@ setup(
     python_requires=">=" + cfg["min_python"],
     install_requires=cfg["requirements"].split(),
     extras_require={
-        "dask": cfg["dask_requirements"].split(),
-        "jax": cfg["jax_requirements"].split(),
-        "torch": cfg["torch_requirements"].split(),
+        **{name: cfg[f"{name}_requirements"].split() for name in extras},
         "dev": cfg["dev_requirements"].split() + cfg["dask_requirements"].split(),
     },
     entry_points={

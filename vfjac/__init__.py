@@ -4,7 +4,7 @@ The names stand in `__init__.pyi`, where type checkers and editors find them. Th
 they are first used, so that `import vfjac` stays quick and Altair and ipywidgets are only loaded
 for charts and widgets.
 """
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 import ast
 import sys
