@@ -51,10 +51,10 @@ class Kernel:
     def scaled_distances(self, X: np.ndarray, control_points: np.ndarray) -> np.ndarray:
         "Scaled squared distances r between states `X` (n, d) and control points (M, d), (n, M)."
         x, c = _centred(X, control_points)
-        scaled = c * np.asarray(self.beta, c.dtype)
-        r = x @ (-2 * scaled).T
-        r += np.einsum("nd,nd->n", x, x * np.asarray(self.beta, x.dtype))[:, None]
-        r += np.einsum("md,md->m", c, scaled)
+        scaled, squared = (a * np.asarray(self.beta, a.dtype) for a in (c, x * x))
+        left = [x, squared.sum(axis=1), np.ones(len(x), x.dtype)]   # one product, one pass
+        right = [-2 * scaled, np.ones(len(c), c.dtype), (c * scaled).sum(axis=1)]
+        r = np.column_stack(left) @ np.column_stack(right).T
         return np.maximum(r, 0, out=r)
 
     def __call__(self, X: np.ndarray, control_points: np.ndarray, order: int = 0) -> np.ndarray:
