@@ -181,13 +181,18 @@ def _action(path: np.ndarray, field: VectorField) -> tuple[np.ndarray, np.ndarra
     gradient[1:] += of_middle + of_step
     return (size * speed)[:, 0] - (f * step).sum(axis=1), gradient
 
-# %% ../nbs/28_landscape.ipynb #37b8694d
-def least_path(field: VectorField, path: np.ndarray, rounds: int = 5) -> np.ndarray:
+# %% ../nbs/28_landscape.ipynb #fe7a2260
+def least_path(field: VectorField, path: np.ndarray, rounds: int = 3) -> np.ndarray:
     "Return the path of least action between the ends of a path, (n + 1, d); its steps are equal."
     whole = lambda inner: np.vstack([path[:1], inner.reshape(-1, path.shape[1]), path[-1:]])
+    length = lambda v: np.linalg.norm(v, axis=1).mean()
+    stiff = 0.3 * length(field.velocity(path)) / length(np.diff(path, axis=0))   # bends cost, too
     def cost(inner):
         S, gradient = _action(whole(inner), field)
-        return S.sum(), gradient[1:-1].ravel()
+        bend = np.diff(whole(inner), 2, axis=0)
+        for rows, sign in (slice(None, -2), 1), (slice(1, -1), -2), (slice(2, None), 1):
+            gradient[rows] += 2 * stiff * sign * bend
+        return S.sum() + stiff * np.square(bend).sum(), gradient[1:-1].ravel()
     for _ in range(rounds):
         start, how = path[1:-1].ravel(), dict(jac=True, method="L-BFGS-B")
         path = whole(minimize(cost, start, **how, options=dict(maxiter=40)).x)

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['divergence', 'speed', 'curl', 'acceleration', 'curvature', 'torsion', 'FieldCells', 'velocity_jacobian',
-           'field_cells', 'motion', 'determinant', 'eigenvalues', 'eigenmodes', 'sensitivity', 'fixed_points',
-           'integrate', 'along_path']
+           'field_cells', 'motion', 'determinant', 'eigenvalues', 'eigenmodes', 'in_hours', 'sensitivity',
+           'fixed_points', 'integrate', 'along_path']
 
-# %% ../nbs/26_motion.ipynb #04a31b25
+# %% ../nbs/26_motion.ipynb #907363a2
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,7 +18,8 @@ from anndata import AnnData
 from scipy.spatial import cKDTree
 
 from . import dynamics
-from .adata import basis_key, read_field, with_symbols
+from .adata import (
+    Key, basis_key, check_adata, listed, read_field, read_states, read_velocities, with_symbols)
 from .blocks import check_budget, check_numbers, fold_cells, map_blocks, row_blocks
 from .embedding import LiftedField
 from .fields import VectorField
@@ -168,7 +169,7 @@ def eigenvalues(
     table = long_table(values.real, "real", cell=at.cells, mode=range(1, values.shape[1] + 1))
     return table.assign(imag=values.imag.ravel())
 
-# %% ../nbs/26_motion.ipynb #46a7c710
+# %% ../nbs/26_motion.ipynb #beaf79fd
 def eigenmodes(
     data: AnnData | GeneJacobian,   # AnnData with a fitted field, or a GeneJacobian
     groups=None,                    # Column of obs, or labels, (n_cells,); None is one group
@@ -179,7 +180,9 @@ def eigenmodes(
     gene_symbols: str | None = None,   # Column of var with genes' names; None is var_names
     cell_idx=None,                  # Cells: positions, a mask or names; None is all
 ) -> pd.DataFrame:                  # group, mode, real, imag, half_life, period, gene, amplitude …
-    "Return the leading modes of the mean Jacobian of each group, as patterns of genes."
+    """Return the leading modes of the mean Jacobian of each group, as patterns of genes.
+
+    Times are in units of the velocities: hours after `vf.tl.in_hours`."""
     data = with_symbols(data, gene_symbols)
     check_numbers("a whole number, 1 or more", k=k, genes=1 if genes is None else genes)
     gj, tables = velocity_jacobian(data, basis, cell_idx), []
@@ -188,7 +191,9 @@ def eigenmodes(
     for label, rows in group_rows(cell_labels(data, gj, groups), gj.n_cells).items():
         J = fold_cells(partial(sum_jacobians, gj.field), gj.states[rows]) / len(rows)
         tables.append(_mode_table(J, names, left, k, genes).assign(group=label))
-    return pd.concat(tables, ignore_index=True)[["group", *tables[0].columns[:-1]]]
+    table = pd.concat(tables, ignore_index=True)[["group", *tables[0].columns[:-1]]]
+    if isinstance(data, AnnData) and Key.hours in data.uns: table.attrs["time"] = "hours"
+    return table
 
 # %% ../nbs/26_motion.ipynb #f5bed160
 def _mode_table(J, names, left, k, n_genes) -> pd.DataFrame:
@@ -204,6 +209,62 @@ def _mode_table(J, names, left, k, n_genes) -> pd.DataFrame:
             period=modes.period[0, m], gene=names[order], amplitude=np.abs(pattern),
             phase=np.where(phase == -180, 180.0, phase))))
     return pd.concat(tables, ignore_index=True)
+
+# %% ../nbs/26_motion.ipynb #82209542
+def _hours_of_unit(X, V, times, seed=0, n_draws=100) -> tuple[np.ndarray, float]:
+    "Return hours of a unit of time, estimate and draws of cells, and the cosine of both motions."
+    cuts = np.unique(np.quantile(times, np.linspace(0, 1, 9)[1:-1]))
+    code = np.searchsorted(cuts, times, side="right")
+    if len(np.unique(times)) < 9: code = np.unique(times, return_inverse=True)[1]
+    rng, found = np.random.default_rng(seed), []
+    for draw in range(1 + n_draws):
+        rows = rng.integers(len(X), size=len(X)) if draw else np.arange(len(X))
+        table = pd.DataFrame(np.column_stack([times, X, V])[rows]).groupby(code[rows]).mean()
+        t, x, v = np.split(table.to_numpy(), [1, 1 + X.shape[1]], axis=1)
+        D, M = np.diff(x, axis=0) / np.diff(t, axis=0), (v[1:] + v[:-1]) / 2
+        found.append([(M * M).sum(), (D * M).sum(), (D * D).sum()])
+    first, *others = np.array(found)
+    bias = np.mean(others, axis=0) - first   # of squares of means: what few cells add to them
+    MM, DM, _ = np.vstack([first - bias, others - 2 * bias]).T
+    return MM / DM, float(first[1] / np.sqrt(first[0] * first[2]))
+
+# %% ../nbs/26_motion.ipynb #bece63c4
+def in_hours(
+    adata: AnnData,             # Cells with states and velocities, not fitted yet
+    time: str | float,          # Column of obs: hours since all cells started; or hours of a unit
+    basis: str = "pca",         # Basis in which motion is compared
+    *,
+    seed: int = 0,              # Seed of the draws of cells
+) -> pd.Series:                 # hours, lower, upper (95 %), agreement (a cosine, 1 is best)
+    """Divide all velocities by the hours that a unit of their time lasts, and return these.
+
+    Kept in `uns["velocity_hours"]`. Raises KeyError without the column, ValueError for times that
+    are no numbers or all the same, for velocities that do not go where cells go in time, and where
+    a field has been fitted, or velocities divided, before."""
+    check_adata(adata, write=True)
+    if done := [k for k in adata.uns if k == Key.hours or str(k).startswith(Key.field)]:
+        raise ValueError(f"uns[{done[0]!r}] is there: expected cells without; in_hours before a fit")
+    hours, agreement = np.array([float(time)] * 2) if not isinstance(time, str) else None, np.nan
+    if isinstance(time, str):
+        if time not in adata.obs: raise KeyError(f"no column {time!r} in obs: {listed(adata.obs)}")
+        times = pd.to_numeric(adata.obs[time], errors="coerce").to_numpy(float)
+        known = np.isfinite(times)
+        if len(np.unique(times[known])) < 2: raise ValueError(
+            f"obs[{time!r}] holds {len(np.unique(times[known]))} different numbers: expected two "
+            "times at least, hours since all cells started")
+        both = read_states(adata, basis)[known], read_velocities(adata, basis)[0][known]
+        hours, agreement = _hours_of_unit(*both, times[known], seed)
+        if not (hours > 0).mean() > 0.975: raise ValueError(
+            f"the mean of the cells does not move as their velocities say (cosine {agreement:.2f}):"
+            " cells do not start together, or are too few; expected motion that both agree on, or "
+            "the hours of a unit as a number")
+    check_numbers("a positive number", time=hours[0])
+    for part, keys in ((adata.layers, Key.velocities), (adata.obsm, [*adata.obsm])):
+        for key in keys:
+            if key in part and str(key).startswith(Key.velocity): part[key] = part[key] / hours[0]
+    adata.uns[Key.hours] = float(hours[0])
+    limits = np.quantile(hours[1:], [0.025, 0.975])
+    return pd.Series([hours[0], *limits, agreement], ["hours", "lower", "upper", "agreement"])
 
 # %% ../nbs/26_motion.ipynb #3a910324
 def sensitivity(

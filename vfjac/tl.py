@@ -12,7 +12,7 @@ from vfjac.knockout import knock_out
 from vfjac.landscape import landscape, least_action
 from vfjac.motion import (
     acceleration, along_path, curl, curvature, determinant, divergence, eigenmodes, eigenvalues,
-    fixed_points, integrate, sensitivity, speed, torsion)
+    fixed_points, in_hours, integrate, sensitivity, speed, torsion)
 from vfjac.networks import conserved_network, differential_network, jacobian_network, save_network
 from vfjac.perturbation import perturb, perturb_cells
 from vfjac.ranking import compare_groups, rank_divergence_genes, rank_jacobian_genes
@@ -24,8 +24,8 @@ __all__ = [
     "conserved_network", "coregulation", "coregulation_curve", "curl", "curvature",
     "determinant", "differential_network", "divergence", "drawn_fixed_points", "eigenmodes",
     "eigenvalues", "enrichment", "fates", "fit_each", "fixed_points", "gene_set_jacobian",
-    "hessian", "integrate", "jacobian_network", "kinetics", "knock_out", "landscape",
-    "laplacian", "least_action", "over_draws", "perturb", "perturb_cells",
+    "hessian", "in_hours", "integrate", "jacobian_network", "kinetics", "knock_out",
+    "landscape", "laplacian", "least_action", "over_draws", "perturb", "perturb_cells",
     "rank_divergence_genes", "rank_jacobian_genes", "response_curve", "response_density",
     "save_network", "sensitivity", "speed", "torsion", "transition_matrix"]
 
