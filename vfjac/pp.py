@@ -555,7 +555,7 @@ def _checked(adata, keep, gene_symbols):
         explain_missing(named, missing, named.var_names, "keep")
     return adata, [*adata.var_names[named.var_names.get_indexer([*map(str, keep)])]]
 
-# %% ../nbs/17_pp.ipynb #8fa1e429
+# %% ../nbs/17_pp.ipynb #1c492a9f
 def prepare(
     adata: AnnData,                   # Counts, or what velocity tools made from them; not changed
     *,
@@ -589,5 +589,7 @@ def prepare(
         f"{how['graph']}: the noise that neighbours share can't be undone; keep counts, or the "
         f"graph of the averages in obsp")
     if report: return cells, table.copy()
-    print("\n".join(f"{what:9} {how}" for what, how in zip(table["what"], table["how"])))
+    said = "\n".join(f"{what:9} {how}" for what, how in zip(table["what"], table["how"]))
+    try: print(said)
+    except UnicodeEncodeError: print(said.encode("ascii", "replace").decode())   # Windows, to a file
     return cells
