@@ -94,11 +94,11 @@ def _without(left, right) -> np.ndarray:
     w, U = np.linalg.eigh(np.eye(right.shape[1]) - Q.T @ Q)
     return (U * np.sqrt(np.maximum(w, 0))) @ U.T
 
-# %% ../nbs/28_fates.ipynb #55dbdc2c
+# %% ../nbs/28_fates.ipynb #4d2979e2
 def velocity_flows(
     gj: GeneJacobian,     # Lazy tensor of a velocity field
     held: dict,           # Of its cells, from `held_genes`
-    draws: int,           # How many fields; 0: the estimate
+    draws: int | Mapping,   # How many fields; 0: the estimate; or fields that are draws
     seed: int = 0,        # Seed of the draws
 ) -> Iterator[tuple[Flow, Flow]]:   # Of each draw, untouched and held
     "Yield what moves cells under drawn velocity fields. Raises ValueError without a posterior."
@@ -118,7 +118,7 @@ def velocity_flows(
             return v - (v @ left.T) @ right
         yield Flow(one.field.velocity, X, *how), Flow(pinned, moved, *how)
 
-# %% ../nbs/28_fates.ipynb #1b922780
+# %% ../nbs/28_fates.ipynb #badb2bdd
 def production_flows(
     cells: AnnData,       # Cells with a production fit
     held: dict,           # From `held_genes`
@@ -128,7 +128,7 @@ def production_flows(
     "Yield what moves cells under draws of production minus decay. Raises KeyError, ValueError."
     gj = as_gene_jacobian(cells, of="production")
     at = [_regulator(gj, gene) for gene in held]
-    (model, W), X = _read_model(cells, gj, max(draws, 1), seed), np.asarray(gj.states)
+    (model, W), X = _read_model(cells, gj, draws or 1, seed), np.asarray(gj.states)
     start, edges = model.molecules(X), model.molecules(model.edges)
     moved, others = start.copy(), ~np.isin(np.arange(X.shape[1]), at)
     for k, own in zip(at, held.values()):
@@ -169,10 +169,10 @@ class Ends(NamedTuple):
         means = (self.member / self.member.sum(axis=0)).T @ self.places
         return means - means.mean(axis=0)
 
-# %% ../nbs/28_fates.ipynb #6f71ba6e
+# %% ../nbs/28_fates.ipynb #be4515d3
 def _attractors(adata, basis, d, draws, seed) -> Ends:
     "Return the attractors of the velocity field. Raises ValueError if most draws lack one."
-    points = drawn_fixed_points(adata, basis, draws=max(draws, 20), seed=seed)
+    points = drawn_fixed_points(adata, basis, draws=draws or 20, seed=seed)
     stable = points[points["kind"] == "stable"]
     rare = stable[stable["share"] < 0.5]
     said = ", ".join(f"{p.point} near {p.nearest} ({p.share:.0%})" for p in rare.itertuples())
@@ -236,7 +236,7 @@ def _flows(adata, of, basis, knock_out, over_express, draws, seed) -> tuple:
     if of == "production": return gj, held, [*production_flows(adata, held, draws, seed)]
     return gj, held, [*velocity_flows(gj, held, draws, seed)]
 
-# %% ../nbs/28_fates.ipynb #5c6b9c44
+# %% ../nbs/28_fates.ipynb #7189123e
 def fates(
     adata: AnnData,               # Cells with a velocity field, or with a fit of production
     knock_out=None,               # Gene, or a list: held at zero
@@ -244,7 +244,7 @@ def fates(
     groups=None,                  # Ends: column of obs, or labels; None: attractors of the field
     *,
     of: str | None = None,        # "velocity" or "production"; None: production where fitted
-    draws: int = 50,              # How many fields are drawn; 0: the field itself, no intervals
+    draws: int | Mapping = 50,    # How many fields are drawn; 0: none; or fields from `fit_each`
     per_cell: bool = False,       # Whether there is a row for each cell and fate
     time: float | None = None,    # How long cells go on; None: ten times across their spread
     basis: str | None = "pca",    # Basis of the velocity field; None is gene space
@@ -296,7 +296,7 @@ def _fate_table(drawn, cells, fates, per_cell, held) -> pd.DataFrame:
         table[limits] = table[limits].clip(0, 1)
     return table
 
-# %% ../nbs/28_fates.ipynb #37a5834f
+# %% ../nbs/28_fates.ipynb #1dd12adc
 def transition_matrix(
     adata: AnnData,               # Cells with a velocity field, or with a fit of production
     knock_out=None,               # Gene, or a list: held at zero
@@ -304,7 +304,7 @@ def transition_matrix(
     *,
     n_neighbors: int = 30,        # How many cells each may step to
     of: str | None = None,        # "velocity" or "production"; None: production where fitted
-    draws: int = 20,              # How many fields are drawn; 0: the field itself
+    draws: int | Mapping = 20,    # How many fields are drawn; 0: none; or fields from `fit_each`
     basis: str | None = "pca",    # Basis of the velocity field; None is gene space
     seed: int = 0,                # Seed of the draws
     gene_symbols: str | None = None,   # Column of var with genes' names; None is var_names

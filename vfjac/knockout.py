@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BEND', 'MODEL_ERROR', 'knock_out']
 
-# %% ../nbs/27_knockout.ipynb #ab4e38d4
+# %% ../nbs/27_knockout.ipynb #67b8a220
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from scipy.linalg import solve_triangular
 
 from .adata import Key, check_adata, dense, listed, with_symbols
 from .blocks import check_numbers, warn_user
+from .draws import draw_bounds
 from .genejacobian import group_rows
 from .production import (
     production_target, root_counts, size_factors, sparse_sums, spline_columns)
@@ -159,7 +160,7 @@ def _correlations(cells, gj, k, rows) -> np.ndarray:
         return E[:, -1] @ E[:, :-1]
     return np.array([one(E[own]) for own in rows.values()])
 
-# %% ../nbs/27_knockout.ipynb #e6a236b5
+# %% ../nbs/27_knockout.ipynb #daf888f9
 def _compared(model, W, X, held, time, rows) -> tuple[dict, float]:
     "Return columns of what changes in each group and gene, and the share of cells stopped."
     def change(w, after, before):
@@ -171,12 +172,10 @@ def _compared(model, W, X, held, time, rows) -> tuple[dict, float]:
     first, *drawn = [change(w, after[0], before) for w, after, before in zip(W, gone, here)]
     alone = X.copy()
     alone[:, held[0]] = model.states(held[1])[held[0]]
-    lower, upper = np.quantile(drawn, (0.025, 0.975), axis=0)
-    same = (np.sign(drawn) == np.sign(first)).mean(axis=0)
-    columns = dict(change=first, lower=lower, upper=upper, same_sign=same)
+    columns = dict(change=first) | draw_bounds(first, np.array(drawn))
     return columns | dict(first_order=change(W[0], alone, X)), gone[0][1].mean()
 
-# %% ../nbs/27_knockout.ipynb #15592f84
+# %% ../nbs/27_knockout.ipynb #6b14d509
 def knock_out(
     cells: AnnData,      # Cells with a production fit, see `vf.fit_production`
     gene: str,           # One of its regulators
@@ -198,9 +197,10 @@ def knock_out(
 
     Nothing here has seen a knock-out: drivers that are not in the fit stay as they are, nothing
     regulates itself, combinations of states may be new, and intervals are too short: on simulated
-    knock-outs those of 95 % held from a tenth to three quarters of the changes. Raises KeyError
-    unless the gene is a regulator of the fit, ValueError for one that is hardly counted, a negative
-    level, no time or fewer than 2 draws. Warns of a level that no cell shows."""
+    knock-outs those of 95 % held 93 of 100 changes of all genes, and three quarters of those of
+    genes that change by more than a tenth. Raises KeyError unless the gene is a regulator of the
+    fit, ValueError for one that is hardly counted, a negative level, no time or fewer than 2
+    draws. Warns of a level that no cell shows."""
     cells = with_symbols(cells, gene_symbols)
     check_adata(cells)
     check_numbers("zero or a positive number", level=level)

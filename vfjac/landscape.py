@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['shown_share', 'zero_lines', 'Landscape', 'landscape', 'least_path', 'least_action']
 
-# %% ../nbs/28_landscape.ipynb #eb6119ad
+# %% ../nbs/28_landscape.ipynb #498ee342
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -112,12 +113,12 @@ def _lines(grid: _Grid, V: np.ndarray, basin: np.ndarray, names) -> dict[str, np
               for b in np.unique(basin[basin >= 0])]
     return lines | dict(separatrix=np.unique(np.concatenate([np.empty((0, 2)), *inside]), axis=0))
 
-# %% ../nbs/28_landscape.ipynb #53e7eecc
+# %% ../nbs/28_landscape.ipynb #456ac5e4
 def landscape(
     data: AnnData | FieldCells,   # AnnData with a field in two dimensions, or the field
     basis: str | None = "umap",   # Basis of the field
     *,
-    draws: int = 100,             # How many fields are drawn; 0: none, shares are NaN
+    draws: int | Mapping = 100,   # How many fields are drawn; 0: none; or fields from `fit_each`
     n: int = 40,                  # Nodes of the grid along each side
     seed: int = 0,                # Seed of the draws
 ) -> Landscape:
@@ -201,14 +202,14 @@ def least_path(field: VectorField, path: np.ndarray, rounds: int = 3) -> np.ndar
         path = np.column_stack([np.interp(even, run, x) for x in path.T])
     return path
 
-# %% ../nbs/28_landscape.ipynb #dbf69b82
+# %% ../nbs/28_landscape.ipynb #cba0d98b
 def least_action(
     data: AnnData | FieldCells,   # AnnData with a fitted velocity field, or the field
     start: int,                   # Number of an attractor in `vf.tl.fixed_points(data, basis)`
     end: int,                     # Number of another one
     basis: str | None = "pca",    # Basis of the field; None is gene space
     *,
-    draws: int = 50,              # How many fields are drawn; 0: none
+    draws: int | Mapping = 50,    # How many fields are drawn; 0: none; or fields from `fit_each`
     n: int = 30,                  # Steps of the path
     seed: int = 0,                # Seed of the draws
 ) -> pd.DataFrame:                # step, action so far, support, and the coordinates, `pca1` …
