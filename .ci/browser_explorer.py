@@ -6,6 +6,7 @@ Starts JupyterLab on a small notebook in a temporary folder, picks genes in the 
 opens a report from disk without a network and works its menus and brush. Prints one line per check; the exit status is
 the number of failures. Without Chromium (or playwright) it says so and exits with 0.
 """
+import html
 import os
 import signal
 import socket
@@ -20,6 +21,8 @@ from pathlib import Path
 
 try:
     import nbformat
+    import numpy as np
+    import pandas as pd
     from playwright.sync_api import sync_playwright
 except ImportError:
     sys.exit(print("skipped: playwright is not installed (pip install playwright)"))
@@ -27,6 +30,7 @@ from browser import CHROMIUM, FLAGS, PHONE, WIDE, until, watched
 
 from vfjac.datasets import counts
 from vfjac.pp import prepare
+from vfjac.ranking import compare_groups
 from vfjac.regulation import fit_production
 from vfjac.tools import gene_jacobian, jacobian
 from vfjac.webpage import report
@@ -148,10 +152,13 @@ class Screen:
         for place in places[1:]: self.page.mouse.move(*place, steps=6)
         self.page.mouse.up()
 
+    def square_at(self, *pair):
+        squares = ((m["datum"], m["at"]) for m in self.marks("rect", "effector"))
+        return next(at for d, at in squares if (d["effector"], d["regulator"]) == pair)
+
     def click_square(self, *pair):
         self.to_top()
-        squares = ((m["datum"], m["at"]) for m in self.marks("rect", "effector"))
-        self.page.mouse.click(*next(at for d, at in squares if (d["effector"], d["regulator"]) == pair))
+        self.page.mouse.click(*self.square_at(*pair))
 
     def to_top(self):
         self.page.locator(self.where or "#chart").evaluate("e => e.scrollIntoView({block: 'start'})")
@@ -163,7 +170,7 @@ class Screen:
     def first_picture(self):
         until(lambda: any(self.shows(*pair) for pair in PAIRS[1:3]), "the first picture is not a pair of the data", 60)
         views = {mark["name"] for mark in self.marks("symbol", "cell")}
-        assert (len(self.squares()[0]), self.counted(), len(views)) == (4, N, 4), (self.counted(), views)
+        assert (len(self.squares()[0]), self.counted(), len(views)) == (4, N, 5), (self.counted(), views)
 
     def square(self):
         for pair in (PAIRS[2], PAIRS[1]):
@@ -331,7 +338,7 @@ class Report(Screen):
         until(lambda: 0 < self.counted() < N, "the group menu does not reach the counts")
         self.select(2, index=0)
         before = until(lambda: self.counted() == N and self.fills(), "the group menu does not let go")
-        self.select(3, index=1)
+        self.select(3, label="groups")
         until(lambda: len({*self.fills().values()}) == 3, "the groups have no colours")
         self.select(3, index=0)
         until(lambda: self.fills() == before, "the colours do not come back")
@@ -340,6 +347,124 @@ class Report(Screen):
         self.brush()
         other, mean = self.page.locator("#others").inner_text(), self.squares()[0]["Gata1", "Spi1"]
         assert other.startswith("Strongest on Gata1 in these cells") and f"Spi1 −{abs(mean):.1g}"[:7] in other, other
+
+    def compare(self):
+        "One group is kept as A, another is B: differences, errors and rates are those of Python."
+        group, groups = self.page.locator("#menus select").nth(2), sorted(set(self.groups))[:2]
+        for place, (name, words) in enumerate(zip(groups, ("A is kept", "A less B"))):
+            group.select_option(label=name)
+            if not place: self.page.keyboard.press("a")
+            until(lambda words=words: words in self.page.locator("#others").inner_text(), f"no {words!r}")
+        wanted = compare_groups(self.truth, *(np.flatnonzero(self.groups == name) for name in groups))
+        wanted = wanted.set_index(["effector", "regulator"])
+        found = self.download("#pairs-csv").set_index(["effector", "regulator"]).loc[wanted.index]
+        for column in ("difference", "stderr", "z", "fdr", "mean_a", "mean_b"):
+            np.testing.assert_allclose(found[column], wanted[column], rtol=2e-3, atol=1e-4, err_msg=column)
+        e, r = self.page.evaluate("['effector_name', 'regulator_name'].map(name => vegaView.signal(name))")
+        assert f"{abs(wanted['difference'][e, r]):.2g}" in self.page.locator("#others").inner_text()
+        self.page.locator("#pairs").click()
+        assert self.page.locator("#table tr").count() == 5
+        self.page.locator("#pairs").click()
+        before = self.page.locator("#others").inner_text()
+        self.page.reload()
+        until(lambda: self.page.locator("#others").inner_text() == before, "the address does not reopen the comparison")
+        self.page.keyboard.press("a")
+        until(lambda: "less" not in self.page.locator("#others").inner_text(), "the key does not let A go")
+        self.page.locator("#undo").click()
+        until(lambda: self.page.locator("#others").inner_text() == before, "undo does not bring A back")
+        self.page.keyboard.press("a")
+        group.select_option(index=0)
+        until(lambda: self.counted() == N, "the group stays")
+
+    def download(self, button, read=pd.read_csv):
+        with self.page.expect_download() as got: self.page.locator(button).click()
+        assert got.value.suggested_filename.startswith("vfjac_"), got.value.suggested_filename
+        return read(got.value.path())
+
+    def keeps(self):
+        "Saved pictures hold headline, caption and marks; the cells in view are a table."
+        self.drag(0, (0.02, 0.05), (0.55, 0.95))
+        until(lambda: 0 < self.counted() < N, "nothing is selected")
+        inside = self.clear()
+        assert set(self.download("#cells-csv")["cell"]) == set(inside)
+        svg = self.download("#svg", lambda path: html.unescape(Path(path).read_text()))
+        for words in (self.page.locator("h1").inner_text()[:40], "Strongest on", "Each dot is a cell"):
+            assert words in svg, words
+        assert svg.count("<path") > 3 * N
+        assert self.download("#png", lambda path: Path(path).read_bytes())[:4] == b"\x89PNG"
+        self.page.keyboard.press("Escape")
+        until(lambda: self.counted() == N, "Escape does not let go")
+
+    def still(self):
+        "Neither a brush nor another pair moves the chart."
+        top = lambda: self.page.locator("#chart").bounding_box()["y"] + self.page.evaluate("scrollY")
+        places = {top()}
+        for pair in PAIRS:
+            for menu in (0, 1): self.select(menu, label=pair[menu])
+            self.drag(0, (0.02, 0.05), (0.3, 0.6))
+            time.sleep(0.4)
+            places.add(top())
+            self.page.keyboard.press("Escape")
+            time.sleep(0.4)
+        assert max(places) - min(places) < 1, places
+
+    def by_keyboard(self):
+        "Tab reaches every menu and button, each has a name, and the sentence is live."
+        names = set()
+        self.page.locator("#menus select").first.focus()
+        for _ in range(25):
+            names.add(self.page.evaluate("document.activeElement.id"))
+            self.page.keyboard.press("Tab")
+        assert {*"keep pen free undo redo pairs pairs-csv cells-csv png svg pdf".split()} <= names, names
+        controls = "[...document.querySelectorAll('button, select')]"
+        assert self.page.evaluate(controls + ".every(e => e.labels?.length || e.textContent.trim())")
+        assert {self.page.locator(part).get_attribute("aria-live") for part in ("h1", "#others")} == {"polite"}
+
+    def by_finger(self):
+        "On a phone a tap picks a square, a finger scrolls, and draws where the lasso is on."
+        wire = self.page.context.new_cdp_session(self.page)
+        wire.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+        self.page.set_viewport_size(PHONE)
+        time.sleep(1.5)
+
+        def finger(*places):
+            moves = [("touchMove", place) for place in places[1:]]
+            for kind, place in [("touchStart", places[0]), *moves, ("touchEnd", None)]:
+                points = [] if place is None else [dict(zip("xy", place))]
+                wire.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+                time.sleep(0.03)
+
+        for pair in (PAIRS[2], PAIRS[1]):
+            self.page.evaluate("y => window.scrollBy(0, y)", self.square_at(*pair)[1] - 400)
+            finger(self.square_at(*pair))
+            until(lambda pair=pair: self.shows(*pair), f"a tap does not pick {pair}")
+        def draw(*shares):
+            self.to_top()
+            x, y, width, height = next(iter(self.dots().values()))["frame"]
+            finger(*[(x + across * width, y + down * height) for across, down in shares])
+
+        draw((0.1, 0.9), (0.1, 0.1), (0.5, 0.1), (0.9, 0.1))
+        time.sleep(0.5)
+        assert self.counted() == N, "a finger that scrolls selects"
+        self.page.locator("#pen").click()
+        draw((0.02, 0.98), (0.02, 0.02), (0.5, 0.02), (0.98, 0.02), (0.5, 0.5))
+        until(lambda: 0 < self.counted() < N, "a finger draws no lasso")
+        self.page.locator("#pen").click()
+        self.page.locator("#free").click()
+        until(lambda: self.counted() == N, "the lasso is not let go")
+        wire.send("Emulation.setTouchEmulationEnabled", {"enabled": False})
+        self.page.set_viewport_size(WIDE)
+        time.sleep(1.5)
+
+    def enlarged(self):
+        "At 200 % nothing is cut."
+        self.page.set_viewport_size({"width": 640, "height": 450})
+        time.sleep(1.5)
+        parts = "['html', 'h1', '#tools', '#chart'].map(part => document.querySelector(part).scrollWidth)"
+        wide = max(self.page.evaluate(parts))
+        self.page.set_viewport_size(WIDE)
+        time.sleep(1.5)
+        assert wide <= 640, wide
 
     def odd_names(self, adata, folder):
         odd = adata.copy()
@@ -380,8 +505,10 @@ class Report(Screen):
 def of_report(new, adata, folder, shots):
     "Its checks, with what they need."
     s = new(Report, folder.as_uri())
+    s.groups = adata.obs["group"].to_numpy().astype(str)
     yield s.open, report(adata, folder / "report.html", title="Toggle switch")
-    for check in (s.first_picture, s.menus, s.square, s.narrow, s.lasso, s.lets_go, s.words): yield check,
+    for check in (s.first_picture, s.menus, s.square, s.narrow, s.lasso, s.lets_go, s.compare, s.keeps, s.still,
+                  s.by_keyboard, s.by_finger, s.enlarged, s.words): yield check,
     for scheme in ("light", "dark"):
         s.page.emulate_media(color_scheme=scheme)
         yield s.screens, shots, f"report-{scheme}"

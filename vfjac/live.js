@@ -24,6 +24,8 @@ async function render({ model, el }) {
   const host = document.createElement("div");
   host.className = "vfjac-chart";
   host.style.width = "100%";
+  host.tabIndex = 0;
+  host.setAttribute("aria-label", "Chart; keys: A keeps the cells in view as A, L draws a lasso, Z and Y undo and redo");
   el.append(host);
   const state = { shown: null, dark: null, width: 0, queue: Promise.resolve(), timers: {}, due: new Set() };
   const width = () => host.clientWidth || state.width || 1120;
@@ -59,10 +61,19 @@ async function render({ model, el }) {
       const changed = (_, value) => drawn(box, boxOf(value), 150);
       try { view.addSignalListener(box, changed); } catch { /* this picture has no such view */ }
     }
-    view.addEventListener("click", (event, item) => { const d = squareOf(item);
-      if (d) report("square", { effector: d.effector, regulator: d.regulator, at: Date.now() }); });
+    onSquare(view, ({ effector, regulator }) => report("square", { effector, regulator, at: Date.now() }));
+    pen();
     await update();
   }
+  function pen() { // a finger draws, where it scrolled
+    const drawing = host.classList.toggle("pen", model.get("pen")), canvas = host.querySelector("canvas");
+    if (canvas) canvas.style.touchAction = drawing ? "none" : "";
+  }
+  host.addEventListener("keydown", event => { const name = event.key.toLowerCase();
+    if (!"alzy".includes(name) || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.stopPropagation();   // a letter is a command of the notebook, too
+    event.preventDefault();
+    report("key", { name, at: Date.now() }); });
   async function update() { // tables and parameters in place of those of the specification
     const due = [...state.due].filter(name => Object.keys(model.get(name) || {}).length);
     state.due.clear();
@@ -84,6 +95,7 @@ async function render({ model, el }) {
   model.on("change:spec", redraw);
   for (const [event, refresh] of Object.entries(numbers)) model.on(event, refresh);
   model.on("change:theme", look);
+  model.on("change:pen", pen);
   wishes.addEventListener("change", look);
   const themes = new MutationObserver(look), sizes = new ResizeObserver(resized);
   const kinds = ["data-jp-theme-light", "data-vscode-theme-kind"];
@@ -91,7 +103,7 @@ async function render({ model, el }) {
   sizes.observe(host);
   await redraw();
   return () => {
-    model.off("change:spec", redraw); model.off("change:theme", look);
+    model.off("change:spec", redraw); model.off("change:theme", look); model.off("change:pen", pen);
     for (const [event, refresh] of Object.entries(numbers)) model.off(event, refresh);
     wishes.removeEventListener("change", look); themes.disconnect(); sizes.disconnect();
     gone();

@@ -13,7 +13,9 @@ function arranged(spec, width) { // as many views in a row as there is room for,
   const columns = width >= 1060 ? 3 : width >= 660 ? 2 : 1, made = (spec.usermeta || {}).view;
   const wide = Math.max(200, Math.min(380, Math.floor((width - 30) / columns - 85)));
   const sized = part => part.width === made ? {...part, width: wide}
-    : part.width === made - 110 ? {...part, width: wide - 110} : part;
+    : part.width === made - 110 ? {...part, width: wide - 110} : part.name === "means" ? grown(part) : part;
+  const grown = part => { const by = columns > 1 ? 1 : Math.max(1, (wide - 20) / Math.max(part.width, part.height));   // for fingers
+    return {...part, width: by * part.width, height: by * part.height}; };
   const below = part => columns > 1 ? part   // legends stand below where there is no room beside
     : JSON.parse(JSON.stringify(part).replaceAll('"orient":"right"', '"orient":"bottom"'));
   const fit = part => part.concat ? {...part, columns, concat: below(part.concat.map(sized))}
@@ -37,14 +39,17 @@ function shortened(part) { // lines of text above the views, for a narrow page
 }
 function seeThrough(spec) { // a box must not hide the cells in it from the pointer
   for (const mark of spec.marks || []) {
-    if (mark.name === "brush_brush" || mark.name === "plane_brush") mark.interactive = false;
+    if (/^(brush|plane)_brush$/.test(mark.name)) mark.interactive = false;
     seeThrough(mark);
   }
   return spec;
 }
-function squareOf(item) {
-  const d = item && item.datum;
-  return d && "effector" in d && "regulator" in d ? d : null;
+function onSquare(view, then) { // a click, or a tap, of which Vega does not say what is below it
+  let touched = null;
+  view.addEventListener("touchstart", (_, item) => { touched = item; });
+  view.addEventListener("click", (_, item) => { const d = (item || touched || {}).datum;
+    touched = null;
+    if (d && "effector" in d && "regulator" in d) then(d); });
 }
 const isLasso = outline => (Object.values(outline || {})[0] || []).length > 2;
 function inLasso(x, y, xs, ys) { // a line from the point to the right crosses the outline an odd number of times
@@ -53,7 +58,7 @@ function inLasso(x, y, xs, ys) { // a line from the point to the right crosses t
     if ((ys[j] > y) !== (ys[i] > y) && x < (xs[j] - xs[i]) * (y - ys[i]) / (ys[j] - ys[i]) + xs[i]) inside = !inside;
   return inside;
 }
-function lassos(view, host, drawn) { // Shift and drag: drawn("brush" or "plane", outline); null where one presses without
+function lassos(view, host, drawn) { // Shift, or the class `pen`, and drag: drawn("brush" or "plane", outline); null for a press without
   const axes = {brush: ["x", "y"], plane: ["regulator_x", "effector_x"]}, canvas = host.querySelector("canvas");
   const seek = (part, name) => { for (const item of part.items || []) {
     const found = item.name === name ? item : seek(item, name);
@@ -75,7 +80,7 @@ function lassos(view, host, drawn) { // Shift and drag: drawn("brush" or "plane"
   let pen = null;
   const down = event => {
     const where = event.target === canvas && under(at(event));
-    if (!where || !event.shiftKey) { if (where && event.type === "pointerdown") drawn(where.name, null); return; }
+    if (!where || !event.shiftKey && !host.classList.contains("pen")) { if (where && event.type === "pointerdown") drawn(where.name, null); return; }
     event.stopPropagation();   // so that Vega draws no box
     event.preventDefault();
     if (event.type !== "pointerdown") return;
@@ -100,7 +105,8 @@ function lassos(view, host, drawn) { // Shift and drag: drawn("brush" or "plane"
     await view.data(name + "_store", []).runAsync();   // a box that was drawn goes
     drawn(name, {[x]: corners.map(point => +view.scale(scales + "x").invert(point[0] - left).toPrecision(4)),
                  [y]: corners.map(point => +view.scale(scales + "y").invert(point[1] - top).toPrecision(4))}); };
-  const heard = [[host, "pointerdown", down], [host, "mousedown", down], [window, "pointermove", move], [window, "pointerup", up]];
+  const heard = [[host, "pointerdown", down], [host, "mousedown", down], [window, "pointermove", move], [window, "pointerup", up],
+    [window, "pointercancel", () => { if (pen) pen.sheet.remove(); pen = null; }]];
   for (const [who, what, then] of heard) who.addEventListener(what, then, true);
   return () => { for (const [who, what, then] of heard) who.removeEventListener(what, then, true); };
 }

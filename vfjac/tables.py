@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['in_outline', 'judged', 'signed', 'finding', 'how_to_read', 'Tables']
 
-# %% ../nbs/28_tables.ipynb #204f1ef9
+# %% ../nbs/28_tables.ipynb #baf30806
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import altair as alt
 import numpy as np
@@ -15,11 +15,11 @@ import pandas as pd
 
 from .charts import FALLS_RISES, entry_label
 from .genejacobian import GeneJacobian
-from .linked import arrows_table, linked_chart
+from .linked import stream_table, linked_chart
 from .ranking import compare_groups, false_discovery, long_table
 from .source import PRODUCTION, ExplorerSource
 from .state import (
-    BY_EFFECTOR, BY_REGULATOR, JACOBIAN, OUTLINES, ExplorerState, colour_choices)
+    BY_EFFECTOR, BY_REGULATOR, DEVIATION, JACOBIAN, OUTLINES, Z, ExplorerState, colour_choices)
 
 # %% ../nbs/28_tables.ipynb #9f316cbe
 def in_outline(x: np.ndarray, y: np.ndarray, across: list, up: list) -> np.ndarray:
@@ -75,7 +75,7 @@ class _Selected:
         "The cells outside a lasso, which a view cannot tell by itself, (n_cells,) bool."
         return ~self.within(self.state.selection | dict.fromkeys(self.boxes, {}) | dict(group=""))
 
-# %% ../nbs/28_tables.ipynb #138dd6c9
+# %% ../nbs/28_tables.ipynb #86d974a1
 class _Cells(_Selected):
     "Cells with the entry of the chosen pair."
     @property
@@ -96,11 +96,20 @@ class _Cells(_Selected):
         colour, source = self.state.colour, self.source
         effector, regulator = self.pair
         if colour == JACOBIAN: return self.entry
+        if colour == DEVIATION: return self.entry - np.nanmean(self.entry)
+        if colour == Z: return self._over_errors()
         if colour == BY_REGULATOR: return source.expression(regulator)
         if colour == BY_EFFECTOR: return source.expression(effector)
         if colour == f"{source.jacobian.of} of the effector": return source.output(effector)
         name = colour.removeprefix("obs: ")
         return source.groupings[name] if name in source.groupings else source.numbers[name]
+
+    def _over_errors(self) -> np.ndarray:
+        "Return the entry over its standard error, (n_cells,); NaN where cells are not drawn."
+        shown, z = self.source.shown, np.full(len(self.entry), np.nan)
+        error = cast(np.ndarray, self.entry_error(shown))
+        z[shown] = np.divide(self.entry[shown], error, out=np.zeros(len(shown)), where=error > 0)
+        return z
 
     def cells(self, at: np.ndarray | None = None) -> pd.DataFrame:
         "Return one row for each cell, those drawn if none are named, as the views read them."
@@ -119,12 +128,12 @@ class _Cells(_Selected):
         if state.colour != JACOBIAN: columns["colour"] = self.colours()[at]
         return pd.DataFrame(columns | dict(faded=faded, left_out=self.left_out[at].astype(int)))
 
-# %% ../nbs/28_tables.ipynb #9e1014fe
+# %% ../nbs/28_tables.ipynb #3f784f2d
 def judged(table: pd.DataFrame, doubt: np.ndarray | None = None) -> pd.DataFrame:
     "Return a table of value and stderr with sign, z and fdr; `doubt` is that of the Jacobian."
     if "stderr" in table:
         value, error = table["value"].to_numpy(), table["stderr"].to_numpy()
-        z = np.divide(value, error, out=np.zeros(len(value)), where=error > 0)
+        z = np.divide(value, error, out=np.where(np.isnan(value), np.nan, 0), where=error > 0)
         doubt = np.zeros(len(z)) if doubt is None else doubt
         tested = np.where(doubt < 1, z, np.nan)
         table = table.assign(z=z, fdr=np.fmax(false_discovery(tested)[1], doubt))
@@ -136,7 +145,7 @@ def signed(table: pd.DataFrame) -> pd.DataFrame:
     first = [c for c in ("cell", "effector", "regulator", "sign") if c in table]
     return table[[*first, *(c for c in table if c not in first)]]
 
-# %% ../nbs/28_tables.ipynb #cceadd78
+# %% ../nbs/28_tables.ipynb #427fa0c5
 _WRITTEN = dict(
     error="stderr", effector_x="effector_expression", regulator_x="regulator_expression")
 
@@ -145,7 +154,8 @@ class _Means(_Cells):
     def mean_of(self, effectors: list, regulators: list) -> pd.DataFrame:
         "Return one row for each pair: effector, regulator, sign, value, stderr, z, fdr."
         source, inside, pairs = self.source, self.inside, (effectors, regulators)
-        value, error = np.full([*map(len, pairs)], np.nan), None
+        value = np.full([*map(len, pairs)], np.nan)
+        error = value if source.jacobian.has_stderr else None
         if inside.any():
             value, error = source.mean(inside, *pairs), source.mean_error(inside, *pairs)
         table = long_table(value, effector=effectors, regulator=regulators)
@@ -252,7 +262,9 @@ def how_to_read(gj: GeneJacobian | None, of: str) -> str:
     return (f"∂f / ∂x: how {_CHANGE[of]}. {FALLS_RISES} Colours end where 2 % of the cells go "
             f"beyond. {faint} outside the field's support.")
 
-# %% ../nbs/28_tables.ipynb #66ff67e4
+# %% ../nbs/28_tables.ipynb #7bed8685
+_DOES = dict(velocity=("lowers it", "raises it"), production=("holds it back", "drives it"))
+
 class _Words(_Compared):
     "What is seen, in words."
     @property
@@ -273,11 +285,11 @@ class _Words(_Compared):
 
     def regulator_words(self, most: int = 5) -> str:
         "Return the strongest regulators of the effector in a line."
-        said = []
+        said, does = [], _DOES[self.source.jacobian.of]
         for row in self.regulators().head(most).itertuples():
-            error = f" ± {row.stderr:.2g}" if hasattr(row, "z") else ""
-            unsure = " (unsure)" * bool(error and abs(row.z) < 2)
-            said.append(f"{row.regulator} {row.value:+.2g}".replace(" -", " −") + error + unsure)
+            said.append(f"{row.regulator} {row.value:+.2g}".replace(" -", " −"))
+            if not hasattr(row, "z"): continue
+            said[-1] += f" ± {row.stderr:.2g} ({'unsure' if abs(row.z) < 2 else does[row.value > 0]})"
         effector = self.state.effector
         return f"Strongest on {effector} in these cells: {', '.join(said)}" if said else ""
 
@@ -288,7 +300,10 @@ class _Words(_Compared):
         if sets is None: return "Set A is kept: select other cells to compare with it."
         (n_a, n_b), table = map(len, sets), self.differences(*sets)
         row = table.set_index(["effector", "regulator"]).loc[self.pair]
-        error = f" ± {row.stderr:.2g}, FDR {row.fdr:.1g}" if "fdr" in table else ""
+        error = ""
+        if "fdr" in table: error = (
+            f" ± {row.stderr:.2g}, p {row.p:.1g}, false discovery rate among the "
+            f"{len(table)} pairs shown {row.fdr:.1g}")
         return (f"A ({n_a:,} cells) less B ({n_b:,} cells): {row.value:+.2g}{error} "
                 f"(means {row.mean_a:.2g} and {row.mean_b:.2g})").replace("-", "−")
 
@@ -311,10 +326,16 @@ class _Words(_Compared):
         for gene in dict.fromkeys((state.regulator, state.effector)) if source.read else ():
             lost = int(np.isnan(source.expression(gene)).sum())
             if lost: yield f"{lost:,} cells have no expression of {gene}: not in the gene plane."
+        own = self.entry[self.inside]
+        if len(own) > 1 and own.std() < 0.1 * abs(own.mean()): yield (
+            f"The entry hardly differs between these cells: {own.mean():.2g}, give or take "
+            f"{own.std():.1g}.")
+        if state.arrows and state.embedding not in source.flows: yield (
+            f"There are no velocities for {state.embedding}, obsm['velocity_{state.embedding}'].")
         outside = source.outside(source.shown).sum()
         if outside: yield f"Faint: {outside:,} cells outside the field's support."
 
-# %% ../nbs/28_tables.ipynb #989078f4
+# %% ../nbs/28_tables.ipynb #c4025525
 class Tables(_Words):
     "Tables, sentences and the picture of what is chosen."
     def chart_options(self) -> dict[str, Any]:
@@ -322,14 +343,14 @@ class Tables(_Words):
         state, source = self.state, self.source
         kind, groups = colour_choices(source)[state.colour], ["all cells"]
         if state.grouping: groups = list(source.groupings[state.grouping].categories)
-        title = "∂f / ∂x" if state.colour == JACOBIAN else state.colour.removeprefix("obs: ")
+        title = state.colour.replace(JACOBIAN, "∂f / ∂x").removeprefix("obs: ")
         options = dict(
             x_title=f"{state.embedding} 1", y_title=f"{state.embedding} 2", along_title=state.along,
             colour=kind, colour_title=title, groups=groups)
         if kind == "names": options["colour_names"] = list(self.colours().categories)
         if state.arrows and state.embedding in source.flows:
             places = source.embeddings[state.embedding], source.flows[state.embedding]
-            options["arrows"] = arrows_table(*places)
+            options["arrows"] = stream_table(*places)
         return options
 
     @property

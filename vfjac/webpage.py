@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['packed', 'jacobian_chart', 'report']
 
-# %% ../nbs/28_webpage.ipynb #04a4acae
+# %% ../nbs/28_webpage.ipynb #18eb34bc
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,14 +21,16 @@ from .adata import (
 from .charts import check_ending, plain_spec, save_html, significant
 from .dynamics import outside_support
 from .genejacobian import GeneJacobian
-from .linked import cell_colour, linked_chart
+from .linked import cell_colour, linked_chart, stream_table
 from .pairpage import pair_chart
+from .posterior import effector_part, regulator_part
 from .ranking import at_cells, long_table
 from .regulation import has_production
 from .sampling import sample
-from .source import (
-    PRODUCTION, ExplorerSource, asked_embedding, asked_groups, called_pairs, check_arguments,
-    check_unused, expression_reader, field_sides, find_embeddings, first_pair, start_genes)
+from vfjac.source import (
+    PRODUCTION, SMOOTH, ExplorerSource, asked_embedding, asked_groups, called_pairs, check_arguments,
+    check_unused, expression_reader, field_sides, find_embeddings, find_flows, first_pair, smooth_layer,
+    start_genes)
 from .tables import how_to_read
 from .tools import gene_jacobian
 
@@ -60,7 +62,7 @@ def _stored_tensor(adata: AnnData, key: str | None, stored: StoredJacobian) -> G
     there = set(stored.effectors) <= set(gj.effectors) and set(stored.regulators) <= set(gj.genes)
     return gj if there and not stored.doubts else None
 
-# %% ../nbs/28_webpage.ipynb #d76b6e13
+# %% ../nbs/28_webpage.ipynb #91fcafea
 _ROOM = 16_000_000   # numbers at most: 21 MB
 
 def _page_room(stored: StoredJacobian, gj: GeneJacobian | None) -> tuple[int, bool]:
@@ -84,6 +86,8 @@ class _Page:
     gj: GeneJacobian | None     # The lazy tensor of these cells
     compact: bool               # Whether numbers are kept in components
     read: Callable | None       # From a gene to its expression in these cells
+    flow: np.ndarray | None     # Velocities on the embedding, (n_cells, 2)
+    layer: str | None           # Where expression is read, if not in X
 
     @property
     def pairs(self) -> tuple[list[str], list[str]]:
@@ -99,8 +103,9 @@ class _Page:
 
     @property
     def has_errors(self) -> bool:
-        "Whether standard errors are known."
-        return self.gj is not None and self.gj.has_stderr
+        "Whether standard errors are known, and follow from one kernel for all outputs."
+        known = self.gj is not None and self.gj.has_stderr
+        return known and self.tensor.posterior.root.ndim == 2
 
     def entries(self) -> np.ndarray:
         "Return the entries, stored or computed now, (n_cells, n_effectors, n_regulators)."
@@ -122,10 +127,11 @@ class _Page:
         n_drawn, n = len(self.rows), len(self.stored.cells)
         which = f"{n:,} cells" if n_drawn == n else f"{n_drawn:,} of {n:,} cells, chosen at random"
         words = (f"Each dot is a cell ({which}); means and percentages are over these. "
-                 f"{how_to_read(self.gj, self.of)}")
+                 f"{how_to_read(self.gj if self.has_errors else None, self.of)}")
+        if self.layer: words += " " + SMOOTH.format(self.layer)
         return "\n\n".join([words, *(f"Mind: {doubt}." for doubt in self.stored.doubts)])
 
-# %% ../nbs/28_webpage.ipynb #1e0ae351
+# %% ../nbs/28_webpage.ipynb #364811b8
 def _read_page(adata, of, basis, embedding, groups, max_cells, seed, **genes) -> _Page:
     "Find what a page shows. Raises KeyError for what is not there, ValueError for too many genes."
     check_arguments(max_cells, seed, embedding=embedding)
@@ -140,7 +146,9 @@ def _read_page(adata, of, basis, embedding, groups, max_cells, seed, **genes) ->
     cells["outside"] = False
     if gj is not None: cells["outside"] = outside_support(gj.field, *[np.asarray(gj.states)] * 2)
     of = PRODUCTION if key == PRODUCTION else "velocity"
-    return _Page(stored, of, rows, cells, place, gj, compact, expression_reader(adata, gj, at))
+    read, flow = expression_reader(adata, gj, at), find_flows(adata, [place]).get(place)
+    flow = None if flow is None else flow[at]
+    return _Page(stored, of, rows, cells, place, gj, compact, read, flow, smooth_layer(adata))
 
 def _page_cells(adata, at: np.ndarray, embedding, groups) -> tuple[pd.DataFrame, str]:
     "Return cell, x, y, and group if there is one, of the cells; and the name of the embedding."
@@ -150,27 +158,35 @@ def _page_cells(adata, at: np.ndarray, embedding, groups) -> tuple[pd.DataFrame,
     cells = pd.DataFrame({"cell": adata.obs_names[at].astype(str), "x": x, "y": y})
     return (cells.assign(group=groupings[by][at]) if by else cells), place
 
-# %% ../nbs/28_webpage.ipynb #fa9ea34d
+# %% ../nbs/28_webpage.ipynb #cf7434b2
 def packed(values, bytes_each: int = 2) -> dict:
     "Return rows of numbers as whole ones, and the size of one in each column; NaN is the lowest."
     flat = np.asarray(values, dtype=float).reshape(len(values), -1)
     most, largest = 2 ** (8 * bytes_each - 1) - 1, np.fmax.reduce(np.abs(flat), axis=0, initial=0)
     steps = significant(np.where(largest > 0, largest, 1) / most, 6)
     whole = np.nan_to_num(np.round(flat / steps), nan=-most - 1)
-    whole = np.clip(whole, -most - 1, most).astype(f"<i{bytes_each}")
-    text = base64.b64encode(whole.tobytes()).decode()
+    text = _text(np.clip(whole, -most - 1, most), f"<i{bytes_each}")
     return dict(bytes=text, size=bytes_each, steps=steps.tolist())
 
-# %% ../nbs/28_webpage.ipynb #bb21e32a
+def _text(numbers: np.ndarray, kind: str) -> str:
+    return base64.b64encode(numbers.astype(kind).tobytes()).decode()
+
+# %% ../nbs/28_webpage.ipynb #be25d473
 def _page_errors(page: _Page) -> dict:
-    "Return standard errors: a part of each effector times one of each cell and regulator."
+    """Return standard errors: a part of each effector times one of each cell and regulator.
+
+    `spread` holds what errors of means and differences follow from, as in `mean_gram`."""
     if not page.has_errors: return {}
-    (effectors, regulators), gj = page.pairs, page.tensor
-    parts = at_cells(gj, np.arange(1)).stderr(effectors, regulators[:1])[0, :, 0]
-    largest = int(np.argmax(parts))
-    rest = gj.stderr([effectors[largest]], regulators)[:, 0]
-    parts = significant(parts / (parts[largest] or 1), 6)
-    return dict(parts=parts.tolist(), errors=packed(rest))
+    pairs = page.tensor._pairs(*page.pairs, errors=True)
+    known, X = pairs.posterior, np.asarray(page.tensor.states)
+    part = lambda of: significant(effector_part(of, pairs._outputs), 6).tolist()
+    parts = dict(parts=part(known), apart=part(known.of_differences()))
+    triangle, points = np.linalg.qr(known.root.T)[1].T, known.field.control_points
+    beta = np.broadcast_to(known.beta, points.shape[1]).tolist()
+    return parts | dict(errors=packed(regulator_part(known, X, pairs.right)), spread=dict(
+        states=packed(X), control=_text(points, "<f8"), beta=beta, columns=triangle.shape[1],
+        root=_text(triangle[np.tri(*triangle.shape, dtype=bool)], "<f8"),
+        right=significant(pairs.right, 6).tolist()))
 
 def _page_numbers(page: _Page) -> tuple[dict, np.ndarray]:
     "Return the numbers of all pairs as `report.js` reads them, and their means."
@@ -191,15 +207,17 @@ def _page_levels(page: _Page) -> dict:
     genes = list(dict.fromkeys(sum(page.pairs, [])))
     return dict(genes=genes, levels=packed(np.array([page.read(gene) for gene in genes]).T))
 
-# %% ../nbs/28_webpage.ipynb #2e11828d
+# %% ../nbs/28_webpage.ipynb #365d271c
 def _page_chart(page: _Page, pair: tuple, shown: list, groups: list, called: dict):
-    "Return the five views of a page, with rows as they will be and no numbers yet."
+    "Return the views of a page, with rows as they will be and no numbers yet."
     table = page.cells.assign(value=0.0, faded=False, group=page.cells.get("group", "all cells"))
     if page.has_errors: table["error"] = 0.0
     if page.read: table[["effector_x", "regulator_x", "along"]] = 0.0
     squares = long_table(np.zeros([*map(len, shown)]), effector=shown[0], regulator=shown[1])
     if called: squares["called"] = False
     titles: dict = dict(x_title=f"{page.place} 1", y_title=f"{page.place} 2")
+    if page.flow is not None:
+        titles["arrows"] = stream_table(page.cells[["x", "y"]].to_numpy(), page.flow)
     return linked_chart(table, squares, *pair, groups=groups, **titles)
 
 def _page_parts(page: _Page, panel: int = 30) -> tuple[alt.ConcatChart, dict]:
@@ -214,8 +232,10 @@ def _page_parts(page: _Page, panel: int = 30) -> tuple[alt.ConcatChart, dict]:
     groups = list(cells["group"].cat.categories) if "group" in cells else ["all cells"]
     at = cells["group"].cat.codes if "group" in cells else np.zeros(len(cells), int)
     called = called_pairs(page.gj)
-    colours = dict(
-        entry=cell_colour("signed", "∂f / ∂x", []), group=cell_colour("names", "group", groups))
+    signed = {"entry": "∂f / ∂x", "deviation": "∂f / ∂x less its mean"}
+    if page.has_errors: signed["z"] = "∂f / ∂x over its error"
+    colours = {kind: cell_colour("signed", title, []) for kind, title in signed.items()}
+    colours["group"] = cell_colour("names", "group", groups)
     bare = alt.Chart().mark_point()
     specs = {kind: plain_spec(bare.encode(color=colour)) for kind, colour in colours.items()}
     chart = _page_chart(
@@ -227,7 +247,9 @@ def _page_parts(page: _Page, panel: int = 30) -> tuple[alt.ConcatChart, dict]:
         regulators=regulators, pair=first, panel=shown, called=[
             (e, r) for e, effector in enumerate(effectors)
             for r, regulator in enumerate(regulators) if (effector, regulator) in called],
-        colours={kind: spec["encoding"]["color"] for kind, spec in specs.items()})
+        flow=page.flow is not None, colours={
+            kind: (signed.get(kind, "groups"), spec["encoding"]["color"])
+            for kind, spec in specs.items()})
 
 # %% ../nbs/28_webpage.ipynb #820480b7
 def jacobian_chart(
