@@ -24,7 +24,7 @@ from .adata import (
     read_expression, read_field, read_jacobian, read_loadings, read_states, read_velocities,
     renamed, select_genes, tell_velocity_kind, warn_of_absent, warn_of_units, with_symbols,
     write_field, write_jacobian)
-from .blocks import check_budget, warn_user
+from .blocks import check_budget, is_lazy, warn_user
 from .differentiation import analytical_jacobian, autodiff_field, numerical_jacobian
 from .embedding import LiftedField, lift_field
 from .fields import FunctionField, GaussianField, VectorField, as_field, default_step
@@ -63,8 +63,9 @@ def fit_vector_field(
 ) -> Fit:                             # The fit, which is also stored in `adata`
     """Fit a vector field to states and velocities, and store it in `uns['VecFld_<basis>']`.
 
-    A tuned fit undoes averaging over neighbours where it is proved; J is that at the given states.
-    Where noise is shared in a way that can't be undone, there are no errors and no calls. Raises
+    States that `obsm` holds as a dask array are summed chunk by chunk, by its scheduler. A tuned
+    fit undoes averaging over neighbours where it is proved; J is that at the given states. Where
+    noise is shared in a way that can't be undone, there are no errors and no calls. Raises
     KeyError for what is missing, ValueError for what does not fit together, TypeError for unknown
     parameters, before it writes. Source: Ma et al. 2013; Qiu et al. 2022; MacKay 1992."""
     check_adata(adata, write=True)
@@ -76,12 +77,21 @@ def fit_vector_field(
         *single, found = _single_cells(named, X, V, source, smoothing, tune, (basis, Qkey, extra))
     if state_noise is not None: single, params["spread"], extra["state_noise"] = _denoised(
         *single, state_noise, tune, kernel)
-    fit = _with_record(_fitted(*single, M, kernel, tune, compat, basis, params), found)
+    states = _in_chunks(single[0], named, basis) if tune else single[0]
+    fit = _with_record(_fitted(states, single[1], M, kernel, tune, compat, basis, params), found)
     given = state_noise is None and (found is None or found.kind != "undone")
     if not given: fit = _with_given(fit, X)
     extra = renamed(extra, named.var_names, adata.var_names)
     write_field(adata, fit, basis, X, V, source, None if given else single, **extra)
     return fit
+
+# %% ../nbs/19_tools.ipynb #5d1c7a90
+def _in_chunks(X, adata, basis):
+    "States in the chunks in which `obsm` holds them as a dask array; as they are if it does not."
+    stored = adata.obsm.get(basis_key(Key.states, basis))
+    if basis is None or not is_lazy(stored): return X
+    from dask.array import from_array
+    return from_array(X, (stored.chunks[0], -1))
 
 # %% ../nbs/19_tools.ipynb #e2e83c0a
 def _with_record(fit, found: Smoothing | None) -> Fit:
