@@ -120,7 +120,8 @@ def twist(given: np.ndarray, wanted: np.ndarray, rtol: float) -> str:
             with np.errstate(all="ignore"): value = changed(wanted)
         except IndexError: continue
         if np.isfinite(value).all() and same_numbers(given, value, rtol, atol): return words
-    if wanted.ndim and given.shape == wanted.shape and np.allclose(np.sort(given.flat), np.sort(wanted.flat), rtol, atol):
+    ordered = [np.sort(values, axis=None) for values in (given, wanted)]
+    if wanted.ndim and given.shape == wanted.shape and np.allclose(*ordered, rtol, atol):
         return "the numbers are right, but not in the order asked for."
     with np.errstate(all="ignore"): ratio = (given / wanted)[wanted != 0] if given.shape == wanted.shape else np.ones(1)
     if ratio.size > 1 and 0 < abs(ratio[0]) and np.allclose(ratio, ratio[0], rtol=0.01):
