@@ -41,7 +41,7 @@ from vfjac.ranking import as_gene_jacobian, at_cells
 from vfjac.regulation import proxy_regulators
 from vfjac.simulation import random_rules
 
-tl, HERE = vf.tl, Path(__file__).parent
+tl = vf.tl
 
 
 def linear(n_genes, noise, density=0.3):
@@ -202,15 +202,12 @@ def summary(rows):
 
 def report(found):
     "Print all tables, and what falls short of 0.90 to 0.98."
-    table = summary(found["rows"])
-    print(table.round(3).to_string(na_rep="-"))
-    low = table[(table["cover"] < 0.90) | (table["sign"] < 0.90)]
-    for word, some in (("below 0.90", low), ("cover above 0.98", table[table["cover"] > 0.98])):
-        print(f"{word}: {'; '.join(', '.join(i) for i in some.index) or 'none'}")
-    if (HERE / "knockouts.json").exists():
-        rows = json.loads((HERE / "knockouts.json").read_text(encoding="utf-8"))["rows"]
-        knocked = pd.DataFrame([row for row in rows if row["method"] == "followed"])
-        print("\nknock-outs, cover:", knocked.groupby("setting")["cover"].mean().round(2).to_dict())
+    if found["rows"]:
+        table = summary(found["rows"])
+        print(table.round(3).to_string(na_rep="-"))
+        low = table[(table["cover"] < 0.90) | (table["sign"] < 0.90)]
+        for word, some in (("below 0.90", low), ("cover above 0.98", table[table["cover"] > 0.98])):
+            print(f"{word}: {'; '.join(', '.join(i) for i in some.index) or 'none'}")
     for name, own in found.get("seconds", {}).items():
         print(f"{own:6.1f} s  {name}" + " (over 60)" * (own > 60))
     if "seconds" in found: print(f"{sum(found['seconds'].values()):6.1f} s  all of them")
