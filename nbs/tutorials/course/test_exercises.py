@@ -73,7 +73,8 @@ def test_hints():
     for wrong, words in ((right.T, "exchanged"), (right[::-1], "reversed"), (right[:, ::-1], "columns are in"),
                          (-right, "sign is not"), (np.abs(right), "absolute"), (right / 2, "half"),
                          (right.T[:, :1], "shape"),
-                         (right.flat[[2, 0, 1, 3]].reshape(2, 2), "order asked for"), (right * 3.7, "3.7 times"), (right**2, "square")):
+                         (right.flat[[2, 0, 1, 3]].reshape(2, 2), "order asked for"),
+                         (right * 3.7, "3.7 times"), (right**2, "square")):
         assert words in hint(wrong, right), words
     for wrong, words in ((5.7, "per cent"), (0.57, "decimal point"), (1 / 0.057, "other way"), (0.06, "two")):
         assert words in hint(wrong, 0.057), words
