@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Factor', 'stacked_field', 'Basis', 'Sums', 'FeatureTable', 'ChunkTable', 'RidgeFit', 'RidgePath', 'tune_widths']
 
-# %% ../nbs/04_basis.ipynb #02193702
+# %% ../nbs/04_basis.ipynb #e47759ed
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from typing import Any, NamedTuple
@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.linalg import block_diag, cholesky, eigh, lapack, solve_triangular
 from scipy.linalg.blas import dsyrk, dtrmm
-from scipy.optimize import minimize
 
 from .blocks import fold_chunks, parallel_for, row_blocks, single_threaded_blas
 from .fields import GaussianField, MatrixGaussianField
@@ -386,7 +385,7 @@ def _by_widths(basis, X, G) -> np.ndarray:
     by = H.sum(axis=1) @ x**2 - 2 * (x * (H @ c)).sum(axis=0) + H.sum(axis=0) @ c**2
     return basis.kernel.beta * by
 
-# %% ../nbs/04_basis.ipynb #36ebf26e
+# %% ../nbs/04_basis.ipynb #df5a0ab1
 def tune_widths(
     basis: Basis,     # The features to begin with, one beta for all dimensions or one for each
     X: np.ndarray,    # States, (n, d)
@@ -395,6 +394,7 @@ def tune_widths(
     ridge: float,     # The ridge to begin with
 ) -> tuple[np.ndarray, float, float]:   # beta (d,), ridge, and what the log evidence has gained
     "Return each dimension's width of most evidence, from 1/10,000 to 100 times the first beta."
+    from scipy.optimize import minimize   # a tenth of a second, when it is used
     d = X.shape[1]
     start = np.log(np.append(np.broadcast_to(basis.kernel.beta, d), ridge))
     def loss(theta):

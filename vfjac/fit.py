@@ -653,7 +653,7 @@ def _fit_family(everyone, cells, n_given, trend, ard, params) -> Fit:
         field, cells, n_given, (fitted[of], P[of], ended), rule, (first[rows], ctrl_idx), noise,
         params, asked, posterior=errors, dof=rule.dof, tuning=tuned.table, width_gain=tuned.gain)
 
-# %% ../nbs/06_fit.ipynb #36aabb72
+# %% ../nbs/06_fit.ipynb #42ef903d
 def fit_field(
     X,                            # States, (n_cells, d); never changed; or a dask array
     V,                            # Velocities, (n_cells, d), in any unit; or a dask array
@@ -679,9 +679,9 @@ def fit_field(
     does a little, since each dimension has a noise of its own. Cells with a NaN or infinite value
     are left out with a warning; copies count once. Matrix-valued kernels have no trend, no errors
     and at most 2,000 / d control points unless told otherwise. `tune="ard"` is for states that are
-    genes. States that are a dask array are summed as tasks of its current scheduler, a chunk of
-    cells each; tables of cells × dimensions are held here. Raises ValueError on shapes that do not fit, fewer than 2 usable cells, states that
-    coincide and no velocities. Source: MacKay 1992; outliers as in Ma et al. 2013."""
+    genes. Features of a dask array are made in tasks of the current scheduler; tables of cells ×
+    dimensions are held. Raises ValueError on shapes that do not fit, fewer than 2 usable cells,
+    states that coincide and no velocities. Source: MacKay 1992; outliers as in Ma et al. 2013."""
     names = ("M", "beta", "eta", "theta", "MaxIter", "ecr", "n_tune", "seed", "kernel", "robust")
     params = {name: value for name, value in locals().items() if name in names}
     check_parameters(**params)

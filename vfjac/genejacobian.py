@@ -585,7 +585,7 @@ class _Errors(_Strongest):
         known = cast(Posterior, pairs.posterior).of_differences()
         return pairs.project(J - J_b), replace(pairs, posterior=known).mean_errors(G)
 
-# %% ../nbs/12_genejacobian.ipynb #4a2b02d8
+# %% ../nbs/12_genejacobian.ipynb #1eaf47df
 class GeneJacobian(_Errors):
     """The Jacobian between genes, `∂(velocity of effector) / ∂(expression of regulator)`, lazily.
 
@@ -633,13 +633,18 @@ class GeneJacobian(_Errors):
         tables = []
         for group, values in means.items():
             z = _ratio(values, errors[group])
-            rates = false_rates(np.where(doubt < 1, 2 * ndtr(-np.abs(z)), np.nan))
-            known = dict(value=values, stderr=errors[group], z=z, fdr=np.fmax(rates, doubt))
-            e, r = np.nonzero(known["fdr"] <= fdr)
-            table = pd.DataFrame(dict(effector=rows[e], regulator=cols[r], group=group))
-            table = table.assign(**{name: part[e, r] for name, part in known.items()})
-            tables.append(table.sort_values("z", key=lambda z: -z.abs(), kind="stable"))
-        return pd.concat(tables, ignore_index=True)
+            at = np.argsort(-np.abs(z), axis=None, kind="stable")   # once, for rates and the list
+            unsure = doubt.ravel()[at]
+            p = 2 * ndtr(-np.abs(z.ravel()[at]))
+            rates = np.fmax(false_rates(np.where(unsure < 1, p, np.nan)), unsure)
+            called = rates <= fdr
+            at, rates = at[called], rates[called]
+            e, r = np.divmod(at, len(cols))
+            known = dict(effector=rows[e], regulator=cols[r], group=group)
+            parts = dict(value=values, stderr=errors[group], z=z)
+            known |= {name: part.ravel()[at] for name, part in parts.items()}
+            tables.append(pd.DataFrame(known | dict(fdr=rates), copy=False))
+        return tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)
 
 def false_rates(p: np.ndarray) -> np.ndarray:
     "False discovery rates of p-values over all tests (Benjamini & Hochberg 1995), NaN where p is."

@@ -8,15 +8,13 @@ __all__ = ['USUAL_K', 'LARGEST_EXACT', 'ONCE', 'SHARED_EVIDENCE', 'averaging_mat
            'Smoothing', 'Averaging', 'find_averaging', 'undo_smoothing', 'evidence_of_sharing', 'denoise_states',
            'count_noise']
 
-# %% ../nbs/03_noise.ipynb #c17e5c83
+# %% ../nbs/03_noise.ipynb #acde8055
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 
 import numpy as np
-from scipy.cluster.vq import kmeans2
 from scipy.linalg import lapack
-from scipy.optimize import minimize
 from scipy.sparse import csr_array, diags_array, eye_array, issparse
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 from scipy.sparse.linalg import minres
@@ -498,13 +496,14 @@ def _negative_evidence(theta, r, line, shared, v):
     slopes = [K, -beta * r * K, t * line, *averaged]
     return value, 0.5 * np.array([(G * slope).sum() for slope in slopes])
 
-# %% ../nbs/03_noise.ipynb #317312ba
+# %% ../nbs/03_noise.ipynb #6c67e72e
 def evidence_of_sharing(
     X: np.ndarray,   # States, (n_cells, d)
     V: np.ndarray,   # Velocities, (n_cells, d)
     seed: int = 0,   # Seed of the choice of regions
 ) -> float:          # Logarithm; from `SHARED_EVIDENCE` on noise counts as shared
     "Return the evidence for shared noise over that for independent noise, in regions of 75 cells."
+    from scipy.optimize import minimize   # a tenth of a second, when it is used
     rows = _regions(X, 4, 75, seed)
     x, v = (table[rows] - table[rows].mean(axis=0) for table in (X, V))
     scale, spread2 = v.std(axis=0), np.square(x).sum(axis=1).mean()
@@ -534,9 +533,10 @@ def _seen_through(X, S, weights, means, covs):
     posterior = means + np.einsum("kij,nkj->nki", gain, apart, optimize=True)
     return shares / whole, posterior, covs - gain @ covs, float((most + np.log(whole)).sum())
 
-# %% ../nbs/03_noise.ipynb #cb7cd352
+# %% ../nbs/03_noise.ipynb #5351b8b1
 def _mixture(X, S, K, seed):
     "Return weights, means and covariances of K components of the states without noise, by EM."
+    from scipy.cluster.vq import kmeans2   # a tenth of a second, when it is used
     (n, d), part = X.shape, kmeans2(X, K, minit="++", seed=seed)[1]
     overall, old = np.cov(X.T).reshape(d, d), -np.inf
     w, Q = np.linalg.eigh((overall - S + (overall - S).T) / 2)

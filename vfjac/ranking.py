@@ -8,10 +8,11 @@ __all__ = ['warn_once', 'MODES', 'NO_ERRORS', 'as_gene_jacobian', 'at_cells', 'e
            'check_tables', 'without_diagonal', 'max_abs', 'switch_score', 'rank_lists', 'surest_mode', 'long_table',
            'rank_jacobian_genes', 'rank_divergence_genes', 'false_discovery', 'compare_groups']
 
-# %% ../nbs/23_ranking.ipynb #532a07b0
+# %% ../nbs/23_ranking.ipynb #c141754f
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
+from itertools import combinations_with_replacement
 from typing import cast
 
 import numpy as np
@@ -21,7 +22,8 @@ from scipy.sparse import csr_array, diags_array
 from scipy.special import ndtr
 
 from .adata import check_adata, listed, select_genes, with_symbols
-from .blocks import check_budget, count_cores, did_you_mean, fold_cells, warn_user
+from .blocks import (
+    check_budget, count_cores, did_you_mean, fold_cells, row_blocks, warn_user)
 from .fields import GaussianField
 from .genejacobian import (
     GeneJacobian, false_rates, find_cells, find_names, fold_entries, group_rows, in_order_of)
@@ -276,16 +278,22 @@ def _check_stream(pairs, n, memory_mb, cores):
               "regulators, or raise memory_mb")
     check_budget((n * count_cores(cores) + 1, *pairs.shape), memory_mb, remedy)
 
-# %% ../nbs/23_ranking.ipynb #f9a4d7cf
+# %% ../nbs/23_ranking.ipynb #47de20ca
 def switch_score(gj, genes=None, *, memory_mb=512, cores=1) -> np.ndarray:
     "Return the mean toggle score of every pair of genes, (n_genes, n_genes), exact; streamed."
     pairs = gj._pairs(genes, genes)
     _check_stream(pairs, 4, memory_mb, cores)
-    def work(X):
-        held = np.minimum(pairs.at(X), 0)
-        return (held * held.transpose(0, 2, 1)).sum(axis=0)
-    rows = max(1, 1_000_000 // pairs.shape[1] ** 2)
-    return fold_cells(work, gj.states, block_rows=rows, cores=cores, what="switch") / gj.n_cells
+    tiles, right = list(row_blocks(pairs.shape[0], 1, 8 * 128)), pairs.right
+    def work(X):   # a tile and the one across are held by the processor at a time
+        J, out = pairs.field.jacobian(X), np.empty(pairs.shape)
+        rows = [J[:, s] if pairs.left is None else pairs.left[s] @ J for s in tiles]
+        for (a, J_a), (b, J_b) in combinations_with_replacement(zip(tiles, rows), 2):
+            held = np.minimum(J_a @ right[b].T, 0)
+            held *= np.minimum(right[a] @ J_b.transpose(0, 2, 1), 0)
+            out[a, b] = held.sum(axis=0)
+            out[b, a] = out[a, b].T
+        return out
+    return fold_cells(work, gj.states, block_rows=32, cores=cores, what="switch") / gj.n_cells
 
 # %% ../nbs/23_ranking.ipynb #1d53ab8f
 def rank_lists(values, by=None, top=None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
