@@ -35,7 +35,7 @@ def _one_field(drawn):
     trend = {name: a if b is None else b if a is None else a + b for name, a, b in both}
     return replace(field, coefficients=field.coefficients + error.coefficients, **trend)
 
-# %% ../nbs/27_draws.ipynb #7d974559
+# %% ../nbs/27_draws.ipynb #d4478a1b
 def draw_fields(
     at: GeneJacobian | FieldCells,   # What is asked about
     draws: int | Mapping = 200,      # How many fields; or fields that are draws, from `fit_each`
@@ -45,9 +45,9 @@ def draw_fields(
 
     Raises ValueError for a field that has none."""
     bare: dict = dict(posterior=None) if isinstance(at, FieldCells) else dict(fit=None)
+    check_numbers("a whole number, 1 or more", draws=_count(draws))
     if isinstance(draws, Mapping):
         return (replace(at, field=_field_of(drawn), **bare) for drawn in draws.values())
-    check_numbers("a whole number, 1 or more", draws=draws)
     known = at.posterior if isinstance(at, FieldCells) else at._known if at.has_stderr else None
     if known is None: raise ValueError(
         "this field has no posterior, so none can be drawn: fit it with vf.fit_vector_field "
@@ -55,6 +55,11 @@ def draw_fields(
         "of samples, draws=vf.tl.fit_each(adata, layers=[…]); the question itself, without draws, "
         "can be put to any field")
     return (replace(at, field=_one_field(f), **bare) for f in known.draws(draws, seed))
+
+# %% ../nbs/27_draws.ipynb #fa059830
+def _count(draws) -> int:
+    "Return how many draws are asked for, or given."
+    return len(draws) if isinstance(draws, Mapping) else draws
 
 # %% ../nbs/27_draws.ipynb #c9dd3d45
 def _field_of(drawn) -> VectorField:
@@ -116,11 +121,15 @@ def _field_at(data, basis, cell_idx, of) -> GeneJacobian | FieldCells:
     lifted = isinstance(at, GeneJacobian) and isinstance(at.field, LiftedField)
     return field_cells(data, basis, cell_idx) if lifted else at
 
-# %% ../nbs/27_draws.ipynb #a53a47b6
+# %% ../nbs/27_draws.ipynb #6308f0b2
 def _answer(ask, one, given: dict) -> pd.DataFrame:
     "Return the table that a question gives; of a network its edges."
     found = ask(one, **given)
-    return getattr(found, "edges", found)
+    found = getattr(found, "edges", found)
+    if isinstance(found, pd.DataFrame) and len(found.select_dtypes("floating").columns): return found
+    raise TypeError(
+        f"the question returns a {type(found).__name__} without columns of numbers: expected a "
+        f"function from data to a table, such as vf.tl.divergence")
 
 # %% ../nbs/27_draws.ipynb #a845f459
 def _ask_each(ask, drawn_from, given, estimate, numbers) -> tuple[np.ndarray, np.ndarray]:
@@ -138,7 +147,7 @@ def _ask_each(ask, drawn_from, given, estimate, numbers) -> tuple[np.ndarray, np
     numbers_drawn[:, np.isnan(numbers_drawn).any(axis=0)] = np.nan
     return numbers_drawn, np.array(there)
 
-# %% ../nbs/27_draws.ipynb #5ebdcdc9
+# %% ../nbs/27_draws.ipynb #29a958d9
 def over_draws(
     ask: Callable,                  # The question, such as vf.tl.divergence: from data to a table
     data: AnnData | GeneJacobian | FieldCells,   # AnnData with a fitted field, or its parts
@@ -169,8 +178,8 @@ def over_draws(
     estimate = _answer(ask, replace(bare, field=at.field), given)
     floats = estimate.select_dtypes("floating")
     numbers = [c for c in floats if c not in ("stderr", "z", "p", "fdr")]
-    n_draws = len(draws) if isinstance(draws, Mapping) else draws
-    check_budget((n_draws, len(estimate), len(numbers)), 2048, "take fewer draws, or cells")
+    shape = _count(draws), len(estimate), len(numbers)
+    check_budget(shape, 2048, "take fewer draws, or cells")
     drawn, there = _ask_each(ask, draw_fields(at, draws, seed), given, estimate, numbers)
     return _with_intervals(estimate, numbers, drawn, there)
 
