@@ -1,7 +1,7 @@
 """Open the pages that build_docs.py wrote in Chromium, from disk. Run after build_docs.py.
 
 Each page: every chart draws itself, every menu and slider of a chart changes its picture (no kernel is running),
-nothing is wider than a desktop's window or a phone's, no word on the console, no host asked for anything. Then dark
+nothing is wider than a desktop's window or a phone's, nor a table, no word on the console, no host asked for anything. Then dark
 and light, and the square that chooses a pair.
 """
 
@@ -16,6 +16,8 @@ DRAWN = """() => [...document.querySelectorAll("div.vega-chart")].every(
     d => d.dataset.drawn && d.querySelector("canvas, svg")?.getBoundingClientRect().width > 20)"""
 CUT = """() => [...document.querySelectorAll("div.vega-chart")].filter(
     d => d.querySelector("canvas")?.getBoundingClientRect().width > d.clientWidth + 1).length"""
+UNREADABLE = """() => [...document.querySelectorAll("main table")].filter(
+    t => t.scrollWidth > t.clientWidth + 1).length"""
 TOO_WIDE = "() => document.documentElement.scrollWidth - window.innerWidth"
 
 # Every control of every chart, moved to other values until the picture changes: those that never change it.
@@ -68,8 +70,9 @@ def try_page(context, path):
     if (wide := page.evaluate(TOO_WIDE)) > 0: problems.append(f"{wide} px wider than a desktop's window")
     if cut := page.evaluate(CUT): problems.append(f"{cut} charts are wider than their column")
     page.set_viewport_size(PHONE)
-    page.wait_for_timeout(100)
+    page.reload()   # tables become lists as a page is loaded
     if (wide := page.evaluate(TOO_WIDE)) > 0: problems.append(f"{wide} px wider than a phone's window")
+    if cut := page.evaluate(UNREADABLE): problems.append(f"{cut} tables are wider than a phone's window")
     unnamed = page.locator("img:not([alt]), img[alt=''], .vega-chart:not([aria-label])").count()
     if unnamed: problems.append(f"{unnamed} pictures without a word for those who do not see them")
     page.close()

@@ -27,16 +27,19 @@
     if (spec.concat) return { ...spec, concat: spec.concat.map(part => narrower(part, over)) };
     if (spec.spec) return { ...spec, spec: narrower(spec.spec, over) };
     const told = JSON.stringify(spec);   // a map of names, or words in squares, would run into one another: it scrolls
-    const least = told.includes('"axis":null') ? 540 : told.includes('"text"') ? 280 : 140;
+    const words = told.includes('"text"'), least = words && told.includes('"axis":null') ? 540 : words ? 220 : 140;
     return spec.width > 0 ? { ...spec, width: Math.max(Math.min(spec.width, least), spec.width - over) } : spec;
   }
+  const looks = (night, narrow) => ({ ...(night ? NIGHT : {}), ...(narrow ? { axisY: { labelLimit: 150 } } : {}),
+    legend: { ...(night ? NIGHT.legend : {}), ...(narrow ? { orient: "bottom", columns: 1 } : {}) } });
   const TITLES = ["title", "text", "subtitle"];   // they break where a phone ends
   const lines = words => typeof words === "string" && words.length > 42 ? words.match(/\S.{0,40}(?=\s|$)|\S+/g)
     : Array.isArray(words) && words.every(word => typeof word === "string") ? words.flatMap(lines) : words;
   async function draw(div) {
     const night = dark(), old = div.vegaView, narrow = div.clientWidth < 500;
     const most = narrow ? { labelLimit: 150, fontSize: 12, columns: 1 } : {};   // long names leave no room on a phone
-    const short = (key, value) => value > most[key] ? most[key] : narrow && TITLES.includes(key) ? lines(value) : value;
+    const short = (key, value) => value > most[key] ? most[key] : !narrow ? value : TITLES.includes(key) ? lines(value)
+      : key === "legend" && value && value.orient === "right" ? { ...value, orient: "bottom" } : value;
     const made = JSON.parse(div.querySelector("script").textContent, short);
     const part = name => div.querySelector("." + name) || div.appendChild(
       Object.assign(document.createElement("div"), { className: name }));
@@ -50,7 +53,7 @@
       else if (over) fit = narrower(fit, over);
       shown = await vegaEmbed(host, { ...(night ? repainted(fit) : fit), background: "transparent" }, {
         mode: "vega-lite", renderer: "canvas", actions: false, patch: seeThrough,
-        config: { ...(night ? NIGHT : {}), ...(narrow ? { axisY: { labelLimit: 150 } } : {}) },
+        config: looks(night, narrow),
         ...(tall ? { bind: menus } : {}), tooltip: { theme: night ? "dark" : "light" } });
       over = Math.ceil(host.querySelector("canvas").getBoundingClientRect().width) - div.clientWidth;
       if (over <= 0) break;
