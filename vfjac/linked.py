@@ -6,8 +6,9 @@
 __all__ = ['NAMED_COLOURS', 'cell_colour', 'stream_table', 'linked_rows', 'linked_squares', 'linked_params', 'linked_chart',
            'redrawn']
 
-# %% ../nbs/20_linked.ipynb #b3ba54c1
+# %% ../nbs/20_linked.ipynb #7b6f422d
 from copy import deepcopy
+from functools import lru_cache
 
 import altair as alt
 import numpy as np
@@ -365,7 +366,15 @@ def _named_data(name: str, data: dict) -> alt.Chart:
     "Return a chart of rows that stand under their name in the datasets."
     return alt.Chart({"name": name, "format": data["format"]})
 
-# %% ../nbs/20_linked.ipynb #93a8b7c5
+# %% ../nbs/20_linked.ipynb #bfe0137d
+@lru_cache(maxsize=64)
+def _means_spec(n_effectors: int, n_regulators: int, side: int, *columns: str) -> dict:
+    "Return the view of means of so many genes, whose names are put in later."
+    genes = [[str(i) for i in range(n)] for n in (n_effectors, n_regulators)]
+    pairs = pd.MultiIndex.from_product(genes, names=_PAIR).to_frame(index=False)
+    base = _named_data("means", _csv(linked_squares(_filled(pairs, **dict.fromkeys(columns, 0.0)))))
+    return _means_view(base, genes, side, columns).to_dict(validate=False)
+
 def redrawn(spec: dict, df: pd.DataFrame, means: pd.DataFrame, params: dict, boxes=None) -> dict:
     "Return what `linked_chart` would make of these, from a specification that it made before."
     squares, cells = linked_squares(means), _csv(linked_rows(df))["values"]
@@ -374,9 +383,10 @@ def redrawn(spec: dict, df: pd.DataFrame, means: pd.DataFrame, params: dict, box
     old = next(view for view in spec["concat"] if view.get("name") == "means")
     drawn, genes = old["layer"][0]["encoding"], _genes_of(squares)
     if [drawn[axis]["scale"]["domain"] for axis in "yx"] != genes:
-        base, side = _named_data("means", _csv(squares)), spec["usermeta"]["panel"]
-        new = _means_view(base, genes, side, means.columns).to_dict(validate=False)
+        new = deepcopy(_means_spec(*map(len, genes), spec["usermeta"]["panel"], *means))
         old.update({key: new[key] for key in old})
+        for layer in old["layer"]:
+            for axis, names in zip("yx", genes): layer["encoding"][axis]["scale"]["domain"] = names
     for param in spec["params"]:
         values = params
         if "select" in param:

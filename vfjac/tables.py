@@ -75,14 +75,20 @@ class _Selected:
         "The cells outside a lasso, which a view cannot tell by itself, (n_cells,) bool."
         return ~self.within(self.state.selection | dict.fromkeys(self.boxes, {}) | dict(group=""))
 
-# %% ../nbs/28_tables.ipynb #86d974a1
+# %% ../nbs/28_tables.ipynb #407feb87
 class _Cells(_Selected):
     "Cells with the entry of the chosen pair."
+    def entry(self, cells: np.ndarray) -> np.ndarray:
+        "Return the entry of the chosen pair in some cells, given by their positions."
+        if not len(cells): return np.empty(0)
+        entry = lambda: np.asarray(self.source.jacobian.pair(*self.pair, cells))
+        return self.source.once("entry", (self.pair, cells.tobytes()), entry)
+
     @property
-    def entry(self) -> np.ndarray:
-        "The entry of the chosen pair, (n_cells,)."
-        entry = lambda: np.asarray(self.source.jacobian.pair(*self.pair))
-        return self.source.once("entry", self.pair, entry)
+    def counted(self) -> np.ndarray:
+        "Positions of the cells in view that are counted: all, or 20,000 of more, evenly spread."
+        at = np.flatnonzero(self.inside)
+        return at[::-(-len(at) // 20_000) or 1]
 
     def entry_error(self, cells: np.ndarray) -> np.ndarray | None:
         "Return its standard error in some cells; None where it is not known."
@@ -95,28 +101,30 @@ class _Cells(_Selected):
         "Return the numbers or names that `state.colour` stands for, (n_cells,)."
         colour, source = self.state.colour, self.source
         effector, regulator = self.pair
-        if colour == JACOBIAN: return self.entry
-        if colour == DEVIATION: return self.entry - np.nanmean(self.entry)
-        if colour == Z: return self._over_errors()
+        if colour in (JACOBIAN, DEVIATION, Z): return self._drawn_colours(colour)
         if colour == BY_REGULATOR: return source.expression(regulator)
         if colour == BY_EFFECTOR: return source.expression(effector)
         if colour == f"{source.jacobian.of} of the effector": return source.output(effector)
         name = colour.removeprefix("obs: ")
         return source.groupings[name] if name in source.groupings else source.numbers[name]
 
-    def _over_errors(self) -> np.ndarray:
-        "Return the entry over its standard error, (n_cells,); NaN where cells are not drawn."
-        shown, z = self.source.shown, np.full(len(self.entry), np.nan)
-        error = cast(np.ndarray, self.entry_error(shown))
-        z[shown] = np.divide(self.entry[shown], error, out=np.zeros(len(shown)), where=error > 0)
-        return z
+    def _drawn_colours(self, colour: str) -> np.ndarray:
+        "Return numbers made from the entry, (n_cells,); NaN where cells are not drawn."
+        shown, made = self.source.shown, np.full(self.source.jacobian.n_cells, np.nan)
+        made[shown] = self.entry(shown)
+        if colour == DEVIATION: made -= np.nanmean(made)
+        if colour == Z:
+            error = cast(np.ndarray, self.entry_error(shown))
+            z = np.divide(made[shown], error, out=np.zeros(len(shown)), where=error > 0)
+            made[shown] = z
+        return made
 
     def cells(self, at: np.ndarray | None = None) -> pd.DataFrame:
         "Return one row for each cell, those drawn if none are named, as the views read them."
         state, source = self.state, self.source
         at = source.shown if at is None else at
         x, y = source.embeddings[state.embedding][at].T
-        value, error, faded = self.entry[at], self.entry_error(at), source.outside(at)
+        value, error, faded = self.entry(at), self.entry_error(at), source.outside(at)
         columns = dict(cell=source.jacobian.cells[at], x=x, y=y, value=value)
         if error is not None: columns["error"], faded = error, faded | (np.abs(value) < 2 * error)
         if state.grouping: columns["group"] = source.groupings[state.grouping][at]
@@ -262,7 +270,7 @@ def how_to_read(gj: GeneJacobian | None, of: str) -> str:
     return (f"∂f / ∂x: how {_CHANGE[of]}. {FALLS_RISES} Colours end where 2 % of the cells go "
             f"beyond. {faint} outside the field's support.")
 
-# %% ../nbs/28_tables.ipynb #7bed8685
+# %% ../nbs/28_tables.ipynb #bd66cd27
 _DOES = dict(velocity=("lowers it", "raises it"), production=("holds it back", "drives it"))
 
 class _Words(_Compared):
@@ -277,11 +285,11 @@ class _Words(_Compared):
         state, source, inside = self.state, self.source, self.inside
         if not inside.any(): return "No cell is in view"
         which = f"{'all' if inside.all() else 'these'} {inside.sum():,} cells"
-        value, shown, drawn = self.entry, source.shown, inside[source.shown]
-        error, errors, groups = self.entry_error(shown), None, None
-        if error is not None and drawn.any(): errors = value[shown][drawn], error[drawn]
-        if state.grouping: groups = value[inside], source.groupings[state.grouping][inside]
-        return finding(*self.pair, value[inside], f"of {which}", source.jacobian.of, errors, groups)
+        at, shown, drawn = self.counted, source.shown, inside[source.shown]
+        value, error, errors, groups = self.entry(at), self.entry_error(shown), None, None
+        if error is not None and drawn.any(): errors = self.entry(shown)[drawn], error[drawn]
+        if state.grouping: groups = value, source.groupings[state.grouping][at]
+        return finding(*self.pair, value, f"of {which}", source.jacobian.of, errors, groups)
 
     def regulator_words(self, most: int = 5) -> str:
         "Return the strongest regulators of the effector in a line."
@@ -326,7 +334,9 @@ class _Words(_Compared):
         for gene in dict.fromkeys((state.regulator, state.effector)) if source.read else ():
             lost = int(np.isnan(source.expression(gene)).sum())
             if lost: yield f"{lost:,} cells have no expression of {gene}: not in the gene plane."
-        own = self.entry[self.inside]
+        own = self.entry(counted := self.counted)
+        if (n := int(self.inside.sum())) > len(counted): yield (
+            f"Percentages are over {len(counted):,} of the {n:,}, evenly spread.")
         if len(own) > 1 and own.std() < 0.1 * abs(own.mean()): yield (
             f"The entry hardly differs between these cells: {own.mean():.2g}, give or take "
             f"{own.std():.1g}.")

@@ -31,7 +31,7 @@ from .source import PRODUCTION, ExplorerSource
 from .state import OUTLINES, ExplorerState, _Chosen, start_state
 from .tables import Tables, how_to_read
 
-# %% ../nbs/28_view.ipynb #36dfdd9d
+# %% ../nbs/28_view.ipynb #14aed635
 _SHADES = np.array([[31, 95, 168], [235, 236, 238], [200, 90, 10]])   # falls, zero, rises
 _CIRCLE = ('<circle cx="{:.0f}" cy="{:.0f}" r="3.5" fill="#{:02x}{:02x}{:02x}" '
            'fill-opacity="{}"/>')
@@ -44,7 +44,7 @@ def static_svg(tables: Tables, most: int = 600) -> str:
     "Return the cells coloured by the chosen entry, with the sentence, as SVG."
     shown = tables.source.shown
     shown = shown[::-(-len(shown) // most) or 1]
-    xy, value = tables.source.embeddings[tables.state.embedding][shown], tables.entry[shown]
+    xy, value = tables.source.embeddings[tables.state.embedding][shown], tables.entry(shown)
     known = np.isfinite(xy).all(axis=1) & np.isfinite(value)
     xy, value, clear = xy[known], value[known], np.where(tables.inside[shown[known]], 0.9, 0.1)
     low, span = (xy.min(axis=0), np.ptp(xy, axis=0)) if len(xy) else (np.zeros(2), np.ones(2))
