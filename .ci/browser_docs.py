@@ -1,8 +1,8 @@
 """Open the pages that build_docs.py wrote in Chromium, from disk. Run after build_docs.py.
 
 Each page: every chart draws itself, every menu and slider of a chart changes its picture (no kernel is running),
-nothing is wider than a desktop's window or a phone's, nor a table, no word on the console, no host asked for anything. Then dark
-and light, and the square that chooses a pair.
+nothing is wider than a desktop's window or a phone's, nor a table, no word on the console, no host asked for anything.
+Then dark and light, and the square that chooses a pair.
 """
 
 import sys

@@ -75,7 +75,7 @@ def definition(match):
         kind = re.sub(r"^NoneType$|numpy\.(?=ndarray)|__main__\.", "", kind or "").replace("|", "or")
         cells = [f"`{name}`" if name != "returns" else name, kind, f"`{default}`" if default else "", said or ""]
         lines.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
-    head = "| parameter | type | default | |\n|" + "|".join("-" * n for n in (18, 17, 13, 52)) + "|"
+    head = "| parameter | type | default | |\n|" + "|".join("-" * n for n in (23, 18, 16, 43)) + "|"
     return "\n".join([words, "", "::: {.parameters}", head, *lines, ":::"])
 
 
