@@ -256,18 +256,22 @@ def real(quick):
 
 # ---------------------------------------------------------------- scale
 
-def timed(n, what):
-    "One data set of n cells in 30 dimensions: CPU seconds of each step, and the most memory of all of them, GB."
+def neighbours(n):
+    "States and velocities of n cells in 30 dimensions, and the graph of their neighbours, both ways."
     from scipy.spatial import cKDTree
-
-    from vfjac.fit import fit_field
     rng = np.random.default_rng(0)
     latent, Q = rng.normal(size=(n, 4)), np.linalg.qr(rng.normal(size=(30, 4)))[0]
     X = 3 * np.tanh(latent) @ Q.T + 0.3 * rng.normal(size=(n, 30))
     V = np.tanh(X @ rng.normal(size=(30, 30)) / 5) + 0.3 * rng.normal(size=(n, 30))
     near = cKDTree(latent).query(latent, range(1, 31))[1]
     graph = csr_array((np.ones(near.size), near.ravel(), np.arange(0, near.size + 1, 30)), shape=(n, n))
-    graph = graph.maximum(graph.T)
+    return X, V, graph.maximum(graph.T)
+
+
+def timed(n, what):
+    "One data set of n cells: CPU seconds of each step, and the most memory of all of them, GB."
+    from vfjac.fit import fit_field
+    X, V, graph = neighbours(n)
     W = noise.neighbour_means(graph)
     if what == "states and velocities": X = W @ X
     if what != "nothing": V = W @ V
