@@ -54,7 +54,7 @@ def held_genes(
         held[gene] = Held(multiple, multiple * now.mean(), now)
     return held
 
-# %% ../nbs/28_fates.ipynb #ed148a66
+# %% ../nbs/28_fates.ipynb #5dbfb025
 @dataclass(frozen=True, eq=False)
 class Flow:
     "What moves cells, and where they start."
@@ -75,8 +75,9 @@ class Flow:
         Y, moving = np.clip(self.start, *self.edges), np.arange(len(self.start))
         n_steps = int(np.clip(np.ceil(time * self.rate), 10, 2000))
         h, rest = time / n_steps, 1e-4 * np.ptp(self.edges, axis=0).max() / n_steps
+        v = lambda places: self.velocity(np.clip(places, *self.edges))
         for _ in range(n_steps):
-            y, v = Y[moving], self.velocity
+            y = Y[moving]
             a = v(y)
             b = v(y + h / 2 * a)
             c = v(y + h / 2 * b)

@@ -62,7 +62,7 @@ def _draw_coefficients(sums, noise, inclusion, draws, seed=0) -> np.ndarray:
     drawn[1:] *= np.repeat(1 + MODEL_ERROR * rng.normal(size=(draws, *inclusion.shape)), k, axis=2)
     return drawn
 
-# %% ../nbs/27_knockout.ipynb #ecb5296c
+# %% ../nbs/27_knockout.ipynb #458ade05
 class _Model(NamedTuple):
     "What genes are made at in the states of their regulators, in counts and splicing times."
     root: np.ndarray          # Mean, slope, offset of square roots, (3, n_regulators)
@@ -90,7 +90,7 @@ class _Model(NamedTuple):
     def production(self, W, X, genes=slice(None)):
         "Return what genes are made at, (n_cells, n_genes)."
         a, b = self.gain[:, genes]
-        return np.exp(a + b * (self.functions(X) @ W[genes].T))
+        return np.exp(np.minimum(a + b * (self.functions(X) @ W[genes].T), 50))
 
 # %% ../nbs/27_knockout.ipynb #82dcf264
 def _model_of(X, root, u, regulators, W) -> "_Model":
