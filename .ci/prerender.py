@@ -72,7 +72,7 @@ def definition(match):
     if (back or about) and name not in fields_of_classes(): rows.append(("returns", back, None, about))
     lines = []
     for name, kind, default, said in rows:
-        kind = re.sub(r"^NoneType$|numpy\.(?=ndarray)|__main__\.", "", kind or "").replace("|", "or")
+        kind = re.sub(r"^NoneType$|(?<![\w./(#])(\w+\.)+(?=[A-Z]|ndarray)", "", kind or "").replace("|", "or")   # no modules
         cells = [f"`{name}`" if name != "returns" else name, kind, f"`{default}`" if default else "", said or ""]
         lines.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
     head = "| parameter | type | default | |\n|" + "|".join("-" * n for n in (23, 18, 16, 43)) + "|"
