@@ -72,7 +72,7 @@ def definition(match):
     if (back or about) and name not in fields_of_classes(): rows.append(("returns", back, None, about))
     lines = []
     for name, kind, default, said in rows:
-        kind = re.sub(r"^NoneType$|(?<![\w./(#])(\w+\.)+(?=[A-Z]|ndarray)", "", kind or "").replace("|", "or")   # no modules
+        kind = re.sub(r"^NoneType$|(?<![\w./(#])(\w+\.)+(?=[A-Z]|ndarray)", "", kind or "").replace("|", "or")
         cells = [f"`{name}`" if name != "returns" else name, kind, f"`{default}`" if default else "", said or ""]
         lines.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
     head = "| parameter | type | default | |\n|" + "|".join("-" * n for n in (23, 18, 16, 43)) + "|"
@@ -81,9 +81,11 @@ def definition(match):
 
 def words_block(said):
     "Output in words, its lines wrapped where the page is narrower than they are; those of a table are not."
-    kind = lambda part: ' class="row"' if TABLE.search(part) else ""
-    parts = re.split(r"\n(?=\n)", said.rstrip())   # tables and paragraphs, blank lines between them
-    lines = [f"<span{kind(part)}>{escape(line, quote=False)}</span>" for part in parts for line in part.split("\n")]
+    lines = []
+    for part in re.split(r"\n(?=\n)", said.rstrip()):   # heads of a table have but one gap between words
+        width = max((len(line) for line in part.split("\n") if TABLE.search(line)), default=0)
+        kinds = {True: ' class="row"', False: ""}
+        lines += [f"<span{kinds[len(line) <= width]}>{escape(line, quote=False)}</span>" for line in part.split("\n")]
     return fence('<pre class="words"><code>' + "\n".join(lines) + "</code></pre>", "{=html}")
 
 
