@@ -113,7 +113,7 @@ def _lines(grid: _Grid, V: np.ndarray, basin: np.ndarray, names) -> dict[str, np
               for b in np.unique(basin[basin >= 0])]
     return lines | dict(separatrix=np.unique(np.concatenate([np.empty((0, 2)), *inside]), axis=0))
 
-# %% ../nbs/28_landscape.ipynb #456ac5e4
+# %% ../nbs/28_landscape.ipynb #e31fd367
 def landscape(
     data: AnnData | FieldCells,   # AnnData with a field in two dimensions, or the field
     basis: str | None = "umap",   # Basis of the field
@@ -134,8 +134,8 @@ def landscape(
     X = at.all_states
     reach, names = 0.05 * np.ptp(X, axis=0), list(_coordinates(basis, X))
     grid = _Grid(*np.linspace(X.min(axis=0) - reach, X.max(axis=0) + reach, n).T)
-    ask = drawn_fixed_points if draws else fixed_points
-    points = ask(at, basis, **(dict(draws=draws, seed=seed) if draws else {}))
+    points = (drawn_fixed_points(at, basis, draws=draws, seed=seed) if draws
+              else fixed_points(at, basis))
     stable = points["kind"] == "stable"
     homes, fields = points.loc[stable, names].to_numpy(), [at.field]
     if draws: fields += [one.field for one in draw_fields(at, draws, seed)]
@@ -225,7 +225,7 @@ def least_action(
         f"{lacking[0]} is no stable fixed point here; those are {list(stable.index)}")
     names = list(_coordinates(basis, at.all_states))
     homes = stable.loc[[start, end], names].to_numpy()
-    path = least_path(at.field, np.linspace(*homes, n + 1))
+    path = least_path(at.field, np.linspace(homes[0], homes[1], n + 1))
     drawn = [_columns(at.field, path)]
     for one in draw_fields(at, draws, seed) if draws else ():
         own = dynamics.fixed_points(one.field, at.all_states, starts=homes)

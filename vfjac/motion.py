@@ -228,7 +228,7 @@ def _hours_of_unit(X, V, times, seed=0, n_draws=100) -> tuple[np.ndarray, float]
     MM, DM, _ = np.vstack([first - bias, others - 2 * bias]).T
     return MM / DM, float(first[1] / np.sqrt(first[0] * first[2]))
 
-# %% ../nbs/26_motion.ipynb #bece63c4
+# %% ../nbs/26_motion.ipynb #8306177a
 def in_hours(
     adata: AnnData,             # Cells with states and velocities, not fitted yet
     time: str | float,          # Column of obs: hours since all cells started; or hours of a unit
@@ -244,20 +244,12 @@ def in_hours(
     check_adata(adata, write=True)
     if done := [k for k in adata.uns if k == Key.hours or str(k).startswith(Key.field)]:
         raise ValueError(f"uns[{done[0]!r}] is there: expected cells without; in_hours before a fit")
-    hours, agreement = np.array([float(time)] * 2) if not isinstance(time, str) else None, np.nan
-    if isinstance(time, str):
-        if time not in adata.obs: raise KeyError(f"no column {time!r} in obs: {listed(adata.obs)}")
-        times = pd.to_numeric(adata.obs[time], errors="coerce").to_numpy(float)
-        known = np.isfinite(times)
-        if len(np.unique(times[known])) < 2: raise ValueError(
-            f"obs[{time!r}] holds {len(np.unique(times[known]))} different numbers: expected two "
-            "times at least, hours since all cells started")
-        both = read_states(adata, basis)[known], read_velocities(adata, basis)[0][known]
-        hours, agreement = _hours_of_unit(*both, times[known], seed)
-        if not (hours > 0).mean() > 0.975: raise ValueError(
-            f"the mean of the cells does not move as their velocities say (cosine {agreement:.2f}):"
-            " cells do not start together, or are too few; expected motion that both agree on, or "
-            "the hours of a unit as a number")
+    hours, agreement = np.full(2, np.nan if isinstance(time, str) else time, float), np.nan
+    if isinstance(time, str): hours, agreement = _hours_of_unit(*_timed(adata, time, basis), seed)
+    if isinstance(time, str) and (hours > 0).mean() <= 0.975: raise ValueError(
+        f"the mean of the cells does not move as their velocities say (cosine {agreement:.2f}): "
+        "cells do not start together, or are too few; expected motion that both agree on, or the "
+        "hours of a unit as a number")
     check_numbers("a positive number", time=hours[0])
     for part, keys in ((adata.layers, Key.velocities), (adata.obsm, [*adata.obsm])):
         for key in keys:
@@ -265,6 +257,17 @@ def in_hours(
     adata.uns[Key.hours] = float(hours[0])
     limits = np.quantile(hours[1:], [0.025, 0.975])
     return pd.Series([hours[0], *limits, agreement], ["hours", "lower", "upper", "agreement"])
+
+# %% ../nbs/26_motion.ipynb #d2707827
+def _timed(adata, time: str, basis) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    "Return states, velocities and times of cells whose time is known. Raises KeyError, ValueError."
+    if time not in adata.obs: raise KeyError(f"no column {time!r} in obs: {listed(adata.obs)}")
+    times = pd.to_numeric(adata.obs[time], errors="coerce").to_numpy(float)
+    known = np.isfinite(times)
+    if (n := len(np.unique(times[known]))) < 2: raise ValueError(
+        f"obs[{time!r}] holds {n} different numbers: expected two times at least, hours since all "
+        "cells started")
+    return read_states(adata, basis)[known], read_velocities(adata, basis)[0][known], times[known]
 
 # %% ../nbs/26_motion.ipynb #3a910324
 def sensitivity(
