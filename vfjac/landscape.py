@@ -95,7 +95,7 @@ class _Grid(NamedTuple):
         away, nearest = tree.query(ends)
         return np.where(away < min(apart / 2, 0.2 * np.subtract(high, low).max()), nearest, -1)
 
-# %% ../nbs/28_landscape.ipynb #bb31d5ac
+# %% ../nbs/28_landscape.ipynb #c26b457e
 class Landscape(NamedTuple):
     "What a field in two dimensions looks like; `share`: of the draws that agree."
     grid: pd.DataFrame     # x, y, basin (number of an attractor in `points`, -1 for none), share
@@ -104,16 +104,18 @@ class Landscape(NamedTuple):
     shown: float           # Share of what differs between cells that these dimensions show
 
 
-def _lines(grid: _Grid, V: np.ndarray, basin: np.ndarray, names) -> dict[str, np.ndarray]:
-    "Return the points of nullclines and separatrices, (n, 2) each."
-    shape = len(grid.x), len(grid.y)
-    lines = {f"d{name}/dt = 0": zero_lines(V[:, i].reshape(shape), *grid)
-             for i, name in enumerate(names)}
+def _seen(grid: _Grid, field: VectorField, homes: np.ndarray, names) -> tuple[np.ndarray, dict]:
+    "Return basins of nodes, and points of nullclines and separatrices by name, (n, 2) each."
+    V, shape = field.velocity(grid.nodes), (len(grid.x), len(grid.y))
+    basin = grid.basins(V, homes)
+    values = {f"d{name}/dt = 0": v for name, v in zip(names, V.T)}
+    lines = {name: zero_lines(v.reshape(shape), *grid) for name, v in values.items()}
     inside = [zero_lines(np.where(basin == b, 1.0, -1.0).reshape(shape), *grid)
-              for b in np.unique(basin[basin >= 0])]
-    return lines | dict(separatrix=np.unique(np.concatenate([np.empty((0, 2)), *inside]), axis=0))
+              for b in range(len(homes))]
+    lines["separatrix"] = np.unique(np.concatenate([np.empty((0, 2)), *inside]), axis=0)
+    return basin, lines
 
-# %% ../nbs/28_landscape.ipynb #e31fd367
+# %% ../nbs/28_landscape.ipynb #1ac8d733
 def landscape(
     data: AnnData | FieldCells,   # AnnData with a field in two dimensions, or the field
     basis: str | None = "umap",   # Basis of the field
@@ -126,35 +128,26 @@ def landscape(
 
     A draw agrees with a node's basin if it is that of the same attractor, with a point of a line
     if the same line passes within a twentieth of the picture. What lies farther than that from all
-    cells is left out.
-    Raises ValueError for more dimensions, where they show less than half of what differs between
-    cells, and without a posterior (unless `draws=0`)."""
+    cells is left out. Raises ValueError for more dimensions, where they show less than half of what
+    differs between cells, and without a posterior (unless `draws=0`)."""
     at, shown = _flat_cells(data, basis)
     check_numbers("a whole number, 1 or more", n=n)
-    X = at.all_states
-    reach, names = 0.05 * np.ptp(X, axis=0), list(_coordinates(basis, X))
+    X, names = at.all_states, list(_coordinates(basis, at.all_states))
+    reach = 0.05 * np.ptp(X, axis=0)
     grid = _Grid(*np.linspace(X.min(axis=0) - reach, X.max(axis=0) + reach, n).T)
     points = (drawn_fixed_points(at, basis, draws=draws, seed=seed) if draws
               else fixed_points(at, basis))
-    stable = points["kind"] == "stable"
-    homes, fields = points.loc[stable, names].to_numpy(), [at.field]
-    if draws: fields += [one.field for one in draw_fields(at, draws, seed)]
-    seen = []
-    for field in fields:
-        V = field.velocity(grid.nodes)
-        basin = grid.basins(V, homes)
-        seen.append((basin, _lines(grid, V, basin, names)))
-    number = np.append(points["point"][stable], -1)   # of fixed points, for numbers of attractors
-    near = 0.05 * np.hypot(*np.ptp(grid.nodes, axis=0))
-    lines = _agreeing_lines(seen, near)
-    agree = np.array([basin == seen[0][0] for basin, _ in seen[1:]])
-    share = agree.mean(axis=0) if draws else np.nan
-    nodes = pd.DataFrame(grid.nodes, columns=["x", "y"])
-    nodes = nodes.assign(basin=number[seen[0][0]], share=share)
-    tree = cKDTree(X)
+    stable = points[points["kind"] == "stable"]
+    drawn = [one.field for one in draw_fields(at, draws, seed)] if draws else []
+    seen = [_seen(grid, field, stable[names].to_numpy(), names) for field in [at.field, *drawn]]
+    near, tree = 0.05 * np.hypot(*np.ptp(grid.nodes, axis=0)), cKDTree(X)
+    agree = [basin == seen[0][0] for basin, _ in seen[1:]]
+    nodes = pd.DataFrame(grid.nodes, columns=["x", "y"]).assign(
+        basin=np.append(stable["point"], -1)[seen[0][0]],
+        share=np.mean(agree, axis=0) if agree else np.nan)
     nodes, lines = (
         each[tree.query(each[["x", "y"]])[0] < near].reset_index(drop=True)
-        for each in (nodes, lines))
+        for each in (nodes, _agreeing_lines(seen, near)))
     return Landscape(nodes, lines, points, shown)
 
 # %% ../nbs/28_landscape.ipynb #2c97c19a

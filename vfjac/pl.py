@@ -246,7 +246,7 @@ def fates(
     said = "Points with intervals: the share of the cells that become each fate"
     return _saved((chart + dots).properties(width=width, description=said), save)
 
-# %% ../nbs/31_pl.ipynb #85bb3b5a
+# %% ../nbs/31_pl.ipynb #d5cdd5bc
 _LINES = ["#0072b2", "#009e73", "#d55e00"]   # two nullclines, separatrices
 
 
@@ -270,22 +270,20 @@ def landscape(
         *at, sure, alt.Color("basin:N", scale=alt.Scale(scheme="pastel1")))
     lines = look(seen.lines).mark_circle(size=10).encode(
         *at, sure, alt.Color("line:N", title=None, scale=alt.Scale(range=_LINES)))
-    points = seen.points.rename(columns={first: "x", second: "y"})
-    if "share" not in points: points["share"] = 1.0
+    points = seen.points.rename(columns={first: "x", second: "y"}).assign(
+        share=seen.points.get("share", 1.0))
     dots = look(points[["x", "y", "kind", "point", "share"]]).mark_point(
         filled=True, size=110, color="black", opacity=1).encode(
         *at, alt.Shape("kind:N", title=None), tooltip=["point", "kind", "share"])
     layers = [nodes, lines, dots]
     if path is not None:
         how = {name: options[name] for name in ("draws", "seed") if name in options}
-        way = vf_landscape.least_action(adata, *path, basis, **how).rename(
-            columns={first: "x", second: "y"})
-        layers.append(look(way[["x", "y", "step"]]).mark_line(strokeWidth=3, color="black").encode(
-            *at, order="step:Q"))
-    chart = alt.layer(*layers).resolve_scale(color="independent").properties(
-        width=width, height=height, description=(
-        "Basins of the attractors of a field in two dimensions, its nullclines, separatrices and "
-        "fixed points"))
+        way = vf_landscape.least_action(adata, *path, basis, **how)
+        way = look(way.rename(columns={first: "x", second: "y"})[["x", "y", "step"]])
+        layers.append(way.mark_line(strokeWidth=3, color="black").encode(*at, order="step:Q"))
+    said = "Basins of attractors, nullclines, separatrices and fixed points of a field in the plane"
+    chart = alt.layer(*layers).resolve_scale(color="independent")
+    chart = chart.properties(width=width, height=height, description=said)
     return _saved(chart, save)
 
 # %% ../nbs/31_pl.ipynb #a1fa6a0f
