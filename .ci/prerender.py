@@ -106,12 +106,12 @@ def quarto():
 
 
 def outward_links(source, folder, base):
-    "Links from a notebook in nbs/`folder` to files of the repository outside nbs/, made absolute."
+    "Links from a notebook in nbs/`folder` to scripts, and to files outside nbs/, made links to the repository."
     def one(m):
         path = Path(os.path.normpath(TOP / "nbs" / folder / m[2]))
-        outside = path.is_file() and TOP in path.parents and TOP / "nbs" not in path.parents
+        outside = path.is_file() and TOP in path.parents and (TOP / "nbs" not in path.parents or path.suffix == ".py")
         return f"{m[1]}{base}{path.relative_to(TOP).as_posix()}{m[3]}" if outside else m[0]
-    return re.sub(r"(\]\()(\.\./[^)#\s]+)([)#])", one, source)
+    return re.sub(r"(\]\()([^):#\s]+)([)#])", one, source)
 
 
 def only_checks(node):

@@ -3,8 +3,9 @@
     python .ci/run_notebooks.py nbs/tutorials nbs/index.ipynb
 
 Finds what nbdev_test does not: charts that fail when shown, exceptions inside widget callbacks. Lessons and tutorials
-run without what Python in a browser lacks: vl_convert, fastcore, threads and processes. Cells that nbdev_test
-leaves out (`eval: false`, the flags of tst_flags, nbdev_export) are left out here too. One PASS or FAIL line for each.
+run without what Python in a browser lacks, vl_convert, fastcore, threads and processes, and without the solutions, as
+those of a reader who finds answers of their own. Cells that nbdev_test leaves out (`eval: false`, the flags of
+tst_flags, nbdev_export) are left out here too. One PASS or FAIL line for each.
 """
 
 import re
@@ -30,7 +31,7 @@ def run(path):
     for cell in nb.cells:
         said = directives(cell)[0]
         left_out = said.get("eval", "").lower() == "false" or said.keys() & flags or "nbdev_export(" in cell.source
-        if left_out: cell.source = ""
+        if left_out or said.get("code-summary") == '"Solution"': cell.source = ""
     if "tutorials" in path.parts: nb.cells.insert(0, nbformat.v4.new_code_cell(BROWSER))
     where = {"metadata": {"path": str(path.parent)}}
     try: NotebookClient(nb, timeout=300, kernel_name="python3", resources=where).execute()
