@@ -347,11 +347,12 @@ def _told(error: BaseException) -> str:
     for start, advice in _NEXT.items(): said += advice * said.startswith(start)
     return said or f"{type(error).__name__}: the machine gave no reason"
 
-# %% ../nbs/30_cli.ipynb #87a9f73d
+# %% ../nbs/30_cli.ipynb #c9d434f8
 def main(
     argv: list[str] | None = None,  # Words after `vfjac`; None takes those of the shell
 ) -> int:                           # Exit status: 0; 2, a mistake; 130, Ctrl-C; 143, SIGTERM
     "The command `vfjac`."
+    if hasattr(sys.stdout, "reconfigure"): sys.stdout.reconfigure(errors="replace")   # Windows
     try: args = parser().parse_args(argv)
     except SystemExit as stop: return int(stop.code or 0)
     slow = "rfc3987_syntax"   # of jsonschema: two seconds to import, for IRIs that nothing here has

@@ -6,7 +6,7 @@
 __all__ = ['NAMED_COLOURS', 'cell_colour', 'stream_table', 'linked_rows', 'linked_squares', 'linked_params', 'linked_chart',
            'redrawn']
 
-# %% ../nbs/20_linked.ipynb #7b6f422d
+# %% ../nbs/20_linked.ipynb #47f1577c
 from copy import deepcopy
 from functools import lru_cache
 
@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from .charts import (
     EDGE, INK, MISSING, QUIET, _AXIS, _BARE, _LEGEND, _NAMES, _PAIR, _STRONGEST_LAST, _categories,
-    _dots, _drawn, _fair_domain, _gene_axes, _genes_of, _place, _plain, _plane, _rounded,
+    _dots, _fair_domain, _gene_axes, _genes_of, _place, _plain, _plane, _rounded,
     _signed_colour, _squares, _strength, _table, _tips, _titled, _told, _zero_line, significant,
     symmetric_domain)
 
@@ -45,9 +45,9 @@ def _opacity():
     clear = alt.when(faint).then(alt.value(0.3)).when(seen).then(alt.value(0.92))
     return clear.otherwise(alt.value(0.07))
 
-# %% ../nbs/20_linked.ipynb #3d4614e7
-NAMED_COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a800",
-                 "#7f7f7f"] # Okabe & Ito
+# %% ../nbs/20_linked.ipynb #604bd1c4
+NAMED_COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442",
+                 INK] # Okabe & Ito
 
 def cell_colour(kind: str, title: str | None, names: list[str], field: str = "colour", **more):
     "Return the colour of cells by a field: signed, number, or names, as the legend has them."
@@ -197,14 +197,14 @@ def _groups_view(base: alt.Chart, groups: list[str], size: dict) -> alt.LayerCha
         width=size["width"] - 110, height=row * len(groups), view=_BARE,
         title=_titled("By group", ["Bar: median. Right: number of cells."], "group"))
 
-# %% ../nbs/20_linked.ipynb #b6cbfe37
+# %% ../nbs/20_linked.ipynb #bc1b72c4
 def _first_view(cells, n, size, boxes, x_title, y_title, colour) -> alt.Chart:
     "Return cells on the embedding."
-    line = "Drag a box to select cells, click to let go."
+    line = "Drag a box; a click lets go."
     place = _plane(x_title, y_title)
     return _cells_view(cells, "brush", n, size, boxes, "Cells", line, color=colour, **place)
 
-# %% ../nbs/20_linked.ipynb #7cb18db1
+# %% ../nbs/20_linked.ipynb #ffec44f2
 _STREAM = dict(color=INK, clip=True)
 _BELOW = dict(orient="bottom", columns=2, direction="horizontal")
 
@@ -216,7 +216,8 @@ def _map_view(cells, n, size, x_title, y_title, groups: list, arrows) -> alt.Lay
         color=cell_colour("names", None, groups, "group", **_BELOW), **place)
     layers = [dots]
     if arrows is not None:
-        base = _drawn(arrows).encode(x="x:Q", y="y:Q", opacity=shown.otherwise(alt.value(0)))
+        base = alt.Chart(_csv(arrows)).encode(
+            x="x:Q", y="y:Q", opacity=shown.otherwise(alt.value(0)))
         tips = base.transform_filter("isValid(datum.angle)").mark_point(
             shape="triangle", filled=True, size=22, **_STREAM)
         layers += [

@@ -25,6 +25,13 @@ async function render({ model, el }) {
   host.className = "vfjac-chart";
   host.style.width = "100%";
   host.tabIndex = 0;
+  const said = document.createElement("div");   // read aloud, not seen
+  said.setAttribute("role", "status");
+  said.style.cssText = "position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)";
+  el.append(said);
+  const speak = () => { said.textContent = model.get("said"); };
+  model.on("change:said", speak);
+  speak();
   host.setAttribute("aria-label", "Chart; keys: A keeps the cells in view as A, L draws a lasso, Z and Y undo and redo");
   el.append(host);
   const state = { shown: null, dark: null, width: 0, queue: Promise.resolve(), timers: {}, due: new Set() };
@@ -103,7 +110,7 @@ async function render({ model, el }) {
   sizes.observe(host);
   await redraw();
   return () => {
-    model.off("change:spec", redraw); model.off("change:theme", look); model.off("change:pen", pen);
+    model.off("change:spec", redraw); model.off("change:theme", look); model.off("change:pen", pen); model.off("change:said", speak);
     for (const [event, refresh] of Object.entries(numbers)) model.off(event, refresh);
     wishes.removeEventListener("change", look); themes.disconnect(); sizes.disconnect();
     gone();

@@ -185,7 +185,7 @@ class _Means(_Cells):
         table = table.drop(columns=["along", "colour", "left_out"], errors="ignore")
         return judged(table.assign(effector=self.state.effector, regulator=self.state.regulator))
 
-# %% ../nbs/28_tables.ipynb #014350f2
+# %% ../nbs/28_tables.ipynb #9029170b
 class _Compared(_Means):
     "Means, or differences from set A."
     @property
@@ -198,7 +198,7 @@ class _Compared(_Means):
         return np.flatnonzero(a), np.flatnonzero(b)
 
     def differences(self, a: np.ndarray, b: np.ndarray) -> pd.DataFrame:
-        "Return the pairs of the heatmap, compared: sign, mean_a, mean_b, value (the difference), …"
+        "Return the pairs of the heatmap, compared: sign, mean_a, mean_b, value (difference), …"
         effectors, regulators = self.state.panel()
         def compared():
             gj, names = self.source.jacobian, ["effector", "regulator"]
@@ -270,7 +270,7 @@ def how_to_read(gj: GeneJacobian | None, of: str) -> str:
     return (f"∂f / ∂x: how {_CHANGE[of]}. {FALLS_RISES} Colours end where 2 % of the cells go "
             f"beyond. {faint} outside the field's support.")
 
-# %% ../nbs/28_tables.ipynb #bd66cd27
+# %% ../nbs/28_tables.ipynb #284df459
 _DOES = dict(velocity=("lowers it", "raises it"), production=("holds it back", "drives it"))
 
 class _Words(_Compared):
@@ -297,7 +297,8 @@ class _Words(_Compared):
         for row in self.regulators().head(most).itertuples():
             said.append(f"{row.regulator} {row.value:+.2g}".replace(" -", " −"))
             if not hasattr(row, "z"): continue
-            said[-1] += f" ± {row.stderr:.2g} ({'unsure' if abs(row.z) < 2 else does[row.value > 0]})"
+            what = "unsure" if abs(row.z) < 2 else does[row.value > 0]
+            said[-1] += f" ± {row.stderr:.2g} ({what})"
         effector = self.state.effector
         return f"Strongest on {effector} in these cells: {', '.join(said)}" if said else ""
 
@@ -345,7 +346,7 @@ class _Words(_Compared):
         outside = source.outside(source.shown).sum()
         if outside: yield f"Faint: {outside:,} cells outside the field's support."
 
-# %% ../nbs/28_tables.ipynb #c4025525
+# %% ../nbs/28_tables.ipynb #4cb6cb20
 class Tables(_Words):
     "Tables, sentences and the picture of what is chosen."
     def chart_options(self) -> dict[str, Any]:
@@ -353,7 +354,8 @@ class Tables(_Words):
         state, source = self.state, self.source
         kind, groups = colour_choices(source)[state.colour], ["all cells"]
         if state.grouping: groups = list(source.groupings[state.grouping].categories)
-        title = state.colour.replace(JACOBIAN, "∂f / ∂x").removeprefix("obs: ")
+        title = state.colour.removeprefix("obs: ").removeprefix("Jacobian ")
+        if state.colour == JACOBIAN: title = "∂f / ∂x"
         options = dict(
             x_title=f"{state.embedding} 1", y_title=f"{state.embedding} 2", along_title=state.along,
             colour=kind, colour_title=title, groups=groups)

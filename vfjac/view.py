@@ -55,7 +55,7 @@ def static_svg(tables: Tables, most: int = 600) -> str:
     note = f"{tables.symbols}. {FALLS_RISES} Darkest from ±{end:.2g}. Run the cell to explore."
     return _SVG.format(said=html.escape(tables.sentence()), note=html.escape(note), dots=dots)
 
-# %% ../nbs/28_view.ipynb #10c31f0b
+# %% ../nbs/28_view.ipynb #adf10cde
 def _with_vega(script: str) -> str:
     "Return a script with Vega in it, or with its address where vl-convert cannot be had."
     try: return vega_bundle(script)
@@ -75,6 +75,7 @@ class LinkedChart(anywidget.AnyWidget):
     boxes = traitlets.Dict(help="What is drawn: brush, plane").tag(sync=True)
     square = traitlets.Dict(help="The square clicked last: effector, regulator").tag(sync=True)
     key = traitlets.Dict(help="The key pressed last: name, at").tag(sync=True)
+    said = traitlets.Unicode(help="What a screen reader says").tag(sync=True)
     pen = traitlets.Bool(False, help="Whether dragging draws a lasso").tag(sync=True)
 
     def __init__(self, **kwargs):
@@ -214,10 +215,11 @@ class _Drawing(_Board):
         live.show(redrawn(self._spec, cells, means, params, tables.boxes), tables.outlines)
         self._panel = panel
 
-# %% ../nbs/28_view.ipynb #b46b79e8
+# %% ../nbs/28_view.ipynb #a8893c94
 _HEADLINE = (   # as high for short sentences: the chart below must not jump
-    '<div aria-live="polite" style="line-height:1.45;margin:4px 0 0;min-height:7.5em">'
-    '<span style="font-size:18px;font-weight:600">{}.</span><br><span>{}</span><br><span style="font-size:12px;opacity:.75">{}. {}</span></div>')
+    '<div style="line-height:1.45;margin:4px 0 0;min-height:7.5em">'
+    '<span style="font-size:18px;font-weight:600">{}.</span><br><span>{}</span><br>'
+    '<span style="font-size:12px;opacity:.75">{}. {}</span></div>')
 _NO_CELL = "No cell lies in the box: draw another, or click beside it. There are no means now."
 _DRAWN = sorted(set(_Chosen.class_own_traits()) - {"choices", "groups_of", "theme"})
 
@@ -256,6 +258,7 @@ class _Following(_Drawing):
         tables, gj = self.tables, self.source.jacobian
         words = tables.sentence(), tables.second_line(), tables.symbols, how_to_read(gj, gj.of)
         self.headline.value = _HEADLINE.format(*map(html.escape, words))
+        self.chart_widget.said = ". ".join(words[:2])
         empty = not tables.inside.any()
         self._say(_NO_CELL if empty else tables.note(), problem=empty)
 
@@ -461,7 +464,7 @@ class _Answering(_Saving):
             *lines, "", f"explorer = vf.explore(adata, {call(given)}, groups={groups})",
             f"explorer.state.choose({call(chosen)})", "explorer.chart()"])
 
-# %% ../nbs/28_view.ipynb #cb7c6195
+# %% ../nbs/28_view.ipynb #60f3584c
 _KEEP = {
     "PNG": "Save the picture as PNG", "SVG": "Save the picture as SVG",
     "PDF": "Save the picture as PDF",
@@ -481,14 +484,16 @@ class _Keeping(_Answering):
         elif what == "code": self.message.value = _CODE.format(html.escape(self.code()))
         else:
             try: path = self._save(what)
-            except Exception as error: return self._say(f"This could not be saved: {error}", problem=True)
+            except Exception as error:
+                return self._say(f"This could not be saved: {error}", problem=True)
             text = base64.b64encode(path.read_bytes()).decode()
             self.message.value = _SAVED.format(html.escape(str(path)), text)
 
     def _save(self, what: str) -> Path:
         name = "_".join(["vfjac", *self.tables.pair, *["pairs"] * (what == "pairs")])
         name = "".join(c if c.isalnum() else "_" for c in name)
-        drawn: dict[str, Callable] = dict(PNG=self.png, SVG=self.svg, PDF=self.pdf, HTML=self.to_html)
+        drawn: dict[str, Callable] = dict(
+            PNG=self.png, SVG=self.svg, PDF=self.pdf, HTML=self.to_html)
         if what in drawn: return drawn[what](f"{name}.{what.lower()}")
         table = self.table if what == "cells" else self.pairs
         return write_whole(f"{name}.csv", table.to_csv(index=False))

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['packed', 'jacobian_chart', 'report']
 
-# %% ../nbs/28_webpage.ipynb #18eb34bc
+# %% ../nbs/28_webpage.ipynb #2175dab3
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -27,10 +27,10 @@ from .posterior import effector_part, regulator_part
 from .ranking import at_cells, long_table
 from .regulation import has_production
 from .sampling import sample
-from vfjac.source import (
-    PRODUCTION, SMOOTH, ExplorerSource, asked_embedding, asked_groups, called_pairs, check_arguments,
-    check_unused, expression_reader, field_sides, find_embeddings, find_flows, first_pair, smooth_layer,
-    start_genes)
+from .source import (
+    PRODUCTION, SMOOTH, ExplorerSource, asked_embedding, asked_groups, called_pairs,
+    check_arguments, check_unused, expression_reader, field_sides, find_embeddings, find_flows,
+    first_pair, smooth_layer, start_genes)
 from .tables import how_to_read
 from .tools import gene_jacobian
 
@@ -207,7 +207,7 @@ def _page_levels(page: _Page) -> dict:
     genes = list(dict.fromkeys(sum(page.pairs, [])))
     return dict(genes=genes, levels=packed(np.array([page.read(gene) for gene in genes]).T))
 
-# %% ../nbs/28_webpage.ipynb #365d271c
+# %% ../nbs/28_webpage.ipynb #5e42b0a5
 def _page_chart(page: _Page, pair: tuple, shown: list, groups: list, called: dict):
     "Return the views of a page, with rows as they will be and no numbers yet."
     table = page.cells.assign(value=0.0, faded=False, group=page.cells.get("group", "all cells"))
@@ -219,6 +219,9 @@ def _page_chart(page: _Page, pair: tuple, shown: list, groups: list, called: dic
     if page.flow is not None:
         titles["arrows"] = stream_table(page.cells[["x", "y"]].to_numpy(), page.flow)
     return linked_chart(table, squares, *pair, groups=groups, **titles)
+
+_COLOUR_NAMES = dict(
+    entry="∂f / ∂x", deviation="∂f / ∂x less its mean", z="∂f / ∂x over its error", group="groups")
 
 def _page_parts(page: _Page, panel: int = 30) -> tuple[alt.ConcatChart, dict]:
     "Return the chart of a page with its first pair, and the data that `report.js` works from."
@@ -232,8 +235,8 @@ def _page_parts(page: _Page, panel: int = 30) -> tuple[alt.ConcatChart, dict]:
     groups = list(cells["group"].cat.categories) if "group" in cells else ["all cells"]
     at = cells["group"].cat.codes if "group" in cells else np.zeros(len(cells), int)
     called = called_pairs(page.gj)
-    signed = {"entry": "∂f / ∂x", "deviation": "∂f / ∂x less its mean"}
-    if page.has_errors: signed["z"] = "∂f / ∂x over its error"
+    signed = {"entry": "∂f / ∂x", "deviation": "less its mean"}   # long titles need room
+    if page.has_errors: signed["z"] = "over its error"
     colours = {kind: cell_colour("signed", title, []) for kind, title in signed.items()}
     colours["group"] = cell_colour("names", "group", groups)
     bare = alt.Chart().mark_point()
@@ -248,7 +251,7 @@ def _page_parts(page: _Page, panel: int = 30) -> tuple[alt.ConcatChart, dict]:
             (e, r) for e, effector in enumerate(effectors)
             for r, regulator in enumerate(regulators) if (effector, regulator) in called],
         flow=page.flow is not None, colours={
-            kind: (signed.get(kind, "groups"), spec["encoding"]["color"])
+            kind: (_COLOUR_NAMES[kind], spec["encoding"]["color"])
             for kind, spec in specs.items()})
 
 # %% ../nbs/28_webpage.ipynb #820480b7
