@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['find_names', 'known_elsewhere', 'in_order_of', 'find_cells', 'sum_jacobians', 'sum_products', 'project_moment',
-           'fold_entries', 'group_rows', 'some_outputs', 'Quantiles', 'GeneJacobian', 'false_rates']
+           'fold_entries', 'group_rows', 'some_outputs', 'Quantiles', 'GeneJacobian']
 
-# %% ../nbs/12_genejacobian.ipynb #6a4c22ba
+# %% ../nbs/12_genejacobian.ipynb #60f7e45a
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field as dataclass_field, replace
@@ -23,7 +23,7 @@ from .blocks import (
 from .fields import (
     GaussianField, VectorField, as_field, as_states, lazy_states, with_step)
 from .fit import Fit
-from .posterior import Posterior, entry_errors, mean_errors, mean_gram
+from .posterior import Posterior, entry_errors, false_rates, mean_errors, mean_gram
 from .projection import projected_jacobian, scaled_loadings
 
 # %% ../nbs/12_genejacobian.ipynb #3a4c88c9
@@ -585,7 +585,7 @@ class _Errors(_Strongest):
         known = cast(Posterior, pairs.posterior).of_differences()
         return pairs.project(J - J_b), replace(pairs, posterior=known).mean_errors(G)
 
-# %% ../nbs/12_genejacobian.ipynb #1eaf47df
+# %% ../nbs/12_genejacobian.ipynb #e137ea28
 class GeneJacobian(_Errors):
     """The Jacobian between genes, `∂(velocity of effector) / ∂(expression of regulator)`, lazily.
 
@@ -645,13 +645,6 @@ class GeneJacobian(_Errors):
             known |= {name: part.ravel()[at] for name, part in parts.items()}
             tables.append(pd.DataFrame(known | dict(fdr=rates), copy=False))
         return tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)
-
-def false_rates(p: np.ndarray) -> np.ndarray:
-    "False discovery rates of p-values over all tests (Benjamini & Hochberg 1995), NaN where p is."
-    from scipy.stats import false_discovery_control   # half a second, when it is asked for
-    rates, tested = np.full(np.shape(p), np.nan), ~np.isnan(p)
-    if tested.any(): rates[tested] = false_discovery_control(p[tested])
-    return rates
 
 def _ratio(values, errors):
     return np.divide(values, errors, out=np.zeros_like(values), where=errors > 0)

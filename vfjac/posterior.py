@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Posterior', 'noise_correlation', 'posterior_of', 'effector_part', 'mean_part', 'regulator_part', 'mean_gram',
-           'entry_errors', 'mean_errors']
+           'entry_errors', 'mean_errors', 'false_rates']
 
 # %% ../nbs/05_posterior.ipynb #aaaf6d4e
 from collections.abc import Iterator
@@ -213,3 +213,15 @@ def mean_errors(
     lengths = mean_part(G, right)
     if G.ndim == 2: return np.outer(effector_part(posterior, left), lengths)
     return np.sqrt(np.square(left) * posterior.noise @ np.square(lengths))
+
+# %% ../nbs/05_posterior.ipynb #2d8a67ef
+def false_rates(
+    p: np.ndarray,   # P-values, any shape; NaN was not tested
+) -> np.ndarray:     # Rates, NaN where p is
+    "Return false discovery rates over all tests."
+    rates, tested = np.full(np.shape(p), np.nan), ~np.isnan(p)
+    falling, n = np.argsort(-p[tested]), int(tested.sum())
+    own = np.empty(n)
+    own[falling] = np.minimum.accumulate(p[tested][falling] * (n / np.arange(n, 0, -1)))
+    rates[tested] = own
+    return rates

@@ -6,7 +6,7 @@
 __all__ = ['NO_EFFECT', 'MODEL_ERROR', 'size_factors', 'root_counts', 'Factors', 'RegulatorStates', 'production_target',
            'spline_columns', 'sparse_sums', 'signed_score', 'ProductionFit', 'fit_counts']
 
-# %% ../nbs/07_production.ipynb #8b8b0bb8
+# %% ../nbs/07_production.ipynb #d80afdbe
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -22,7 +22,7 @@ from .blocks import single_threaded_blas, warn_user
 from .fields import GaussianField
 from .fit import first_of_copies
 from .kernels import Kernel
-from .posterior import Posterior, mean_gram
+from .posterior import Posterior, false_rates, mean_gram
 
 # %% ../nbs/07_production.ipynb #de3743b3
 def size_factors(
@@ -342,7 +342,7 @@ def _expected_false(inclusion):
     out[order] = np.cumsum(1 - inclusion[order]) / np.arange(1, len(order) + 1)
     return out
 
-# %% ../nbs/07_production.ipynb #23f7e3e2
+# %% ../nbs/07_production.ipynb #78bacaa2
 @dataclass(frozen=True, eq=False)
 class ProductionFit:
     "What genes are made at as a field of regulators; tables of pairs are (n_genes, n_regulators)."
@@ -390,8 +390,7 @@ class ProductionFit:
         asked[self.regulators, np.arange(len(self.regulators))] = False
         levels = np.ones(self.mean.shape)
         if asked.any():
-            from scipy.stats import false_discovery_control   # half a second, when it is used
-            adjusted = false_discovery_control(2 * ndtr(-np.abs(self.z[asked])))
+            adjusted = false_rates(2 * ndtr(-np.abs(self.z[asked])))
             levels[asked] = np.maximum(adjusted, _expected_false(self.inclusion[asked]))
         return levels
 
