@@ -107,6 +107,8 @@ def main():
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda item: write_page(*item, address, template, style, tail), notebooks.items()))
     for url, found in check_site.check(OUT, notebooks).items(): problems[name_of[url]] += found
+    linked = re.findall(re.escape(prerender.site_address()) + r"([^)#\s]+)", (TOP / "README.md").read_text("utf-8"))
+    problems["index.ipynb"] += [f"README.md links to no page: {u}" for u in linked if not (OUT / u).is_file()]
     for name, found in problems.items():
         print(f"{'FAIL' if found else 'PASS'} docs page of nbs/{name}")
         for p in found: print("    " + p.replace("\n", "\n    "))

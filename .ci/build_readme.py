@@ -28,7 +28,9 @@ def relinked(match):
     place = os.path.normpath(f"nbs/{path}")
     if not (TOP / place).exists():
         sys.exit(f"nbs/index.ipynb links to {path}, and {place} does not exist: links in it are relative to nbs/")
-    if place.endswith(".ipynb"): place = "{doc_host}{doc_baseurl}/".format_map(settings()) + path[:-6] + ".html"
+    if place.endswith(".ipynb"):   # nbdev takes the numbers off the names of pages
+        page = re.sub(r"(?:^|(?<=/))\d+[a-zA-Z0-9]*_(?=[^/]*$)", "", path[:-6]) + ".html"
+        place = "{doc_host}{doc_baseurl}/".format_map(settings()) + page
     return match[1] + place + hash_ + anchor
 
 
