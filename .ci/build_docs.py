@@ -107,6 +107,9 @@ def main():
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda item: write_page(*item, address, template, style, tail), notebooks.items()))
     for url, found in check_site.check(OUT, notebooks).items(): problems[name_of[url]] += found
+    sections = [e for e in prerender.quarto()["website"]["sidebar"]["contents"] if isinstance(e, dict)]
+    first = next(e["contents"][0] for e in sections if e["section"] == "Reference")
+    if first != "api.ipynb": problems["api.ipynb"].append("the page of all names does not come first in the reference")
     linked = re.findall(re.escape(prerender.site_address()) + r"([^)#\s]+)", (TOP / "README.md").read_text("utf-8"))
     problems["index.ipynb"] += [f"README.md links to no page: {u}" for u in linked if not (OUT / u).is_file()]
     for name, found in problems.items():
