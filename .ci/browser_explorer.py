@@ -295,6 +295,15 @@ class Lab(Screen):
         self.press("keep as A, or let go")
         until(differs, "A is not let go")
 
+    def keys(self):
+        "On the chart the key A keeps and lets go; a screen reader hears the sentence."
+        status = self.page.locator("div[role=status]", has_text="Gata1").first
+        for words in ("Set A is kept", "Strongest on"):
+            self.page.locator(self.where).focus()
+            self.page.keyboard.press("a")
+            self.says(words)
+            until(lambda words=words: words in status.text_content(), f"{words} is not said")
+
     def hover(self):
         self.to_top()
         x, y = next(reversed(self.dots().values()))["at"]
@@ -528,7 +537,7 @@ def of_explorer(new, folder, shots):
         for check in (s.first_picture, s.pick_gene, s.wrong_gene, s.buttons, s.square, s.panel, s.brush, s.brush_stays):
             yield check,
         yield s.screens, shots, "explorer-light", 3
-        for check in (s.compare, s.lasso, s.lets_go, s.plane, s.hover, s.menus): yield check,
+        for check in (s.compare, s.lasso, s.lets_go, s.plane, s.keys, s.hover, s.menus): yield check,
         yield s.theme, "Dark"
         yield s.screens, shots, "explorer-dark", 3
         yield s.theme, "Light"
