@@ -146,7 +146,7 @@ class Sums(NamedTuple):
         least = 1e-14 * self.v2 + np.finfo(float).tiny
         return np.maximum(self.v2 - explained, least) / self.N
 
-# %% ../nbs/04_basis.ipynb #788e005a
+# %% ../nbs/04_basis.ipynb #040566b0
 def _add_products(A, F, change) -> None:
     "Add products of features with changes of weights to the upper triangle of A."
     for sign in (1.0, -1.0):
@@ -247,6 +247,7 @@ class FeatureTable:
         parallel_for(work, range(len(self.blocks)))
         return self.root @ out if self.shared else out
 
+# %% ../nbs/04_basis.ipynb #a51bbaac
 class ChunkTable(FeatureTable):
     """The features of cells whose states are a dask array in chunks of whole rows; none are held.
 
