@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['packed', 'jacobian_chart', 'report']
 
-# %% ../nbs/28_webpage.ipynb #2175dab3
+# %% ../nbs/28_webpage.ipynb #2e27e051
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import altair as alt
 import numpy as np
@@ -23,7 +24,7 @@ from .dynamics import outside_support
 from .genejacobian import GeneJacobian
 from .linked import cell_colour, linked_chart, stream_table
 from .pairpage import pair_chart
-from .posterior import effector_part, regulator_part
+from .posterior import Posterior, effector_part, regulator_part
 from .ranking import at_cells, long_table
 from .regulation import has_production
 from .sampling import sample
@@ -171,21 +172,21 @@ def packed(values, bytes_each: int = 2) -> dict:
 def _text(numbers: np.ndarray, kind: str) -> str:
     return base64.b64encode(numbers.astype(kind).tobytes()).decode()
 
-# %% ../nbs/28_webpage.ipynb #be25d473
+# %% ../nbs/28_webpage.ipynb #cd5b95cb
 def _page_errors(page: _Page) -> dict:
     """Return standard errors: a part of each effector times one of each cell and regulator.
 
     `spread` holds what errors of means and differences follow from, as in `mean_gram`."""
     if not page.has_errors: return {}
     pairs = page.tensor._pairs(*page.pairs, errors=True)
-    known, X = pairs.posterior, np.asarray(page.tensor.states)
+    known, X = cast(Posterior, pairs.posterior), np.asarray(page.tensor.states)
     part = lambda of: significant(effector_part(of, pairs._outputs), 6).tolist()
     parts = dict(parts=part(known), apart=part(known.of_differences()))
     triangle, points = np.linalg.qr(known.root.T)[1].T, known.field.control_points
     beta = np.broadcast_to(known.beta, points.shape[1]).tolist()
     return parts | dict(errors=packed(regulator_part(known, X, pairs.right)), spread=dict(
         states=packed(X), control=_text(points, "<f8"), beta=beta, columns=triangle.shape[1],
-        root=_text(triangle[np.tri(*triangle.shape, dtype=bool)], "<f8"),
+        root=_text(triangle[np.tri(*triangle.shape) > 0], "<f8"),
         right=significant(pairs.right, 6).tolist()))
 
 def _page_numbers(page: _Page) -> tuple[dict, np.ndarray]:
