@@ -1,6 +1,6 @@
 // Draws the charts of a page, without a kernel: each <div class="vega-chart"> holds its specification as JSON.
 // Comes after vega.js, which holds Vega, Vega-Lite and Vega-Embed, and the looks of vfjac's own charts
-// (repainted, arranged, seeThrough, from nbs/20_charts.ipynb).
+// (repainted, arranged, wrapped, seeThrough, onSquare, from nbs/20_charts.ipynb).
 (function () {
   "use strict";
   const NIGHT = {
@@ -33,8 +33,8 @@
   const looks = (night, narrow) => ({ ...(night ? NIGHT : {}), ...(narrow ? { axisY: { labelLimit: 150 } } : {}),
     legend: { ...(night ? NIGHT.legend : {}), ...(narrow ? { orient: "bottom", columns: 1 } : {}) } });
   const TITLES = ["title", "text", "subtitle"];   // they break where a phone ends
-  const lines = words => typeof words === "string" && words.length > 42 ? words.match(/\S.{0,40}(?=\s|$)|\S+/g)
-    : Array.isArray(words) && words.every(word => typeof word === "string") ? words.flatMap(lines) : words;
+  const lines = words => [words].flat().every(line => typeof line === "string") && [words].flat().some(line => line.length > 42)
+    ? wrapped(words, 42) : words;
   async function draw(div) {
     const night = dark(), old = div.vegaView, narrow = div.clientWidth < 500;
     const most = narrow ? { labelLimit: 150, fontSize: 12, columns: 1 } : {};   // long names leave no room on a phone
@@ -58,9 +58,9 @@
       over = Math.ceil(host.querySelector("canvas").getBoundingClientRect().width) - div.clientWidth;
       if (over <= 0) break;
     }
-    shown.view.addEventListener("click", (event, item) => {   // a square of the means chooses its pair
-      const square = squareOf(item), names = shown.view.getState().signals;
-      if (square && names.effectors && names.regulators) shown.view
+    onSquare(shown.view, square => {   // a square of the means chooses its pair
+      const names = shown.view.getState().signals;
+      if (names.effectors && names.regulators) shown.view
         .signal("effector", names.effectors.indexOf(square.effector))
         .signal("regulator", names.regulators.indexOf(square.regulator)).runAsync();
     });
