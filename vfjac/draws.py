@@ -126,7 +126,8 @@ def _answer(ask, one, given: dict) -> pd.DataFrame:
     "Return the table that a question gives; of a network its edges."
     found = ask(one, **given)
     found = getattr(found, "edges", found)
-    if isinstance(found, pd.DataFrame) and len(found.select_dtypes("floating").columns): return found
+    table = isinstance(found, pd.DataFrame)
+    if table and len(found.select_dtypes("floating").columns): return found
     raise TypeError(
         f"the question returns a {type(found).__name__} without columns of numbers: expected a "
         f"function from data to a table, such as vf.tl.divergence")

@@ -243,7 +243,7 @@ def in_hours(
     a field has been fitted, or velocities divided, before."""
     check_adata(adata, write=True)
     if done := [k for k in adata.uns if k == Key.hours or str(k).startswith(Key.field)]:
-        raise ValueError(f"uns[{done[0]!r}] is there: expected cells without; in_hours before a fit")
+        raise ValueError(f"uns[{done[0]!r}] is there: expected cells without; in_hours goes first")
     hours, agreement = np.full(2, np.nan if isinstance(time, str) else time, float), np.nan
     if isinstance(time, str): hours, agreement = _hours_of_unit(*_timed(adata, time, basis), seed)
     if isinstance(time, str) and (hours > 0).mean() <= 0.975: raise ValueError(

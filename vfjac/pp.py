@@ -591,5 +591,5 @@ def prepare(
     if report: return cells, table.copy()
     said = "\n".join(f"{what:9} {how}" for what, how in zip(table["what"], table["how"]))
     try: print(said)
-    except UnicodeEncodeError: print(said.encode("ascii", "replace").decode())   # Windows, to a file
+    except UnicodeEncodeError: print(said.encode("ascii", "replace").decode())   # of Windows
     return cells

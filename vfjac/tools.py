@@ -63,18 +63,14 @@ def fit_vector_field(
 ) -> Fit:                             # The fit, which is also stored in `adata`
     """Fit a vector field to states and velocities, and store it in `uns['VecFld_<basis>']`.
 
-    States that `obsm` holds as a dask array are summed chunk by chunk, by its scheduler. A tuned
-    fit undoes averaging over neighbours where it is proved; J is that at the given states. Where
-    noise is shared in a way that can't be undone, there are no errors and no calls. Raises
-    KeyError for what is missing, ValueError for what does not fit together, TypeError for unknown
-    parameters, before it writes. Source: Ma et al. 2013; Qiu et al. 2022; MacKay 1992."""
+    A tuned fit undoes averaging over neighbours where it is proved; J is that at the given states.
+    Noise shared otherwise: no errors, no calls. Raises KeyError, ValueError, TypeError first."""
     check_adata(adata, write=True)
     tune, named = _is_tuned(kernel, tune, compat, params), with_symbols(adata, gene_symbols)
     X, V, source, extra = _read_data(
         named, basis, velocity_key, dims, genes, layer, Qkey, velocity_kind)
     single, found = (X, V), None
-    if smoothing is not False:
-        *single, found = _single_cells(named, X, V, source, smoothing, tune, (basis, Qkey, extra))
+    if smoothing is not False: *single, found = _single_cells(named, X, V, source, smoothing, tune, (basis, Qkey, extra))
     if state_noise is not None: single, params["spread"], extra["state_noise"] = _denoised(
         *single, state_noise, tune, kernel)
     states = _in_chunks(single[0], named, basis) if tune else single[0]
