@@ -679,8 +679,7 @@ def fit_field(
     does a little, since each dimension has a noise of its own. Cells with a NaN or infinite value
     are left out with a warning; copies count once. Matrix-valued kernels have no trend, no errors
     and at most 2,000 / d control points unless told otherwise. `tune="ard"` is for states that are
-    genes. Features of a dask array are made in tasks of its scheduler. Raises ValueError on what
-    can't be fitted. Source: MacKay 1992; outliers as in Ma et al. 2013."""
+    genes. Sums over a dask array are tasks of its scheduler. MacKay 1992; Ma et al. 2013."""
     names = ("M", "beta", "eta", "theta", "MaxIter", "ecr", "n_tune", "seed", "kernel", "robust")
     params = {name: value for name, value in locals().items() if name in names}
     check_parameters(**params)

@@ -70,7 +70,8 @@ def fit_vector_field(
     X, V, source, extra = _read_data(
         named, basis, velocity_key, dims, genes, layer, Qkey, velocity_kind)
     single, found = (X, V), None
-    if smoothing is not False: *single, found = _single_cells(named, X, V, source, smoothing, tune, (basis, Qkey, extra))
+    if smoothing is not False:
+        *single, found = _single_cells(named, X, V, source, smoothing, tune, (basis, Qkey, extra))
     if state_noise is not None: single, params["spread"], extra["state_noise"] = _denoised(
         *single, state_noise, tune, kernel)
     states = _in_chunks(single[0], named, basis) if tune else single[0]
