@@ -54,7 +54,8 @@ def fields_of_classes():
         source = path.read_text(encoding="utf-8")
         for node in ast.parse(source).body:
             if not isinstance(node, ast.ClassDef): continue
-            rows = [(name, plain(kind), plain(default), _beside(source.splitlines(), end))
+            rows = [(name, plain(kind), re.sub(r"^\w*field\(default=(\w+).*", r"\1", plain(default) or ""),
+                     _beside(source.splitlines(), end))
                     for name, kind, default, end in _parameters(node) if "init=False" not in str(plain(default))]
             found[node.name] = rows or next((found[base] for base in map(plain, node.bases) if base in found), [])
     return found
