@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from .adata import Key, basis_key, read_jacobian, select_genes
+from .adata import Key, basis_key, dense, read_jacobian, select_genes
 from .charts import NO_GROUP
 from .dynamics import outside_support
 from .fields import GaussianField
@@ -131,10 +131,9 @@ SMOOTH = "Most counts in X are zero: expression is drawn from the layer {}, aver
 
 def smooth_layer(adata: AnnData) -> str | None:
     "Return the layer of averages over neighbours if most of X is zero and there is one."
-    first = adata.X[:1000] if adata.X is not None else np.ones((1, 1))
-    zero = 1 - getattr(first, "nnz", np.count_nonzero(first)) / np.prod(first.shape)
     averages = [names[0] for names in Key.averages[Key.counts] if names[0] in adata.layers]
-    return averages[0] if averages and zero > 0.5 else None
+    if adata.X is None or not averages: return None
+    return averages[0] if (dense(adata.X[:100]) == 0).mean() > 0.5 else None
 
 def expression_reader(adata: AnnData, gj=None, rows=slice(None)) -> Callable | None:
     "Return what reads a gene's expression in the cells `rows`, those of gj; None without X."
