@@ -198,10 +198,10 @@ function report(data, spec, redraw, embedded) {
   }
   async function show(everything = true) {
     const now = state();
-    for (const [id, words] of [["says", now.says], ["symbols", now.symbols], ["others", now.below]]) {
-      at(id).textContent = words;
-      at(id).style.minHeight = Math.max(parseFloat(at(id).style.minHeight) || 0, at(id).offsetHeight) + "px";   // the chart must not jump
-    }
+    const words = {says: now.says, symbols: now.symbols, others: now.below};
+    for (const id in words) at(id).textContent = words[id];
+    for (const id in words)   // the chart must not jump
+      at(id).style.minHeight = Math.max(parseFloat(at(id).style.minHeight) || 0, at(id).offsetHeight) + "px";
     document.title = now.says;
     at("keep").setAttribute("aria-pressed", chosen.a !== null);
     at("keep").textContent = chosen.a ? "let A go" : "keep as A";
