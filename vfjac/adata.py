@@ -1066,7 +1066,7 @@ def _no_field(adata, key, basis) -> str:
     "Say which fields there are."
     fields = [k for k in adata.uns if k == Key.field or k.startswith(f"{Key.field}_")]
     found = listed(k.removeprefix(Key.field).lstrip("_") or "None (gene space)" for k in fields)
-    made = "production is there, of='production'; or " * (Key.production in adata.uns)
+    made = "verbs with of= also take of='production', " * (Key.production in adata.uns)
     return (f"no vector field {key!r} in uns for basis={basis!r} (fields found: {found}); {made}"
             f"fit one with vf.fit_vector_field(adata, basis={basis!r})")
 

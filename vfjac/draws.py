@@ -52,8 +52,8 @@ def draw_fields(
     if known is None: raise ValueError(
         "this field has no posterior, so none can be drawn: fit it with vf.fit_vector_field "
         "(tuned, Gaussian kernels, noise that is not shared) or vf.fit_production, or give fields "
-        "of samples, draws=vf.tl.fit_each(adata, layers=[…]); the question itself, without draws, "
-        "can be put to any field")
+        "of samples, draws=vf.tl.fit_each(adata, layers=[…]); without them any field is asked: "
+        "the question itself, or draws=0")
     return (replace(at, field=_one_field(f), **bare) for f in known.draws(draws, seed))
 
 # %% ../nbs/27_draws.ipynb #fa059830
@@ -175,6 +175,7 @@ def over_draws(
     at = _field_at(data, basis, cell_idx, of or _default_of(ask))
     bare = next(draw_fields(at, draws if isinstance(draws, Mapping) else 1))
     given = dict(zip(list(signature(ask).parameters)[1:], args)) | how
+    if given.get("basis", basis) != basis: raise TypeError("basis by place: say basis=… instead")
     given = _read_cells(ask, data, at, given)
     estimate = _answer(ask, replace(bare, field=at.field), given)
     floats = estimate.select_dtypes("floating")

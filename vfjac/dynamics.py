@@ -249,11 +249,11 @@ class FixedPoints:
         return largest(self.eigenvalues.imag) > 1e-9 * largest(self.eigenvalues)
 
 # %% ../nbs/13_dynamics.ipynb #274e4b9e
-def _roots(field: VectorField, starts: np.ndarray, size: float) -> np.ndarray:
-    "Roots of a field from each start that leads to one, (n_found, d); `size` is that of the cloud."
+def _roots(field: VectorField, starts: np.ndarray, size: float, some) -> np.ndarray:
+    "Roots from each start that leads to one, (n_found, d); size of the cloud, some of its states."
     def at(x, ask): return ask(x[None])[0] if np.isfinite(x).all() else ask(starts[:1])[0] * np.nan
     velocity, jacobian = (partial(at, ask=ask) for ask in (field.velocity, field.jacobian))
-    some, found = starts[:20], []
+    found: list = []
     speed = np.median(np.linalg.norm(field.velocity(some), axis=1))
     slope = np.median(np.linalg.norm(field.jacobian(some), axis=(1, 2)))
     for start in starts:
@@ -295,7 +295,8 @@ def fixed_points(
     if starts is None: starts = X[np.random.default_rng(seed).permutation(len(X))[:n_starts]]
     starts, size = as_states(starts, X.shape[1]), float(np.sqrt(X.var(axis=0).sum())) or 1.0
     low, high = X.min(axis=0), X.max(axis=0)
-    points, reach = _roots(field, starts, size), margin * (high - low)
+    some = X[::max(1, len(X) // 20)]
+    points, reach = _roots(field, starts, size, some), margin * (high - low)
     inside = ((points >= low - reach) & (points <= high + reach)).all(axis=1)
     points, counts = _merged(points[inside], tolerance * size)
     values, mass = np.empty((0, X.shape[1]), complex), np.empty(0)

@@ -73,6 +73,7 @@ class Flow:
     def follow(self, time: float) -> tuple[np.ndarray, np.ndarray]:
         "Return where cells are after a time, (n_cells, d), and the numbers of those still moving."
         Y, moving = np.clip(self.start, *self.edges), np.arange(len(self.start))
+        time = min(time, 2000 / self.rate)   # longer steps would leap
         n_steps = int(np.clip(np.ceil(time * self.rate), 10, 2000))
         h, rest = time / n_steps, 1e-4 * np.ptp(self.edges, axis=0).max() / n_steps
         v = lambda places: self.velocity(np.clip(places, *self.edges))
@@ -160,9 +161,10 @@ class Ends(NamedTuple):
 
     def votes(self, view: Callable) -> Callable:
         "Return what gives the share of each fate among what is nearest, (n, n_fates)."
-        n = len(self.codes)
+        own = self.codes >= 0   # cells without a label have no vote
+        n = own.sum()
         k = range(1, 1 + (1 if n == len(self.fates) else min(NEIGHBOURS, n)))
-        tree, member = cKDTree(view(self.places)), self.member
+        tree, member = cKDTree(view(self.places[own])), self.member[own]
         return lambda places: member[tree.query(view(places), k=[*k])[1]].mean(axis=1)
 
     def centres(self) -> np.ndarray:
@@ -193,7 +195,7 @@ def _walk(flows: list, rows, ends: Ends, time: float | None) -> dict:
     view, start = flows[0][1].view, flows[0][0].start
     vote, sd = ends.votes(view), np.maximum(start.std(axis=0), 1e-12)
     tree, k = cKDTree(start / sd), [min(NEIGHBOURS, len(start))]
-    lonely = tree.query(start / sd, k=k)[0].max()
+    lonely = tree.query((start / sd)[::max(1, len(start) // 1000)], k=k)[0].max()
     drawn, pushes, moving, outside = [], [], [], []
     time = time or flows[0][0].time()
     for pair in flows:
@@ -225,6 +227,8 @@ def _ends(adata, gj, start, groups, basis, draws, seed) -> Ends:
     if groups is not None:
         labels = pd.Series(cell_labels(adata, gj, groups))
         codes, fates = pd.factorize(labels, sort=True)
+        if not 0 < len(fates) <= len(labels) / 5: raise ValueError(
+            f"groups has {len(fates)} values for {len(labels)} cells: expected names of groups")
         return Ends(start, codes, [str(fate) for fate in fates])
     if gj.of == "velocity": return _attractors(adata, basis, start.shape[1], draws, seed)
     raise ValueError(
@@ -233,10 +237,10 @@ def _ends(adata, gj, start, groups, basis, draws, seed) -> Ends:
 
 # %% ../nbs/28_fates.ipynb #c0f1e2d3
 def _warn_of_counts(gj) -> None:
-    "Warn of fates of single cells that come from counts."
+    "Warn of fates that come from counts."
     if gj.of == "production": warn_user(
         "from counts the likeliest fate was wrong for half of the simulated cells of two networks "
-        "out of three: trust signs of changes of shares (per_cell=False)")
+        "out of three: trust only the signs of changes of shares")
 
 # %% ../nbs/28_fates.ipynb #cb82de52
 def _flows(adata, of, basis, knock_out, over_express, draws, seed) -> tuple:
@@ -265,15 +269,15 @@ def fates(
 ) -> pd.DataFrame:                # A row for each fate (and cell)
     """Predict what cells become, untouched and with genes taken away or held at a level.
 
-    Columns: fate, cell; untouched, perturbed: share of the cells, or probability of a cell, mean
-    of the draws; change; of each `_lower` and `_upper`, the 95 % interval over draws, and
+    Columns: fate, cell; untouched, perturbed (both told by the genes that are not held): share of
+    the cells, or probability of a cell; change; of each the 95 % interval, `_lower`, `_upper`, and
     `_same_sign`; first_order, correlation: what these say of the change, in units of their own.
     `.attrs`: time; moving, the share of cells still under way; outside, of those whose end is far
     from all cells, where the field is a guess.
 
     Raises ValueError without a posterior, for a gene without expression, for attractors that most
-    draws lack, KeyError for unknown genes. Warns if a tenth of the cells ends outside, and of
-    single cells from counts: the likeliest fate with a gene gone was right for 78 to 100 % from
+    draws lack, KeyError for unknown genes. Warns if a tenth of the cells ends outside, and
+    from counts: the likeliest fate with a gene gone was right for 78 to 100 % from
     velocities of all genes, 49 to 84 % from counts, where 8 of 10 changes had the right sign."""
     adata = with_symbols(adata, gene_symbols)
     gj, held, flows = _flows(adata, of, basis, knock_out, over_express, draws, seed)
@@ -282,7 +286,7 @@ def fates(
     some = np.random.default_rng(seed).permutation(gj.n_cells)[:MOST]
     rows = np.sort(some) if cell_idx is None else find_cells(cell_idx, gj.cells)
     walk = _walk(flows, rows, ends, time)
-    if per_cell: _warn_of_counts(gj)
+    _warn_of_counts(gj)
     table = _fate_table(walk["drawn"], gj.cells[rows], ends.fates, per_cell, bool(held))
     if held and not per_cell:
         table["first_order"], table["correlation"] = walk["push"], _correlation(held, ends)
@@ -327,6 +331,8 @@ def transition_matrix(
     adata = with_symbols(adata, gene_symbols)
     gj, _, flows = _flows(adata, of, basis, knock_out, over_express, draws, seed)
     flow, n = flows[0][1], gj.n_cells
+    if not np.ptp(flow.view(flow.start), axis=0).any(): raise ValueError(
+        "all genes are held, or there is one cell: nothing is left that moves")
     places, k = flow.view(flow.start), min(n_neighbors + 1, n)
     near = cKDTree(places).query(places, k=[*range(2, k + 1)])[1]
     steps = places[near] - places[:, None]

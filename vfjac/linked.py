@@ -152,7 +152,7 @@ def _means_view(base: alt.Chart, genes: list, side: int, known=()) -> alt.LayerC
         size=step * 0.9, color=INK, stroke="white", strokeWidth=0.8, opacity=1, cursor="pointer"
     ).encode(**_gene_axes(genes, step, 80), tooltip=tips)
     words = ["Click a square to choose its pair."]
-    if "called" in known: words += ["Dot: on the list, under 5 % false."]
+    if "called" in known: words += ["Dot: a pair that is called."]
     title = _titled(_js(_MEANS), words, "group")
     return (squares + dots).properties(name="means", title=title)
 

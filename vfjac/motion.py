@@ -19,7 +19,8 @@ from scipy.spatial import cKDTree
 
 from . import dynamics
 from .adata import (
-    Key, basis_key, check_adata, listed, read_field, read_states, read_velocities, with_symbols)
+    Key, basis_key, check_adata, listed, read_field, read_states, read_velocities, velocity_layers,
+    with_symbols)
 from .blocks import check_budget, check_numbers, fold_cells, map_blocks, row_blocks
 from .embedding import LiftedField
 from .fields import VectorField
@@ -251,9 +252,10 @@ def in_hours(
         "cells do not start together, or are too few; expected motion that both agree on, or the "
         "hours of a unit as a number")
     check_numbers("a positive number", time=hours[0])
-    for part, keys in ((adata.layers, Key.velocities), (adata.obsm, [*adata.obsm])):
-        for key in keys:
-            if key in part and str(key).startswith(Key.velocity): part[key] = part[key] / hours[0]
+    known = [(adata.layers, key) for key in velocity_layers(adata)]
+    known += [(adata.obsm, key) for key in adata.obsm if str(key).startswith(Key.velocity)]
+    if not known: raise ValueError("no velocities in layers or obsm: there is nothing to divide")
+    for part, key in known: part[key] = part[key] / float(hours[0])
     adata.uns[Key.hours] = float(hours[0])
     limits = np.quantile(hours[1:], [0.025, 0.975])
     return pd.Series([hours[0], *limits, agreement], ["hours", "lower", "upper", "agreement"])
@@ -262,11 +264,16 @@ def in_hours(
 def _timed(adata, time: str, basis) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Return states, velocities and times of cells whose time is known. Raises KeyError, ValueError."
     if time not in adata.obs: raise KeyError(f"no column {time!r} in obs: {listed(adata.obs)}")
+    if (kind := getattr(adata.obs[time].dtype, "kind", "O")) in "mMb": raise ValueError(
+        f"obs[{time!r}] holds dates, spans of time or yes and no (dtype {kind}): expected numbers "
+        "of hours; of a span .dt.total_seconds() / 3600 are hours")
     times = pd.to_numeric(adata.obs[time], errors="coerce").to_numpy(float)
     known = np.isfinite(times)
     if (n := len(np.unique(times[known]))) < 2: raise ValueError(
         f"obs[{time!r}] holds {n} different numbers: expected two times at least, hours since all "
         "cells started")
+    if n < 9 and (few := np.unique(times[known], return_counts=True)[1].min()) < 10:
+        raise ValueError(f"obs[{time!r}] has a time of {few} cells: expected 10 or more at each")
     return read_states(adata, basis)[known], read_velocities(adata, basis)[0][known], times[known]
 
 # %% ../nbs/26_motion.ipynb #3a910324

@@ -400,12 +400,13 @@ class ProductionFit:
         return self.levels <= fdr
 
     def pairs(self, genes=None, fdr: float = 0.05) -> pd.DataFrame:
-        """Return a table of all pairs, strongest first: effector, regulator, sign, value, stderr,
-        z, fdr (from which on it is called), inclusion, score, proxy, called (at `fdr`)."""
+        """Return a table of all pairs, or of those of some effectors, surest first: effector,
+        regulator, sign, value, stderr, z, fdr (from which on it is called), inclusion (probability
+        that the pair is there), score (that the list is sorted by), proxy, called (at `fdr`)."""
         names = self.names.astype(object)
-        if genes is not None and not np.array_equal(names, np.asarray(genes)): raise ValueError(
-            f"{len(genes)} names are not those of the {len(names)} genes of the fit in their "
-            f"order: leave them out, the fit knows them")
+        wanted = names if genes is None else [genes] if isinstance(genes, str) else [*genes]
+        if unknown := [str(gene) for gene in wanted if gene not in set(names)]: raise KeyError(
+            f"{', '.join(unknown[:5])}: not among the {len(names)} genes of the fit")
         columns = dict(
             sign=np.where(self.mean > 0, "+", "-"), value=self.mean, stderr=self.stderr, z=self.z,
             fdr=self.levels, inclusion=self.inclusion, score=self.score,
@@ -413,7 +414,8 @@ class ProductionFit:
         e, r = np.indices(self.mean.shape).reshape(2, -1)
         table = dict(effector=names[e], regulator=names[self.regulators[r]])
         table |= {name: values.ravel() for name, values in columns.items()}
-        return pd.DataFrame(table).sort_values(
+        rows = np.isin(table["effector"], np.array(wanted, dtype=object))
+        return pd.DataFrame(table)[rows].sort_values(
             "score", ascending=False, kind="stable", ignore_index=True)
 
 # %% ../nbs/07_production.ipynb #85eed391

@@ -56,7 +56,7 @@ function report(data, spec, redraw, embedded) {
   const levels = data.levels && unpacked(data.levels), lengths = data.spread && uncertainty(data.spread);
   const called = new Set(data.called.map(pair => pair.join())), made = data.of === "production";
   const kinds = Object.keys(data.colours), everywhere = data.cells.map((_, c) => c);
-  let view = null, timer = 0, unhook = null, panel = data.panel.map(names => names.slice()), known = {}, steps = 0;
+  let view = null, timer = 0, unhook = null, panel = data.panel.map(names => names.slice()), known = {}, steps = history.state?.steps ?? 0;
   const chosen = {effector: data.pair[0], regulator: data.pair[1], group: -1, colour: 0, flow: true, brush: null, plane: null, a: null};
   const selection = ({group, brush, plane, effector, regulator}) => ({group, brush, plane, effector, regulator});
 
@@ -122,17 +122,18 @@ function report(data, spec, redraw, embedded) {
     const all = members(selection(chosen)).length === n, b = all ? `the other ${both[1].length.toLocaleString("en")} cells` : named(chosen, both[1]);
     const p = one.z === null ? 1 : twoSided(one.z), rate = `false discovery rate ${short(one.fdr ?? 1)}`;
     const verdict = one.error === null ? "its error is not known on this page" : one.fdr <= 0.05 ? `they differ (${rate})`
-      : p < 0.05 ? `they differ by this pair alone (p ${short(p)}), not for sure among all ${squares.length} shown (${rate})` : `no sure difference (p ${short(p)}, ${rate})`;
+      : p < 0.05 ? `taken by itself this pair differs (p ${short(p)}), among all ${squares.length} shown that is not sure (${rate})` : `no sure difference (p ${short(p)}, ${rate})`;
     return `${r} on ${e}: ${plus(one.mean_a)} in A (${named(chosen.a, both[0])}), ${plus(one.mean_b)} in B (${b}). A less B: `
       + `${plus(one.value)}${one.error === null ? "" : ` ± ${short(one.error)}`}: ${verdict}`
-      + (lengths ? `. ${squares.filter(square => square.fdr <= 0.05).length} of the ${squares.length} pairs shown differ` : "");
+      + (lengths ? `. ${squares.filter(square => square.fdr <= 0.05).length} of the ${squares.length} pairs shown differ for sure` : "");
   }
   function others(inside, mean) { // the strongest regulators of the chosen effector
     const e = chosen.effector, does = sign => made ? sign < 0 ? "holds it back" : "drives it" : sign < 0 ? "lowers it" : "raises it";
     const found = data.regulators.map((name, r) => ({name, ...mean(e, r)})).map(one => ({...one, strength: Math.abs(one.value) / (one.error ?? 1)}))
       .filter(one => one.name !== data.effectors[e]).sort((a, b) => b.strength - a.strength).slice(0, 5);
-    const said = ({name, value, error, strength}) => `${name} ${plus(value)}`
-      + (error !== null ? ` ± ${short(error)} (${strength < 2 ? "unsure" : does(value)})` : "");
+    const listed = name => !made || called.has(`${e},${data.regulators.indexOf(name)}`);
+    const said = ({name, value, error, strength}) => `${name} ${plus(value)}` + (error !== null
+      ? ` ± ${short(error)} (${strength < 2 ? "unsure" : listed(name) ? does(value) : "not called"})` : "");
     return inside.length && found.length ? `Strongest on ${data.effectors[e]} in these cells: ${found.map(said).join(", ")}` : "";
   }
   function sentence(inside, values) {
@@ -158,7 +159,8 @@ function report(data, spec, redraw, embedded) {
       return `No sure effect of ${rising} on ${e}'s ${data.of}: sure in under 1 % ${which}`;
     return `${does}${most} in ${percent(Math.max(up, down))} ${which}`
       + (other > 0.2 * inside.length ? `, the other way in ${percent(other)}` : "")
-      + (errors ? `, sure in ${percent(sure)}` : "");
+      + (errors ? `, sure in ${percent(sure)}` : "")
+      + (made && !called.has(`${chosen.effector},${chosen.regulator}`) ? "; but this pair is not called" : "");
   }
   function alike(inside, values) { // whether the numbers hardly differ between cells
     const own = inside.map(c => values[c]), mean = own.reduce((all, v) => all + v, 0) / own.length;
@@ -240,16 +242,25 @@ function report(data, spec, redraw, embedded) {
     const kept = {effector, regulator, group: data.groups[group], colour: colour ? kinds[colour] : null, flow: chosen.flow ? null : "off",
       ...Object.fromEntries(Object.entries({brush, plane, a}).map(([name, value]) => [name, value && JSON.stringify(value)]))};
     return "#" + new URLSearchParams(Object.entries(kept).filter(([_, value]) => value)); };
+  function drawnOf(box) { // a box or lasso of an address; null for what is none
+    const sides = box && typeof box === "object" ? Object.values(box) : [];
+    return sides.length && sides.every(side => Array.isArray(side) && side.length > 1 && side.every(isFinite)) ? box : null;
+  }
+  function keptOf(a) { // a kept selection of an address; null for what is none
+    const whole = a && typeof a === "object" && [[a.effector, data.effectors], [a.regulator, data.regulators]].every(([i, of]) => of[i])
+      && (a.group === -1 || data.groups[a.group]);
+    return whole ? {...a, brush: drawnOf(a.brush), plane: drawnOf(a.plane)} : null;
+  }
   function fromHash() {
     const asked = new URLSearchParams(location.hash.slice(1)), part = name => { try { return JSON.parse(asked.get(name)); } catch { return null; } };
     const place = (names, name, missing) => names.includes(asked.get(name)) ? names.indexOf(asked.get(name)) : missing;
     Object.assign(chosen, {effector: place(data.effectors, "effector", data.pair[0]), regulator: place(data.regulators, "regulator", data.pair[1]),
       group: place(data.groups, "group", -1), colour: place(kinds, "colour", 0), flow: asked.get("flow") !== "off",
-      brush: part("brush"), plane: part("plane"), a: part("a")});
+      brush: drawnOf(part("brush")), plane: drawnOf(part("plane")), a: keptOf(part("a"))});
     for (const [name, one] of Object.entries(controls)) one.show(chosen[name]);
     fits();
   }
-  function remember() { try { if (location.hash !== asHash()) { history.pushState(null, "", asHash()); steps++; } } catch { /* a page without an address */ } }
+  function remember() { try { if (location.hash !== asHash()) { history.pushState({steps: ++steps}, "", asHash()); } } catch { /* a page without an address */ } }
   function fits() { // the chosen genes stand in the heat map; true if it changes
     let changed = false;
     pairNames().forEach((name, side) => {
@@ -324,7 +335,7 @@ function report(data, spec, redraw, embedded) {
   const keys = {a: "keep", l: "pen", v: "flows", escape: "free"};
   document.addEventListener("keydown", event => { const button = at(keys[event.key.toLowerCase()]);
     if (button && !event.ctrlKey && !event.metaKey && !event.altKey && !/INPUT|SELECT/.test(event.target.tagName)) button.click(); });
-  window.addEventListener("popstate", () => { fromHash(); redraw(); });
+  window.addEventListener("popstate", event => { steps = event.state?.steps ?? 0; fromHash(); redraw(); });
   fromHash();
   async function follow(shown) { // the view that is drawn: fill it, and listen to it
     view = shown;

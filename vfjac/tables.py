@@ -289,7 +289,13 @@ class _Words(_Compared):
         value, error, errors, groups = self.entry(at), self.entry_error(shown), None, None
         if error is not None and drawn.any(): errors = self.entry(shown)[drawn], error[drawn]
         if state.grouping: groups = value, source.groupings[state.grouping][at]
-        return finding(*self.pair, value, f"of {which}", source.jacobian.of, errors, groups)
+        said = finding(*self.pair, value, f"of {which}", source.jacobian.of, errors, groups)
+        return said if self._is_called(*self.pair) else f"{said}; but this pair is not called"
+
+    def _is_called(self, effector, regulator) -> bool:
+        "Whether a pair is called, or none can be, since velocities have no list."
+        of_production = self.source.jacobian.of == PRODUCTION
+        return not of_production or (effector, regulator) in self.source.called
 
     def regulator_words(self, most: int = 5) -> str:
         "Return the strongest regulators of the effector in a line."
@@ -297,7 +303,8 @@ class _Words(_Compared):
         for row in self.regulators().head(most).itertuples():
             said.append(f"{row.regulator} {row.value:+.2g}".replace(" -", " −"))
             if not hasattr(row, "z"): continue
-            what = "unsure" if abs(row.z) < 2 else does[row.value > 0]
+            called = self._is_called(self.state.effector, row.regulator)
+            what = "unsure" if abs(row.z) < 2 else does[row.value > 0] if called else "not called"
             said[-1] += f" ± {row.stderr:.2g} ({what})"
         effector = self.state.effector
         return f"Strongest on {effector} in these cells: {', '.join(said)}" if said else ""

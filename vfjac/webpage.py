@@ -130,7 +130,10 @@ class _Page:
         words = (f"Each dot is a cell ({which}); means and percentages are over these. "
                  f"{how_to_read(self.gj if self.has_errors else None, self.of)}")
         if self.layer: words += " " + SMOOTH.format(self.layer)
-        return "\n\n".join([words, *(f"Mind: {doubt}." for doubt in self.stored.doubts)])
+        doubts, gj = [*self.stored.doubts], self.gj if self.of == PRODUCTION else None
+        if gj is not None and (n := np.shape(gj.states)[1]) < 5: doubts.append(
+            f"there are only {n} regulators in the fit, and what others do is blamed on them")
+        return "\n\n".join([words, *(f"Mind: {doubt}." for doubt in doubts)])
 
 # %% ../nbs/28_webpage.ipynb #364811b8
 def _read_page(adata, of, basis, embedding, groups, max_cells, seed, **genes) -> _Page:
