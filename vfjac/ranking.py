@@ -26,8 +26,8 @@ from .blocks import (
     check_budget, count_cores, did_you_mean, fold_cells, row_blocks, warn_user)
 from .fields import GaussianField
 from .genejacobian import (
-    GeneJacobian, false_rates, find_cells, find_names, fold_entries, group_rows, in_order_of)
-from .posterior import effector_part, mean_errors
+    GeneJacobian, find_cells, find_names, fold_entries, group_rows, in_order_of)
+from .posterior import effector_part, false_rates, mean_errors
 from .projection import project_pairs
 from .regulation import has_production, production_score, proxy_regulators
 from .tools import gene_jacobian

@@ -17,7 +17,8 @@ from scipy.stats import norm, t as student
 
 from .adata import check_adata
 from .blocks import check_budget, warn_user
-from .genejacobian import GeneJacobian, _ratio, false_rates, group_rows
+from .genejacobian import GeneJacobian, _ratio, group_rows
+from .posterior import false_rates
 from .ranking import as_gene_jacobian, cell_labels, chosen_genes
 from .regulation import fit_production, proxy_regulators
 from .tools import fit_vector_field
